@@ -1,0 +1,69 @@
+"""The directory of an attempt: the only place where a worker and the rest of the system meet.
+
+::
+
+    jobs/<job id>/
+      checkpoints/            kept over attempts
+      attempts/<number>/
+        plan.json             in: what to do (contract.plans)
+        inputs/               in: files laid out by the agent
+        control.json          in: run, pause or stop (contract.control)
+        events.jsonl          out: what happened (contract.events)
+        outputs/              out: what was made (contract.results)
+        worker.log            out: stdout and stderr, whole
+        alive                 locked by the worker as long as it lives
+"""
+
+import fcntl
+import os
+from pathlib import Path
+
+
+class AttemptDirectory:
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
+        self.plan = self.path / "plan.json"
+        self.inputs = self.path / "inputs"
+        self.control = self.path / "control.json"
+        self.events = self.path / "events.jsonl"
+        self.outputs = self.path / "outputs"
+        self.log = self.path / "worker.log"
+        self.alive = self.path / "alive"
+
+    @classmethod
+    def of(cls, home: Path, job_id: str, number: int) -> "AttemptDirectory":
+        return cls(home / "jobs" / job_id / "attempts" / str(number))
+
+    @property
+    def job_path(self) -> Path:
+        return self.path.parent.parent
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.job_path / "checkpoints"
+
+
+def hold_alive(path: Path) -> int:
+    """Lock ``alive`` for the life of this process; the kernel lets go when it dies, however it dies.
+
+    Returns the descriptor, which must stay open (it is not inherited by children). Raises BlockingIOError when another
+    process of the same attempt lives.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return descriptor
+
+
+def is_held(path: Path) -> bool:
+    """Whether a living process holds the lock. False also when it was never taken."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return True
+    finally:
+        os.close(descriptor)
+    return False

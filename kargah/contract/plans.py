@@ -1,0 +1,84 @@
+"""What a worker is told. Inputs are named by hash; the agent lays them out under ``inputs/``."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+JsonDict = dict[str, Any]
+PLAN_VERSION = 1
+
+
+class InputFile(BaseModel):
+    """``path`` is relative to ``inputs/``."""
+
+    path: str
+    sha256: str
+    size_bytes: int
+
+
+class _Plan(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    version: int = PLAN_VERSION
+    job_id: str
+    attempt: int = 1
+    threads: int = 1
+    inputs: list[InputFile] = []
+
+
+class DatasetInput(BaseModel):
+    """A data set version: ``folder`` (relative to ``inputs/``) holds ``data.parquet`` and ``columns.json``."""
+
+    folder: str
+    version_id: str | None = None
+    title: str
+    licence: str | None = None
+    weight: float = 1.0
+    normaliser: JsonDict | None = None
+
+
+class BaseModelInput(BaseModel):
+    """A model folder with safetensors weights, relative to ``inputs/``."""
+
+    folder: str
+    version_id: str | None = None
+    title: str
+    licence: str | None = None
+
+
+class TrainPlan(_Plan):
+    """``spec`` is the recipe's spec, validated and complete; ``chosen`` names the fields that a person set."""
+
+    kind: Literal["train"] = "train"
+    title: str
+    recipe: str
+    spec: JsonDict
+    chosen: list[str] = []
+    datasets: list[DatasetInput]
+    base_model: BaseModelInput | None = None
+    teacher_model: BaseModelInput | None = None
+    dry_run: bool = False
+
+
+class IngestPlan(_Plan):
+    """Read one uploaded file (``inputs/<file>``) into a data set version."""
+
+    kind: Literal["ingest"] = "ingest"
+    file: str
+    filename: str
+    encoding: str | None = None
+    delimiter: str | None = None
+    normaliser: JsonDict | None = None
+    max_rows: int | None = None
+
+
+class PredictPlan(_Plan):
+    """Serve one model version on a Unix socket until idle or told to stop."""
+
+    kind: Literal["predict"] = "predict"
+    model_version_id: str
+    folder: str
+    socket: str
+
+
+Plan = Annotated[TrainPlan | IngestPlan | PredictPlan, Field(discriminator="kind")]
+AnyPlan: TypeAdapter[Plan] = TypeAdapter(Plan)

@@ -1,0 +1,69 @@
+"""What an attempt leaves behind: carried in ``Finished.result``, its files under ``outputs/``."""
+
+from typing import Any
+
+from pydantic import BaseModel
+
+JsonDict = dict[str, Any]
+
+
+class OutputFile(BaseModel):
+    """``path`` is relative to the output's own folder. Hashes are taken by the worker right after writing."""
+
+    path: str
+    sha256: str
+    git_sha1: str
+    size_bytes: int
+
+
+class Interval(BaseModel):
+    """A 95 % confidence interval."""
+
+    low: float
+    high: float
+
+
+class ModelOutput(BaseModel):
+    """A usable model: ``outputs/<name>/``. Baselines are models like any other.
+
+    ``family``: network, linear, trees or majority. ``metrics`` are those of the held-out split named by ``split``.
+    """
+
+    name: str
+    family: str
+    recipe: str
+    architecture: str
+    parameters: int
+    base_version_id: str | None = None
+    split: str
+    primary_metric: str
+    metrics: dict[str, float | None]
+    interval: Interval | None = None
+    detail: JsonDict = {}
+    train_seconds: float
+    files: list[OutputFile]
+    size_bytes: int
+
+
+class TrainResult(BaseModel):
+    """``recommended`` names the model that is best by the primary metric; it need not be the network. A dry run has no models."""
+
+    models: list[ModelOutput]
+    recommended: str | None
+    primary_metric: str
+    lower_is_better: bool = False
+    steps: int
+    dry_run: bool = False
+    forecast: JsonDict = {}
+
+
+class IngestResult(BaseModel):
+    """``files``: data.parquet, columns.json, preview.jsonl, report.json, in ``outputs/dataset/``."""
+
+    rows: int
+    files: list[OutputFile]
+    columns: list[JsonDict]
+    report: JsonDict
+    normaliser: JsonDict
+    encoding: str
+    format: str

@@ -1,0 +1,73 @@
+"""What every recipe's spec shares. A spec is one pydantic model; the form, the API schema, the CLI and the YAML come from it.
+
+Text for people is not here: a field's label and help are the keys ``spec.<field>.label`` and ``spec.<field>.help``
+(or ``spec.<recipe>.<field>.…`` where one recipe means something of its own).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from kargah.recipes.columns import Column
+
+AUTO = "auto"
+
+
+def knob(default: Any, *, basic: bool = False, group: str = "training", **limits: Any) -> Any:
+    """A field of a spec. ``basic`` fields show in the short form; ``group`` is the heading they stand under."""
+    return Field(default, json_schema_extra={"basic": basic, "group": group}, **limits)
+
+
+class Spec(BaseModel):
+    """Fields common to all recipes. None means: decided from the data when the job starts, and shown with the reason."""
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+    columns: dict[str, str | list[str]] = knob({}, basic=True, group="data")
+    seed: int = knob(42, group="reproducibility", ge=0, le=2**31 - 1)
+    threads: int | None = knob(None, group="hardware", ge=1, le=256)
+    epochs: float | None = knob(None, basic=True, gt=0, le=1000)
+    max_steps: int | None = knob(None, ge=1, le=10_000_000)
+    batch_size: int | None = knob(None, basic=True, ge=1, le=4096)
+    learning_rate: float | None = knob(None, basic=True, gt=0, le=10)
+    weight_decay: float = knob(0.0, ge=0, le=1)
+    warmup_ratio: float = knob(0.06, ge=0, le=1)
+    max_grad_norm: float = knob(1.0, ge=0, le=1000)
+    gradient_accumulation_steps: int = knob(1, ge=1, le=1024)
+    validation_share: float = knob(0.1, group="data", gt=0, lt=0.9)
+    early_stopping_patience: int | None = knob(None, ge=1, le=100)
+    baselines: bool = knob(True, group="baselines")
+
+
+@dataclass(frozen=True)
+class Role:
+    """A place that columns can take. ``many``: takes a list of columns."""
+
+    name: str
+    required: bool = True
+    many: bool = False
+
+
+@dataclass(frozen=True)
+class Match:
+    """What a recipe proposes for a table: how sure it is (0–1), which columns, and why (text keys with parameters)."""
+
+    score: float
+    columns: dict[str, str | list[str]]
+    reasons: tuple[tuple[str, dict[str, Any]], ...]
+    spec: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A task the system can learn. ``runtime`` is the package with the code, imported by workers only."""
+
+    name: str
+    spec: type[Spec]
+    roles: tuple[Role, ...]
+    runtime: str
+    guess: Callable[[list[Column]], Match | None]
+    starts_from: tuple[str, ...] = ("scratch",)
+    version: int = 1

@@ -1,0 +1,39 @@
+"""What is known about the columns of a table: measured once at import, read by every recipe's guess and form."""
+
+from enum import StrEnum
+
+from pydantic import BaseModel
+
+
+class ColumnKind(StrEnum):
+    TEXT = "text"
+    CATEGORY = "category"
+    INTEGER = "integer"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    LIST = "list"
+    EMPTY = "empty"
+
+
+class LabelCount(BaseModel):
+    value: str
+    count: int
+
+
+class Column(BaseModel):
+    """One column. Lengths are in characters; ``top`` holds the most frequent values when ``distinct`` is small (≤ 200)."""
+
+    name: str
+    kind: ColumnKind
+    rows: int
+    nulls: int = 0
+    distinct: int
+    distinct_is_exact: bool = True
+    mean_length: float | None = None
+    p95_length: int | None = None
+    max_length: int | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    mean: float | None = None
+    top: list[LabelCount] = []
+    examples: list[str] = []
