@@ -1,0 +1,78 @@
+"""What a column's name and values hint about its role. The words are data (``hints.toml``); these are the rules."""
+
+import re
+import tomllib
+from functools import cache
+from pathlib import Path
+
+from kargah.recipes.columns import Column, ColumnKind
+
+_FOLD = str.maketrans({"ي": "ی", "ى": "ی", "ك": "ک", "\u200c": " ", "ة": "ه", "\u0654": None})
+_PARTS = re.compile(r"[\s_\-.()\[\]/]+")
+_MAX_CLASSES = 20
+_MAX_NAMED_CLASSES = 200
+
+
+@cache
+def words(kind: str) -> frozenset[str]:
+    """The words of one list of ``hints.toml``, folded. Raises KeyError for a list there is not."""
+    with Path(__file__).with_name("hints.toml").open("rb") as file:
+        return frozenset(_fold(word) for word in tomllib.load(file)[kind])
+
+
+def named(column: Column, kind: str) -> bool:
+    """Whether the column's name is, or has as a part, a word of the list ``kind``."""
+    name = _fold(column.name)
+    return name in words(kind) or not words(kind).isdisjoint(_PARTS.split(name))
+
+
+def named_exactly(column: Column, kind: str) -> bool:
+    return _fold(column.name) in words(kind)
+
+
+def holds_classes(column: Column) -> bool:
+    """Whether the values are names of classes rather than measures: ratings -2…2 are, prices are not."""
+    if column.distinct < 2:
+        return False
+    if column.kind in (ColumnKind.CATEGORY, ColumnKind.BOOLEAN):
+        return True
+    if column.kind is ColumnKind.NUMBER and not _all_whole(column):
+        return False
+    if column.kind not in (ColumnKind.INTEGER, ColumnKind.NUMBER):
+        return False
+    limit = _MAX_NAMED_CLASSES if named(column, "label") else _MAX_CLASSES
+    return column.distinct == 2 or (column.distinct <= limit and column.distinct * 4 <= column.rows)
+
+
+def holds_numbers(column: Column) -> bool:
+    return column.kind in (ColumnKind.INTEGER, ColumnKind.NUMBER)
+
+
+def holds_text(column: Column) -> bool:
+    """Free text. A category of long, mostly different values is text too: a small file of sentences looks like that."""
+    if column.kind is ColumnKind.TEXT:
+        return True
+    long = (column.mean_length or 0) >= 20 or named(column, "text")
+    return column.kind is ColumnKind.CATEGORY and long and column.distinct * 2 > column.rows
+
+
+def is_identifier(column: Column) -> bool:
+    """A name such as ``id`` and a value of its own in each row: nothing can be learnt from it."""
+    return named(column, "identifier") and column.distinct >= 0.95 * (column.rows - column.nulls)
+
+
+def _all_whole(column: Column) -> bool:
+    values = [float(item.value) for item in column.top if _is_number(item.value)]
+    return len(values) == column.distinct and all(value.is_integer() for value in values)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _fold(name: str) -> str:
+    return " ".join(name.translate(_FOLD).casefold().split())
