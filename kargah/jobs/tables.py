@@ -1,0 +1,101 @@
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from kargah.store.base import Base, Created, Owned
+
+
+class Job(Base, Owned):
+    """One piece of long work. ``state`` moves only by jobs.states; every write is fenced by (attempt, lease_owner).
+
+    ``progress`` is the latest picture for lists: {percent, step, total_steps, epoch, total_epochs, done, total, unit,
+    metrics, code, params, eta_seconds}. ``error`` and ``waiting`` are {code, params}. ``last_seq`` numbers its events.
+    """
+
+    __tablename__ = "jobs"
+    __table_args__ = (Index("ix_jobs_claim", "state", "priority", "queued_at"), Index("ix_jobs_list", "workspace_id", "id"))
+    id: Mapped[str] = mapped_column(String(48), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(32), index=True)
+    title: Mapped[str] = mapped_column(String(300))
+    title_folded: Mapped[str] = mapped_column(String(300), default="")
+    state: Mapped[str] = mapped_column(String(16))
+    plan: Mapped[dict[str, Any]]
+    priority: Mapped[int] = mapped_column(default=0)
+    threads_wanted: Mapped[int | None]
+    attempt: Mapped[int] = mapped_column(default=0)
+    max_attempts: Mapped[int] = mapped_column(default=5)
+    lease_owner: Mapped[str | None] = mapped_column(String(64))
+    lease_expires_at: Mapped[datetime | None]
+    last_seq: Mapped[int] = mapped_column(BigInteger, default=0)
+    progress: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    waiting: Mapped[dict[str, Any] | None]
+    result: Mapped[dict[str, Any] | None]
+    error: Mapped[dict[str, Any] | None]
+    queued_at: Mapped[datetime]
+    not_before: Mapped[datetime | None]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
+class Attempt(Base, Created):
+    """One try of a job: a process and its directory. ``offset_bytes`` and ``line`` say how far its events were carried."""
+
+    __tablename__ = "attempts"
+    job_id: Mapped[str] = mapped_column(String(48), ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    host: Mapped[str] = mapped_column(String(200))
+    boot_id: Mapped[str] = mapped_column(String(64), default="")
+    pid: Mapped[int | None]
+    pid_started_at: Mapped[float | None]
+    threads: Mapped[int]
+    offset_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    line: Mapped[int] = mapped_column(BigInteger, default=0)
+    launched_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    outcome: Mapped[str | None] = mapped_column(String(32))
+
+
+class EventRow(Base):
+    """An event as stored. ``position`` orders all events of all jobs; ``line`` is null for the scheduler's own (attempt 0)."""
+
+    __tablename__ = "events"
+    __table_args__ = (UniqueConstraint("job_id", "attempt", "line"), Index("ix_events_job_kind", "job_id", "kind", "seq"))
+    position: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    job_id: Mapped[str] = mapped_column(String(48), ForeignKey("jobs.id", ondelete="CASCADE"))
+    seq: Mapped[int] = mapped_column(BigInteger)
+    attempt: Mapped[int] = mapped_column(default=0)
+    line: Mapped[int | None] = mapped_column(BigInteger)
+    kind: Mapped[str] = mapped_column(String(16))
+    at: Mapped[datetime]
+    payload: Mapped[dict[str, Any]]
+
+
+class StepBlock(Base):
+    """Many old step events in one compressed row, so that a curve of any length opens in the same time.
+
+    ``content``: zlib of the events as JSON lines, each with its position, seq, attempt and line (nothing is lost).
+    ``summary``: per metric, min, max, mean and last in each of at most 64 buckets of steps.
+    """
+
+    __tablename__ = "step_blocks"
+    job_id: Mapped[str] = mapped_column(String(48), ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    first_seq: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    last_seq: Mapped[int] = mapped_column(BigInteger)
+    first_position: Mapped[int] = mapped_column(BigInteger)
+    last_position: Mapped[int] = mapped_column(BigInteger, index=True)
+    count: Mapped[int]
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+    summary: Mapped[dict[str, Any]]
+
+
+class Agent(Base, Created):
+    """A process that runs jobs on a host. Its id is fresh at each start; the row goes only after its jobs were rescued."""
+
+    __tablename__ = "agents"
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    host: Mapped[str] = mapped_column(String(200))
+    pid: Mapped[int]
+    cores: Mapped[int]
+    heartbeat_at: Mapped[datetime]

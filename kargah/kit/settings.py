@@ -1,0 +1,127 @@
+"""All settings of the system, in one class.
+
+Each is an environment variable ``KARGAH_<NAME>`` or a line of ``kargah.toml`` in the home directory (the environment
+wins). docs/reference/settings.md explains each; a test fails for one that it forgets.
+"""
+
+import os
+import secrets
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from kargah.kit import files
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+
+class Profile(StrEnum):
+    DEVELOPMENT = "development"
+    STAGING = "staging"
+    PRODUCTION = "production"
+
+
+class SignUps(StrEnum):
+    OPEN = "open"
+    APPROVAL = "approval"
+    CLOSED = "closed"
+
+
+def default_home() -> Path:
+    return Path(os.environ.get("KARGAH_HOME", "~/.kargah")).expanduser()
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="KARGAH_", extra="forbid", frozen=True)
+
+    home: Path = Field(default_factory=default_home, description="where everything is kept")
+    profile: Profile = Field(Profile.DEVELOPMENT, description="development, staging or production")
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8420, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    database_url: str | None = Field(None, description="postgresql://…; SQLite in the home when absent")
+    language: str = Field("fa", description="language of those who state none: fa or en")
+    sign_ups: SignUps | None = Field(None, description="open, approval or closed; open on loopback, else approval, when absent")
+    session_days: float = Field(7.0, gt=0, description="how long a login lasts")
+    trusted_proxies: list[str] = Field([], description="addresses or networks whose X-Forwarded-For counts")
+    cors_origins: list[str] = Field([], description="origins of other sites whose pages may call the API")
+    https_only: bool | None = Field(None, description="Secure cookies and HSTS; on in production when absent")
+    body_limit_bytes: int = Field(10 * MIB, gt=0, description="largest body of an ordinary request")
+    upload_limit_bytes: int = Field(2 * GIB, gt=0, description="largest uploaded file")
+    rate_limit_per_minute: int = Field(600, gt=0, description="requests a minute of one client")
+    login_rate_limit_per_minute: int = Field(10, gt=0, description="login attempts a minute of one client")
+    cores: int | None = Field(None, ge=1, description="cores given to jobs; all that this process may use when absent")
+    job_threads: int | None = Field(None, ge=1, description="threads of one job; shared out by free cores when absent")
+    lease_seconds: float = Field(20.0, gt=0, description="how long an agent's word about a job holds")
+    predictor_idle_seconds: float = Field(600.0, gt=0, description="how long an unused model stays loaded")
+    predictor_limit: int = Field(4, ge=1, description="models loaded for prediction at once")
+    import_roots: list[Path] = Field([], description="folders from which models and data may be imported by path")
+    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
+    log_json: bool | None = Field(None, description="log lines as JSON; on in production when absent")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        home = Path(init_settings().get("home") or default_home())
+        toml = TomlConfigSettingsSource(settings_cls, toml_file=home / "kargah.toml")
+        return init_settings, env_settings, toml
+
+    @property
+    def url_of_database(self) -> str:
+        return self.database_url or f"sqlite:///{self.home.resolve() / 'kargah.db'}"
+
+    @property
+    def sign_ups_now(self) -> SignUps:
+        if self.sign_ups is not None:
+            return self.sign_ups
+        return SignUps.OPEN if self.on_loopback else SignUps.APPROVAL
+
+    @property
+    def on_loopback(self) -> bool:
+        return self.host in {"127.0.0.1", "::1", "localhost"}
+
+    @property
+    def secure(self) -> bool:
+        return self.profile is Profile.PRODUCTION if self.https_only is None else self.https_only
+
+    @property
+    def run_folder(self) -> Path:
+        """Locks and sockets: what means nothing after a reboot."""
+        return self.home / "run"
+
+    @cached_property
+    def secret_key(self) -> str:
+        """Signs login tokens. Made at the first start; there is no default."""
+        return secret(self.home / "secrets" / "secret_key")
+
+
+def load(**overrides: Any) -> Settings:
+    """Settings from (first wins) ``overrides`` that are not None, the environment, and the TOML file."""
+    return Settings(**{name: value for name, value in overrides.items() if value is not None})
+
+
+def secret(path: Path) -> str:
+    """Read a secret, or make it: mode 0600, and two processes that start together end up with the same one."""
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    files.write_bytes(fresh, secrets.token_urlsafe(48).encode(), mode=0o600)
+    try:
+        os.link(fresh, path)
+    except FileExistsError:
+        pass
+    finally:
+        fresh.unlink()
+    return path.read_text().strip()

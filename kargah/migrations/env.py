@@ -1,0 +1,19 @@
+"""Alembic's environment: stands outside the floors, since it alone knows the tables of all domains."""
+
+from alembic import context
+
+from kargah.accounts import tables as _accounts  # noqa: F401
+from kargah.assets import tables as _assets  # noqa: F401
+from kargah.datasets import tables as _datasets  # noqa: F401
+from kargah.jobs import tables as _jobs  # noqa: F401
+from kargah.models import tables as _models  # noqa: F401
+from kargah.runs import tables as _runs  # noqa: F401
+from kargah.serving import tables as _serving  # noqa: F401
+from kargah.store import tables as _store  # noqa: F401
+from kargah.store.base import Base
+
+with context.config.attributes["engine"].connect() as connection:
+    context.configure(connection=connection, target_metadata=Base.metadata, render_as_batch=True)
+    with context.begin_transaction():
+        context.run_migrations()
+    connection.commit()

@@ -1,0 +1,90 @@
+"""The one way to the database: an engine set up for what we ask of it, and transactions that say whether they write."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import ConnectionPoolEntry
+
+BUSY_TIMEOUT_MS = 10_000
+WRITE_LOCK = 7_203_114  # PostgreSQL advisory lock of claims; any constant of ours
+
+
+class Database:
+    """SQLite in WAL mode, or PostgreSQL by psycopg 3. One object a process; safe to use from its threads."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.is_sqlite = url.startswith("sqlite")
+        self.engine = _sqlite_engine(url) if self.is_sqlite else _postgres_engine(url)
+        self._sessions = sessionmaker(self.engine, expire_on_commit=False)
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A transaction that changes nothing (on SQLite one that cannot wait for a writer)."""
+        with self._sessions() as session:
+            yield session
+            session.rollback()
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A transaction committed at the end, rolled back by any error. On SQLite it takes the write lock at its start."""
+        with self._sessions() as session:
+            session.connection(execution_options={"kargah_write": True})
+            yield session
+            session.commit()
+
+    @contextmanager
+    def serialised(self) -> Iterator[Session]:
+        """As ``write``, and no two of these run at once on any host: for claims, limits, fair share."""
+        with self.write() as session:
+            if not self.is_sqlite:
+                session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": WRITE_LOCK})
+            yield session
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def now_of(session: Session) -> datetime:
+    """The database's clock: leases are measured by it, never by a host's own."""
+    if session.get_bind().dialect.name == "sqlite":
+        value = session.execute(text("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')")).scalar_one()
+        return datetime.fromisoformat(value).replace(tzinfo=UTC)
+    moment: datetime = session.execute(text("SELECT clock_timestamp()")).scalar_one()
+    return moment.astimezone(UTC)
+
+
+def sqlite_url(path: Path) -> str:
+    return f"sqlite:///{path}"
+
+
+def _sqlite_engine(url: str) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False}, pool_size=8, max_overflow=8)
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        assert isinstance(connection, sqlite3.Connection)
+        connection.isolation_level = None  # we say BEGIN ourselves, so that a writer can say IMMEDIATE
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", f"busy_timeout={BUSY_TIMEOUT_MS}", "temp_store=MEMORY"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Any) -> None:
+        # A deferred transaction that writes late can fail with SQLITE_BUSY at once; an immediate one waits its turn.
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("kargah_write") else "BEGIN")
+
+    return engine
+
+
+def _postgres_engine(url: str) -> Engine:
+    for plain in ("postgresql://", "postgres://"):
+        if url.startswith(plain):
+            url = "postgresql+psycopg://" + url.removeprefix(plain)
+    return create_engine(url, pool_size=8, max_overflow=8, pool_pre_ping=True)
