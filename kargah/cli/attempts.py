@@ -1,0 +1,123 @@
+"""Workers run from the terminal, without a server: the same processes, directories and events as under an agent."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from kargah.cli.errors import WorkerDied, WorkerFailed, WorkerStopped
+from kargah.contract import control, wire
+from kargah.contract.attempt import AttemptDirectory
+from kargah.contract.events import LAST_WORDS, Event, Failed, Finished
+from kargah.kit import files
+
+OnEvent = Callable[[str, dict[str, Any]], None]
+
+POLL_SECONDS = 0.1
+#: How long a worker may take to stop by itself, before SIGTERM and before SIGKILL.
+STOP_SECONDS, TERM_SECONDS = 5.0, 3.0
+_LOG_TAIL_BYTES = 4000
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@contextmanager
+def workspace() -> Iterator[Path]:
+    """A folder for the attempts of one command: gone after success, kept after a failure, whose evidence it holds."""
+    folder = Path(tempfile.mkdtemp(prefix="kargah-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def usable_cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def new_attempt(folder: Path, name: str) -> AttemptDirectory:
+    directory = AttemptDirectory.of(folder, name, 1)
+    for path in (directory.inputs, directory.outputs, directory.checkpoints):
+        path.mkdir(parents=True, exist_ok=True)
+    return directory
+
+
+def run(kind: str, directory: AttemptDirectory, plan: dict[str, Any], on_event: OnEvent) -> dict[str, Any]:
+    """Run a worker to its end and return the result that it finished with. Ctrl-C stops it the way a server does.
+
+    Raises WorkerFailed, WorkerDied, WorkerStopped.
+    """
+    process = start(kind, directory, plan)
+    try:
+        last = _follow(process, directory, on_event)
+    except KeyboardInterrupt:
+        stop(process, directory)
+        raise
+    return _result_of(last, process, directory)
+
+
+def start(kind: str, directory: AttemptDirectory, plan: dict[str, Any]) -> subprocess.Popen[bytes]:
+    files.write_json(directory.plan, plan)
+    threads = str(plan.get("threads") or 1)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("KARGAH_")}
+    environment |= dict.fromkeys(_THREAD_VARIABLES, threads)
+    environment |= {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", "PYTHONHASHSEED": "0", "PYTHONPATH": os.pathsep.join(sys.path)}
+    with directory.log.open("ab") as log:
+        # Its own session: the terminal's Ctrl-C must reach the worker as a stop request, never as a signal in mid-step.
+        command = [sys.executable, "-m", f"kargah.workers.{kind}", str(directory.path)]
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=directory.path, env=environment, start_new_session=True
+        )
+
+
+def stop(process: subprocess.Popen[bytes], directory: AttemptDirectory) -> None:
+    control.write(directory.control, control.Want.STOP)
+    for patience_seconds, then in ((STOP_SECONDS, signal.SIGTERM), (TERM_SECONDS, signal.SIGKILL)):
+        try:
+            process.wait(patience_seconds)
+            return
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, then)
+    process.wait()
+
+
+def events_of(process: subprocess.Popen[bytes], directory: AttemptDirectory) -> Iterator[Event]:
+    """Every event as it is written, until the process has ended and all is read."""
+    offset_bytes = 0
+    while True:
+        has_ended = process.poll() is not None  # asked before reading: what it wrote last is still read
+        for line, offset_bytes in wire.whole_lines(directory.events, offset_bytes):
+            yield wire.decode(line)
+        if has_ended:
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def _follow(process: subprocess.Popen[bytes], directory: AttemptDirectory, on_event: OnEvent) -> Event | None:
+    last: Event | None = None
+    for event in events_of(process, directory):
+        last = event
+        on_event(event.kind, event.model_dump(exclude={"kind", "at"}))
+    return last if last is not None and last.kind in LAST_WORDS else None
+
+
+def _result_of(last: Event | None, process: subprocess.Popen[bytes], directory: AttemptDirectory) -> dict[str, Any]:
+    if isinstance(last, Finished):
+        return last.result
+    if isinstance(last, Failed):
+        raise WorkerFailed(last.code, last.params, last.evidence)
+    if last is None:
+        raise WorkerDied(status=process.returncode, log=str(directory.log), tail=tail_of(directory.log))
+    raise WorkerStopped()
+
+
+def tail_of(path: Path) -> str:
+    try:
+        content = path.read_bytes()[-_LOG_TAIL_BYTES:]
+    except FileNotFoundError:
+        return ""
+    return content.decode("utf-8", "replace").strip()

@@ -1,0 +1,41 @@
+"""The terminal's language, and texts in it."""
+
+import os
+import sys
+from functools import cache
+from typing import Any
+
+from kargah.kit import i18n
+
+_VARIABLES = ("KARGAH_LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
+
+
+@cache
+def language() -> str:
+    """The first that is one of ours: ``--language``, KARGAH_LANGUAGE, the locale; else English, since few terminals join Persian letters.
+
+    The command line is read here by hand because help texts are made before it is parsed.
+    """
+    wanted = [_option(sys.argv), *(os.environ.get(name, "") for name in _VARIABLES)]
+    names = (name.split("_")[0].split(".")[0].lower() for name in wanted if name)
+    return next((name for name in names if name in i18n.LANGUAGES), "en")
+
+
+def t(key: str, /, **params: Any) -> str:
+    return i18n.text(language(), key, **params)
+
+
+def error_text(code: str, params: dict[str, Any]) -> str:
+    """What happened, why, what to do; for a code without a text, the code itself."""
+    key = f"error.{code}"
+    known = i18n.has_text(language(), key)
+    return t(key, **params) if known else t("cli.error.unknown", code=code, params=str(params or ""))
+
+
+def _option(arguments: list[str]) -> str:
+    for place, argument in enumerate(arguments):
+        if argument == "--language" and place + 1 < len(arguments):
+            return arguments[place + 1]
+        if argument.startswith("--language="):
+            return argument.partition("=")[2]
+    return ""

@@ -1,0 +1,196 @@
+"""One object a server, with the nouns of the API as attributes."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from kargah.client import stream
+from kargah.client.errors import JobEnded, Refused
+from kargah.client.shapes import Dataset, Event, Job, JsonDict, Page, Predictions, Training
+from kargah.client.transport import UPLOAD_TIMEOUT_SECONDS, Transport
+from kargah.kit import files
+
+Item = TypeVar("Item")
+Input = str | JsonDict
+StrPath = str | os.PathLike[str]
+
+#: About five minutes of trying: a server that is being restarted is back long before.
+RETRIES = 30
+
+
+class Kargah:
+    """Synchronous; not to be shared between threads. Every call raises Refused or ServerUnreachable.
+
+    ``language`` (fa or en) is that of the error texts. ``url`` and ``token`` fall back to KARGAH_SERVER and KARGAH_TOKEN.
+    """
+
+    def __init__(
+        self, url: str | None = None, token: str | None = None, *, language: str | None = None, timeout_seconds: float = 60.0
+    ) -> None:
+        self.transport = Transport(url, token, language, timeout_seconds)
+        self.jobs = Jobs(self.transport)
+        self.datasets = Datasets(self.transport, self.jobs)
+        self.trainings = Trainings(self.transport)
+        self.models = Models(self.transport)
+
+    def login(self, email: str, password: str) -> str:
+        """Log in; later calls carry the token, which is also returned."""
+        answer = self.transport.json("POST", "/api/v1/auth/login", json={"email": email, "password": password})
+        self.transport.token = str(answer["token"])
+        return self.transport.token
+
+    def me(self) -> JsonDict:
+        answer: JsonDict = self.transport.json("GET", "/api/v1/auth/me")
+        return answer
+
+    def health(self) -> JsonDict:
+        answer: JsonDict = self.transport.json("GET", "/health")
+        return answer
+
+    def close(self) -> None:
+        self.transport.close()
+
+    def __enter__(self) -> "Kargah":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+class Jobs:
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def list(self, *, limit: int = 50, cursor: str | None = None, **filters: Any) -> Page[Job]:
+        """One page, newest first. Filters: state, kind, query."""
+        return Page[Job].model_validate(self._transport.json("GET", "/api/v1/jobs", params=_query(limit, cursor, filters)))
+
+    def show(self, job_id: str) -> Job:
+        return Job.model_validate(self._transport.json("GET", f"/api/v1/jobs/{job_id}"))
+
+    def stop(self, job_id: str) -> Job:
+        return self._control(job_id, "stop")
+
+    def pause(self, job_id: str) -> Job:
+        return self._control(job_id, "pause")
+
+    def resume(self, job_id: str) -> Job:
+        return self._control(job_id, "resume")
+
+    def _control(self, job_id: str, action: str) -> Job:
+        return Job.model_validate(self._transport.json("POST", f"/api/v1/jobs/{job_id}/{action}"))
+
+    def logs(self, job_id: str) -> JsonDict:
+        answer: JsonDict = self._transport.json("GET", f"/api/v1/jobs/{job_id}/logs")
+        return answer
+
+    def events(self, job_id: str, *, after: int | None = None, retries: int = RETRIES) -> Iterator[Event]:
+        """The job's events in order, from the start or behind position ``after``, live until the job has ended.
+
+        A connection that breaks is taken up again at the last event; nothing is missed, nothing comes twice.
+        """
+        path = f"/api/v1/jobs/{job_id}/events"
+        return stream.follow(self._transport, path, after, lambda: self.show(job_id).is_terminal, retries=retries)
+
+    def wait(self, job_id: str) -> Job:
+        """The job once it is COMPLETED. Raises JobEnded when it failed or was stopped."""
+        for _ in self.events(job_id, after=None):
+            pass
+        job = self.show(job_id)
+        if job.state != "COMPLETED":
+            raise JobEnded(job_id, job.state, job.error)
+        return job
+
+
+class Datasets:
+    def __init__(self, transport: Transport, jobs: Jobs) -> None:
+        self._transport = transport
+        self._jobs = jobs
+
+    def upload(self, path: StrPath, *, title: str | None = None, wait: bool = False) -> Dataset:
+        """Send a file, streamed from the disk. ``wait``: until it is imported and can be trained on (or JobEnded)."""
+        source = Path(path)
+        with source.open("rb") as file:
+            answer = self._transport.json(
+                "POST",
+                "/api/v1/datasets",
+                files={"file": (source.name, file)},
+                data={"title": title or source.stem},
+                timeout=UPLOAD_TIMEOUT_SECONDS,
+            )
+        dataset = Dataset.model_validate(answer)
+        if wait:
+            self._jobs.wait(_job_of(answer))
+            return self.show(dataset.id)
+        return dataset
+
+    def list(self, *, limit: int = 50, cursor: str | None = None, **filters: Any) -> Page[Dataset]:
+        return Page[Dataset].model_validate(self._transport.json("GET", "/api/v1/datasets", params=_query(limit, cursor, filters)))
+
+    def show(self, dataset_id: str) -> Dataset:
+        return Dataset.model_validate(self._transport.json("GET", f"/api/v1/datasets/{dataset_id}"))
+
+
+class Trainings:
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def start(
+        self,
+        *,
+        datasets: Sequence[str],
+        recipe: str | None = None,
+        spec: JsonDict | None = None,
+        base_model: str | None = None,
+        title: str | None = None,
+        dry_run: bool = False,
+    ) -> Training:
+        """Queue a training. ``recipe`` and what ``spec`` leaves out are chosen from the data. ``base_model`` is a model version's id."""
+        optional = {"recipe": recipe, "base_model": base_model, "title": title}
+        stated = {name: value for name, value in optional.items() if value is not None}
+        stated |= {"datasets": list(datasets), "spec": spec or {}, "dry_run": dry_run}
+        return Training.model_validate(self._transport.json("POST", "/api/v1/trainings", json=stated))
+
+
+class Models:
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def list(self, *, limit: int = 50, cursor: str | None = None, **filters: Any) -> Page[JsonDict]:
+        return Page[JsonDict].model_validate(self._transport.json("GET", "/api/v1/models", params=_query(limit, cursor, filters)))
+
+    def predict(self, model_version_id: str, inputs: Sequence[Input]) -> Predictions:
+        """``inputs``: texts, or {"text", "text_pair"}, or rows {column: value}; one output each."""
+        answer = self._transport.json("POST", f"/api/v1/models/{model_version_id}/predict", json={"inputs": list(inputs)})
+        return Predictions.model_validate(answer)
+
+    def import_folder(self, folder: StrPath, *, title: str | None = None) -> JsonDict:
+        """Register a model folder that lies on the server's own disk (safetensors only)."""
+        body = {"folder": str(Path(folder).resolve()), "title": title or Path(folder).name}
+        answer: JsonDict = self._transport.json("POST", "/api/v1/models/import", json=body)
+        return answer
+
+    def download(self, model_version_id: str, target: StrPath) -> Path:
+        """The model folder as a zip file at ``target``: whole, or not there."""
+        destination = Path(target)
+        with (
+            self._transport.stream(f"/api/v1/models/{model_version_id}/zip", read_timeout_seconds=60.0) as answer,
+            files.atomic_writer(destination) as file,
+        ):
+            for chunk in answer.iter_bytes(files.CHUNK_BYTES):
+                file.write(chunk)
+        return destination
+
+
+def _query(limit: int, cursor: str | None, filters: JsonDict) -> JsonDict:
+    stated = {"limit": limit, "cursor": cursor, **filters}
+    return {name: value for name, value in stated.items() if value is not None}
+
+
+def _job_of(answer: JsonDict) -> str:
+    job_id = answer.get("job_id")
+    if not isinstance(job_id, str):
+        raise Refused(500, {"code": "NO_JOB", "detail": str(answer)[:200]})
+    return job_id
