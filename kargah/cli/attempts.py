@@ -23,6 +23,7 @@ OnEvent = Callable[[str, dict[str, Any]], None]
 POLL_SECONDS = 0.1
 #: How long a worker may take to stop by itself, before SIGTERM and before SIGKILL.
 STOP_SECONDS, TERM_SECONDS = 5.0, 3.0
+_PACKAGE_PARENT = Path(__file__).parents[2]
 _LOG_TAIL_BYTES = 4000
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -65,7 +66,8 @@ def start(kind: str, directory: AttemptDirectory, plan: dict[str, Any]) -> subpr
     threads = str(plan.get("threads") or 1)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("KARGAH_")}
     environment |= dict.fromkeys(_THREAD_VARIABLES, threads)
-    environment |= {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", "PYTHONHASHSEED": "0", "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment |= {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", "PYTHONHASHSEED": "0"}
+    environment["PYTHONPATH"] = os.pathsep.join([str(_PACKAGE_PARENT), *filter(None, [os.environ.get("PYTHONPATH")])])
     with directory.log.open("ab") as log:
         # Its own session: the terminal's Ctrl-C must reach the worker as a stop request, never as a signal in mid-step.
         command = [sys.executable, "-m", f"kargah.workers.{kind}", str(directory.path)]
@@ -90,11 +92,14 @@ def events_of(process: subprocess.Popen[bytes], directory: AttemptDirectory) -> 
     offset_bytes = 0
     while True:
         has_ended = process.poll() is not None  # asked before reading: what it wrote last is still read
-        for line, offset_bytes in wire.whole_lines(directory.events, offset_bytes):
+        lines = list(wire.whole_lines(directory.events, offset_bytes))
+        for line, end in lines:
+            offset_bytes = end
             yield wire.decode(line)
-        if has_ended:
+        if has_ended and not lines:
             return
-        time.sleep(POLL_SECONDS)
+        if not lines:
+            time.sleep(POLL_SECONDS)
 
 
 def _follow(process: subprocess.Popen[bytes], directory: AttemptDirectory, on_event: OnEvent) -> Event | None:

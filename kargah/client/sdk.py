@@ -149,8 +149,8 @@ class Trainings:
     ) -> Training:
         """Queue a training. ``recipe`` and what ``spec`` leaves out are chosen from the data. ``base_model`` is a model version's id."""
         optional = {"recipe": recipe, "base_model": base_model, "title": title}
-        stated = {name: value for name, value in optional.items() if value is not None}
-        stated |= {"datasets": list(datasets), "spec": spec or {}, "dry_run": dry_run}
+        stated: JsonDict = {"datasets": list(datasets), "spec": spec or {}, "dry_run": dry_run}
+        stated |= {name: value for name, value in optional.items() if value is not None}
         return Training.model_validate(self._transport.json("POST", "/api/v1/trainings", json=stated))
 
 
