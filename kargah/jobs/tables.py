@@ -91,11 +91,15 @@ class StepBlock(Base):
 
 
 class Agent(Base, Created):
-    """A process that runs jobs on a host. Its id is fresh at each start; the row goes only after its jobs were rescued."""
+    """A process that runs jobs on a host. Its id is fresh at each start; the row goes only after its jobs were rescued.
+
+    (pid, pid_started_at) tells on its own host whether it lives; ``heartbeat_at`` is the database's clock.
+    """
 
     __tablename__ = "agents"
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     host: Mapped[str] = mapped_column(String(200))
     pid: Mapped[int]
+    pid_started_at: Mapped[float]
     cores: Mapped[int]
     heartbeat_at: Mapped[datetime]

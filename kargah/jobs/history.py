@@ -1,0 +1,82 @@
+"""The events of jobs: written once, in one order, and read again by anyone from any position."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Select, insert, select
+from sqlalchemy.orm import Session
+
+from kargah.contract.events import Event
+from kargah.jobs import blocks, positions
+from kargah.jobs.curves import curve, life_cycle, steps
+from kargah.jobs.positions import latest_position
+from kargah.jobs.schemas import EventOut
+from kargah.jobs.tables import EventRow, Job, StepBlock
+from kargah.store.access import Actor, visible_to
+
+__all__ = ["append", "append_lines", "curve", "events_after", "latest_position", "life_cycle", "steps"]
+
+
+def append(session: Session, job: Job, *events: Event) -> int:
+    """Write the scheduler's own events of ``job``, which is locked by, or new in, this transaction. Returns the last position."""
+    return append_lines(session, job, 0, [(None, event) for event in events])
+
+
+def append_lines(session: Session, job: Job, attempt: int, lines: Sequence[tuple[int | None, Event]]) -> int:
+    """Write events of an attempt, each with its line in ``events.jsonl``; a line that is there already is an IntegrityError."""
+    if not lines:
+        return latest_position(session)
+    first = positions.take(session, len(lines))
+    rows = [_row(job, attempt, line, event, first + index, job.last_seq + 1 + index) for index, (line, event) in enumerate(lines)]
+    session.execute(insert(EventRow), rows)
+    job.last_seq += len(lines)
+    return first + len(lines) - 1
+
+
+def events_after(
+    session: Session,
+    position: int,
+    *,
+    job_id: str | None = None,
+    workspace_ids: Iterable[str] | None = None,
+    actor: Actor | None = None,
+    limit: int = 500,
+) -> list[EventOut]:
+    """The next events in order, sealed ones included: of one job, of workspaces, of what ``actor`` may see, or of all."""
+
+    def narrowed(query: Select[Any], column: Any) -> Select[Any]:
+        if job_id is not None:
+            query = query.where(column == job_id)
+        if workspace_ids is not None or actor is not None:
+            query = query.join(Job, Job.id == column)
+        if workspace_ids is not None:
+            query = query.where(Job.workspace_id.in_(list(workspace_ids)))
+        return query if actor is None else query.where(visible_to(actor, Job))
+
+    hot = select(EventRow).where(EventRow.position > position).order_by(EventRow.position).limit(limit)
+    # Rows first, blocks after: what is sealed between the two readings is then seen twice, never lost.
+    found = {row.position: blocks.event_of(row) for row in session.scalars(narrowed(hot, EventRow.job_id))}
+    sealed = select(StepBlock).where(StepBlock.last_position > position).order_by(StepBlock.first_position)
+    for event in _unsealed(session, narrowed(sealed, StepBlock.job_id), position, limit):
+        found[event.position] = event
+    return [found[place] for place in sorted(found)[:limit]]
+
+
+def _row(job: Job, attempt: int, line: int | None, event: Event, position: int, seq: int) -> dict[str, Any]:
+    payload = event.model_dump(mode="json", exclude={"kind", "at"})
+    return {
+        "position": position, "job_id": job.id, "seq": seq, "attempt": attempt, "line": line,
+        "kind": event.kind, "at": event.at, "payload": payload,
+    }  # fmt: skip
+
+
+def _unsealed(session: Session, query: Select[Any], position: int, limit: int) -> Iterator[EventOut]:
+    """At least the first ``limit`` sealed events after ``position``; blocks of several jobs may overlap."""
+    places: list[int] = []
+    for block in session.scalars(query.execution_options(yield_per=4)):
+        if len(places) >= limit and block.first_position > sorted(places)[limit - 1]:
+            return
+        for event in blocks.events_of(block):
+            if event.position > position:
+                places.append(event.position)
+                yield event

@@ -1,0 +1,155 @@
+"""What people and other domains ask of jobs. The doing is the agent's: here states move and events are said, nothing else."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from kargah.contract.attempt import AttemptDirectory
+from kargah.contract.events import Asked, Queued, Stopped
+from kargah.jobs import history, states
+from kargah.jobs.schemas import EventOut, JobOut, JobPage, LogsOut
+from kargah.jobs.states import State
+from kargah.jobs.tables import Job
+from kargah.kit.clock import utc_now
+from kargah.kit.ids import new_id
+from kargah.store.access import Actor, To, load, owned_by, require_creator, visible_to
+from kargah.store.database import now_of
+from kargah.text.normalise import fold
+
+LOG_TAIL_BYTES = 64 << 10
+PAGE = 50
+PAGE_LIMIT = 200
+
+
+def submit(
+    session: Session,
+    actor: Actor,
+    kind: str,
+    title: str,
+    plan: dict[str, Any],
+    *,
+    threads_wanted: int | None = None,
+    priority: int = 0,
+    visibility: str = "workspace",
+) -> Job:
+    """Queue a job. ``plan`` lacks what only an attempt knows (job_id, attempt, threads): the launcher adds it."""
+    require_creator(actor)
+    job = Job(
+        id=new_id("job"), kind=kind, title=title, title_folded=fold(title)[:300], state=State.QUEUED, plan=plan, priority=priority,
+        threads_wanted=threads_wanted, attempt=0, last_seq=0, progress={}, queued_at=now_of(session), visibility=visibility,
+        **owned_by(actor),
+    )  # fmt: skip
+    session.add(job)
+    session.flush()
+    history.append(session, job, Queued(at=utc_now()))
+    return job
+
+
+def get_for(session: Session, actor: Actor, job_id: str, to: To | str = To.READ) -> Job:
+    return load(session, actor, Job, job_id, to)
+
+
+def show(session: Session, actor: Actor, job_id: str) -> JobOut:
+    return JobOut.model_validate(get_for(session, actor, job_id))
+
+
+def list_for(
+    session: Session,
+    actor: Actor,
+    *,
+    cursor: str | None = None,
+    limit: int = PAGE,
+    states: Iterable[str] | None = None,
+    kind: str | None = None,
+    query: str | None = None,
+) -> JobPage:
+    """The newest first. ``cursor``: the id of the last job of the page before."""
+    limit = max(1, min(limit, PAGE_LIMIT))
+    found = select(Job).where(visible_to(actor, Job)).order_by(Job.id.desc()).limit(limit + 1)
+    if cursor:
+        found = found.where(Job.id < cursor)
+    if states is not None:
+        found = found.where(Job.state.in_(_stored(states)))
+    if kind:
+        found = found.where(Job.kind == kind)
+    if query:
+        found = found.where(Job.title_folded.contains(fold(query), autoescape=True))
+    items = [JobOut.model_validate(job) for job in session.scalars(found)]
+    return JobPage(items=items[:limit], next_cursor=items[limit - 1].id if len(items) > limit else None)
+
+
+def stop(session: Session, actor: Actor, job_id: str) -> JobOut:
+    """A waiting job is STOPPED at once, one that runs is STOPPING and over within five seconds. Asking twice is fine."""
+    job = _held(session, actor, job_id)
+    if job.state == State.STOPPING:
+        return JobOut.model_validate(job)
+    if job.state in (State.QUEUED, State.PAUSED):
+        states.move(session, job, State.STOPPED)
+        job.waiting, job.finished_at = None, utc_now()
+        history.append(session, job, _asked(actor, "stop"), Stopped(at=utc_now()))
+    else:
+        states.move(session, job, State.STOPPING)
+        history.append(session, job, _asked(actor, "stop"))
+    return JobOut.model_validate(job)
+
+
+def pause(session: Session, actor: Actor, job_id: str) -> JobOut:
+    """The worker saves a checkpoint and goes; its cores are free for others. Asking twice is fine."""
+    job = _held(session, actor, job_id)
+    if job.state not in (State.PAUSING, State.PAUSED):
+        states.move(session, job, State.PAUSING)
+        history.append(session, job, _asked(actor, "pause"))
+    return JobOut.model_validate(job)
+
+
+def resume(session: Session, actor: Actor, job_id: str) -> JobOut:
+    """Queue a paused job again; it goes on from its checkpoint. Asking twice is fine."""
+    job = _held(session, actor, job_id)
+    if job.state not in (State.QUEUED, State.STARTING, State.LOADING, State.RUNNING):
+        states.move(session, job, State.QUEUED)
+        job.queued_at, job.not_before = now_of(session), None
+        history.append(session, job, _asked(actor, "resume"), Queued(at=utc_now()))
+    return JobOut.model_validate(job)
+
+
+def events_after(session: Session, actor: Actor, job_id: str, position: int = 0, limit: int = 500) -> list[EventOut]:
+    return history.events_after(session, position, job_id=get_for(session, actor, job_id).id, limit=limit)
+
+
+def logs(session: Session, actor: Actor, job_id: str, home: Path, tail_bytes: int = LOG_TAIL_BYTES) -> LogsOut:
+    """The end of what the latest attempt printed, and the messages of all attempts."""
+    job = get_for(session, actor, job_id)
+    tail = tail_of(AttemptDirectory.of(home, job.id, job.attempt).log, tail_bytes)
+    return LogsOut(attempt=job.attempt, tail=tail, messages=history.life_cycle(session, job.id, "Logged"))
+
+
+def tail_of(path: Path, size_bytes: int) -> str:
+    """The last whole lines within ``size_bytes``; empty when there is no such file here."""
+    try:
+        with path.open("rb") as file:
+            start = max(0, path.stat().st_size - size_bytes)
+            file.seek(start)
+            content = file.read(size_bytes)
+    except FileNotFoundError:
+        return ""
+    whole = content.partition(b"\n")[2] if start else content
+    return whole.decode("utf-8", "replace")
+
+
+def _held(session: Session, actor: Actor, job_id: str) -> Job:
+    """Access is checked first, so that a stranger cannot make the row wait."""
+    get_for(session, actor, job_id, To.CHANGE)
+    return states.lock(session, job_id)
+
+
+def _asked(actor: Actor, action: str) -> Asked:
+    return Asked(at=utc_now(), action=action, by=actor.user_id)
+
+
+def _stored(shown: Iterable[str]) -> set[str]:
+    """INTERRUPTED is shown as QUEUED, so asking for the one means both."""
+    wanted = {State(name) for name in shown if name in State.__members__}
+    return {state.value for state in State if state in wanted or states.shown(state) in wanted}
