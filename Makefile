@@ -1,0 +1,50 @@
+# Kargah. `make demo` shows the main job, `make test` proves it; both set up what they need.
+SHELL := /bin/bash
+PYTHON := .venv/bin/python
+ARGS ?=
+
+.PHONY: help setup setup-test demo serve test check bench shots crash lock clean
+
+help:
+	@echo "make demo            a real data file becomes a trained, served model; the page stays open"
+	@echo "make test            all tests"
+	@echo "make serve           the product, on http://127.0.0.1:8420"
+	@echo "make check           lint, types, floors, dependency audit"
+	@echo "make bench           all benchmarks        make shots   screenshots of the pages"
+
+setup:
+	@scripts/setup.sh run
+
+setup-test:
+	@scripts/setup.sh test
+
+demo: setup
+	@$(PYTHON) -m kargah demo $(ARGS)
+
+serve: setup
+	@$(PYTHON) -m kargah serve $(ARGS)
+
+test: setup-test
+	@scripts/test.sh $(ARGS)
+
+check: setup-test
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+	.venv/bin/lint-imports
+	@scripts/audit.sh
+
+bench: setup-test
+	@set -e; for script in benchmarks/*.py; do $(PYTHON) $$script $(ARGS); done
+
+shots: setup-test
+	@$(PYTHON) scripts/shots.py $(ARGS)
+
+crash: setup-test
+	@$(PYTHON) -m pytest tests/crash -m "" $(ARGS)
+
+lock: setup
+	@$(PYTHON) scripts/lock.py
+
+clean:
+	rm -rf .venv var .pytest_cache .mypy_cache .ruff_cache .coverage* dist
