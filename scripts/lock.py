@@ -1,4 +1,4 @@
-"""Write requirements/run.txt (the product with training) and requirements/test.txt (what tests and checks add).
+"""Write requirements/base.txt (the product alone), run.txt (with training) and test.txt (what tests and checks add).
 
 Run in a fresh environment after a change of pyproject.toml: python scripts/lock.py. Versions come from pip's resolver;
 torch is pinned here because its ranges may pull builds that the machine has no use for.
@@ -32,9 +32,11 @@ def write(path: Path, versions: dict[str, str], head: str) -> None:
 def main() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     wanted = [*project["project"]["dependencies"], *project["project"]["optional-dependencies"]["train"], TORCH, *BUILD]
+    base = resolve(project["project"]["dependencies"])
     run = resolve(wanted)
     test = resolve([*wanted, *project["dependency-groups"]["dev"]])
     pinned = {name: test.get(name, version) for name, version in run.items() if name != "torch"}
+    write(ROOT / "requirements" / "base.txt", {name: pinned[name] for name in base}, "What the product needs without training.")
     write(ROOT / "requirements" / "run.txt", pinned, "Everything that the product with training needs, but torch.")
     write(ROOT / "requirements" / "test.txt", {n: v for n, v in test.items() if n not in run}, "What tests and checks need besides.")
 
