@@ -1,0 +1,31 @@
+"""Bringing a model folder in from a disk of this machine: checked, hashed, copied into the store of files."""
+
+from pathlib import Path
+
+from kargah.assets import blobs
+from kargah.assets.manifest import FileEntry
+from kargah.kit.errors import Forbidden
+from kargah.kit.settings import Settings
+from kargah.models import folders
+from kargah.models.folders import ModelFolder
+
+
+class PathNotAllowed(Forbidden):
+    code = "PATH_NOT_ALLOWED"
+
+
+def allowed_folder(settings: Settings, given: str) -> Path:
+    """``given`` must be under one of the import roots, links resolved. Raises PathNotAllowed, also for what does not exist."""
+    path = Path(given).expanduser().resolve()
+    if not any(path.is_relative_to(root.expanduser().resolve()) for root in settings.import_roots):
+        raise PathNotAllowed(path=given)
+    return path
+
+
+def bring_in(home: Path, root: Path) -> tuple[ModelFolder, list[FileEntry]]:
+    """Reads and copies all files that are wanted; touches no database. The folder itself is left as it is."""
+    folder = folders.inspect(root)
+    entries = folders.digest(folder)
+    for entry in entries:
+        blobs.put_known(home, root / entry.path, entry.sha256, entry.size_bytes, move=False)
+    return folder, entries
