@@ -1,0 +1,83 @@
+"""The web application, put together. Nothing else in the process knows all of its parts."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import APIRouter, FastAPI
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.staticfiles import StaticFiles
+
+import kargah
+from kargah.kit.clock import Clock, SystemClock
+from kargah.kit.settings import Settings
+from kargah.store import schema
+from kargah.store.database import Database
+from kargah.web import errors
+from kargah.web.bodies import BodyGuard
+from kargah.web.deps import Threads
+from kargah.web.security import Frame, Gate
+
+STATIC = Path(__file__).parent / "static"
+
+
+def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
+    """The application over ``settings.home``; its database is opened, and brought up to date, when it starts."""
+    clock = clock or SystemClock()
+    app = FastAPI(
+        title="Kargah",
+        version=kargah.__version__,
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        exception_handlers=errors.HANDLERS,
+        middleware=list(_middleware(settings, clock)),
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+    )
+    app.state.settings = settings
+    app.state.clock = clock
+    app.state.started_at = clock.monotonic_seconds()
+    for router in _routers():
+        app.include_router(router)
+    app.mount("/static", StaticFiles(directory=STATIC, check_dir=False), name="static")
+    return app
+
+
+def _routers() -> Iterator[APIRouter]:
+    """All doors. One that is to be there stands here."""
+    from kargah.web.api import auth, health, users
+
+    yield from (health.router, auth.router, users.router)
+
+
+def _middleware(settings: Settings, clock: Clock) -> Iterator[Middleware]:
+    """The first is the outermost."""
+    yield Middleware(Frame, settings=settings)
+    if settings.cors_origins:
+        yield Middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["*"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Request-Id"],
+            expose_headers=["X-Request-Id", "RateLimit", "RateLimit-Policy", "Retry-After"],
+        )
+    yield Middleware(errors.ErrorEdge)
+    yield Middleware(BodyGuard, settings=settings)
+    yield Middleware(Gate, settings=settings, clock=clock)
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    settings: Settings = app.state.settings
+    settings.home.mkdir(parents=True, exist_ok=True)
+    database = Database(settings.url_of_database)
+    schema.bring_up_to_date(database, settings.run_folder)
+    app.state.database = database
+    app.state.threads = Threads(database)
+    try:
+        yield
+    finally:
+        app.state.threads.close()
+        database.close()
