@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kargah.assets.manifest import FileEntry
-from kargah.kit import files
 from kargah.kit.errors import BadInput
 
 WANTED_NAMES = frozenset(
@@ -95,9 +93,3 @@ def _product(shape: list[int]) -> int:
     for length in shape:
         total *= length
     return total
-
-
-def digest(folder: ModelFolder) -> list[FileEntry]:
-    """Hashes of the files that are taken, in order of path."""
-    found = [(name, files.digest_of(folder.root / name)) for name in folder.paths]
-    return [FileEntry(path=name, sha256=d.sha256, git_sha1=d.git_sha1, size_bytes=d.size_bytes) for name, d in found]

@@ -25,7 +25,10 @@ def allowed_folder(settings: Settings, given: str) -> Path:
 def bring_in(home: Path, root: Path) -> tuple[ModelFolder, list[FileEntry]]:
     """Reads and copies all files that are wanted; touches no database. The folder itself is left as it is."""
     folder = folders.inspect(root)
-    entries = folders.digest(folder)
-    for entry in entries:
-        blobs.put_known(home, root / entry.path, entry.sha256, entry.size_bytes, move=False)
+    entries = [_kept(home, root, name) for name in folder.paths]
     return folder, entries
+
+
+def _kept(home: Path, root: Path, name: str) -> FileEntry:
+    digest = blobs.put_file(home, root / name)
+    return FileEntry(path=name, sha256=digest.sha256, git_sha1=digest.git_sha1, size_bytes=digest.size_bytes)

@@ -1,0 +1,31 @@
+"""What one says to start a training, and what one gets."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from kargah.jobs.schemas import JobOut
+
+
+class TrainingRequest(BaseModel):
+    """The same words as the YAML of ``kargah train`` and the form. Ids of data sets or of their versions, of model versions.
+
+    Without ``recipe`` the task is guessed from the columns; without ``datasets`` the bundled x,y table is learned.
+    ``spec`` holds only what is set; the rest is decided from the data and shown with its reason.
+    """
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+    recipe: str | None = Field(None, max_length=64)
+    title: str | None = Field(None, max_length=300)
+    datasets: list[str] = Field([], max_length=32)
+    base_model: str | None = Field(None, max_length=64)
+    teacher_model: str | None = Field(None, max_length=64)
+    spec: dict[str, Any] = {}
+    dry_run: bool = False
+    priority: int = Field(0, ge=-100, le=100)
+
+
+class TrainingStarted(BaseModel):
+    job: JobOut
+    run_id: str

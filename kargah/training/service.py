@@ -1,0 +1,192 @@
+"""Starting a training: a request becomes a whole, checked plan, a queued job and its run, in one transaction."""
+
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from kargah.contract.plans import BaseModelInput, DatasetInput, InputFile, TrainPlan
+from kargah.datasets import service as datasets
+from kargah.datasets.tables import Dataset, DatasetVersion
+from kargah.jobs import service as jobs
+from kargah.jobs.schemas import JobOut
+from kargah.kit.errors import BadInput, Conflict, NotFound
+from kargah.models import service as models
+from kargah.models.schemas import ModelVersionOut
+from kargah.recipes import catalogue
+from kargah.recipes.base import Match, Recipe
+from kargah.recipes.columns import Column
+from kargah.runs import service as runs
+from kargah.store import access
+from kargah.store.access import Actor
+from kargah.training.schemas import TrainingRequest, TrainingStarted
+
+Chosen = tuple[Dataset, DatasetVersion]
+
+
+class NoTaskFits(BadInput):
+    """No recipe recognises the columns: the user must name the recipe and the roles."""
+
+    code = "NO_TASK_FITS"
+
+
+class DatasetNotReady(Conflict):
+    code = "DATASET_NOT_READY"
+
+
+class ColumnsDiffer(BadInput):
+    code = "COLUMNS_DIFFER"
+
+
+class RoleMissing(BadInput):
+    code = "ROLE_MISSING"
+
+
+class ColumnMissing(BadInput):
+    code = "COLUMN_MISSING"
+
+
+class NotABaseModel(BadInput):
+    code = "NOT_A_BASE_MODEL"
+
+
+def start(session: Session, actor: Actor, request: TrainingRequest) -> TrainingStarted:
+    """Queue a training. Everything that can be refused is refused here, with the field named; nothing is left behind."""
+    access.require_creator(actor)
+    chosen = [_ready_version(session, actor, given) for given in request.datasets]
+    if not chosen:
+        raise BadInput(field="datasets", reason="empty")
+    columns = _common_columns(chosen)
+    recipe, match = _recipe_for(request, columns)
+    base = _base_model(session, actor, recipe, request.base_model)
+    spec = _complete_spec(recipe, match, request.spec, columns)
+    title = request.title or chosen[0][0].title
+    plan = _plan(recipe, title, spec, request, chosen, base)
+    job = jobs.submit(
+        session, actor, "train", title, plan.model_dump(mode="json"), threads_wanted=spec.get("threads"), priority=request.priority
+    )
+    run = runs.create_for_job(
+        session, actor, job, recipe=recipe.name, dataset_version_ids=[version.id for _, version in chosen], tags={"dry_run": request.dry_run}
+    )
+    return TrainingStarted(job=JobOut.model_validate(job), run_id=run.id)
+
+
+def _ready_version(session: Session, actor: Actor, given: str) -> Chosen:
+    """``given`` is a data set (its current version is meant) or a version."""
+    version = session.get(DatasetVersion, given)
+    dataset = datasets.get_for(session, actor, version.dataset_id if version else given)
+    if version is None and dataset.current_version_id:
+        version = session.get(DatasetVersion, dataset.current_version_id)
+    if version is None or version.state != "READY":
+        raise DatasetNotReady(field="datasets", title=dataset.title)
+    row = session.get(Dataset, version.dataset_id)
+    if row is None:
+        raise NotFound(kind="datasets", id=given)
+    return row, version
+
+
+def _common_columns(chosen: list[Chosen]) -> list[Column]:
+    """All data sets of a training have the columns of the first."""
+    first, *others = [[Column.model_validate(column) for column in version.columns or []] for _, version in chosen]
+    names = {column.name for column in first}
+    for (dataset, _), columns in zip(chosen[1:], others, strict=True):
+        missing = names - {column.name for column in columns}
+        if missing:
+            raise ColumnsDiffer(field="datasets", title=dataset.title, columns=", ".join(sorted(missing)))
+    return first
+
+
+def _recipe_for(request: TrainingRequest, columns: list[Column]) -> tuple[Recipe, Match | None]:
+    if request.recipe is not None:
+        recipe = catalogue.get(request.recipe)
+        return recipe, recipe.guess(columns)
+    matches = catalogue.guess(columns)
+    if not matches:
+        raise NoTaskFits(field="recipe", known=", ".join(catalogue.RECIPES))
+    return matches[0]
+
+
+def _complete_spec(recipe: Recipe, match: Match | None, given: dict[str, Any], columns: list[Column]) -> dict[str, Any]:
+    """What was set, over what was guessed, over the recipe's defaults; validated by the recipe's own model."""
+    guessed = match.spec if match and "columns" not in given else {}
+    roles = {**(match.columns if match else {}), **_roles_given(given)}
+    try:
+        spec = recipe.spec.model_validate({**guessed, **given, "columns": {role: taken for role, taken in roles.items() if taken}})
+    except ValidationError as problem:
+        first = problem.errors(include_url=False, include_context=False)[0]
+        raise BadInput(field=".".join(("spec", *map(str, first["loc"]))), reason=first["msg"]) from None
+    _check_roles(recipe, spec.columns, {column.name for column in columns})
+    return spec.model_dump(mode="json")
+
+
+def _roles_given(given: dict[str, Any]) -> dict[str, Any]:
+    roles = given.get("columns") or {}
+    if not isinstance(roles, dict):
+        raise BadInput(field="spec.columns", reason="object")
+    return roles
+
+
+def _check_roles(recipe: Recipe, roles: dict[str, str | list[str]], names: set[str]) -> None:
+    for role in recipe.roles:
+        if role.required and not roles.get(role.name):
+            raise RoleMissing(field=f"spec.columns.{role.name}", role=role.name, recipe=recipe.name)
+    known = {role.name for role in recipe.roles}
+    for name, taken in roles.items():
+        if name not in known:
+            raise BadInput(field=f"spec.columns.{name}", reason=f"one of {', '.join(sorted(known))}")
+        for column in [taken] if isinstance(taken, str) else taken:
+            if column not in names:
+                raise ColumnMissing(field=f"spec.columns.{name}", column=column, known=", ".join(sorted(names)))
+
+
+def _base_model(session: Session, actor: Actor, recipe: Recipe, version_id: str | None) -> ModelVersionOut | None:
+    if version_id is None:
+        return None
+    version = models.get_version_for(session, actor, version_id)
+    if "base" not in recipe.starts_from or version.family not in {"base", "network"}:
+        raise NotABaseModel(field="base_model", recipe=recipe.name, id=version_id)
+    return version
+
+
+def _plan(
+    recipe: Recipe, title: str, spec: dict[str, Any], request: TrainingRequest, chosen: list[Chosen], base: ModelVersionOut | None
+) -> TrainPlan:
+    inputs: list[InputFile] = []
+    dataset_inputs = []
+    for number, (dataset, version) in enumerate(chosen):
+        folder = f"data-{number}"
+        inputs += _inputs(folder, version.files or [], {"data.parquet", "columns.json"})
+        dataset_inputs.append(
+            DatasetInput(folder=folder, version_id=version.id, title=dataset.title, licence=dataset.licence, normaliser=version.normaliser)
+        )
+    base_input = None
+    if base is not None:
+        inputs += _inputs("base", [file.model_dump() for file in base.files], None)
+        base_input = BaseModelInput(folder="base", version_id=base.id, title=base.architecture, licence=base.licence)
+    return TrainPlan(
+        job_id="",
+        title=title,
+        recipe=recipe.name,
+        spec=spec,
+        chosen=sorted(request.spec),
+        inputs=inputs,
+        datasets=dataset_inputs,
+        base_model=base_input,
+        dry_run=request.dry_run,
+    )
+
+
+def _inputs(folder: str, entries: list[Any], wanted: set[str] | None) -> list[InputFile]:
+    return [
+        InputFile(path=f"{folder}/{entry['path']}", sha256=entry["sha256"], size_bytes=entry["size_bytes"])
+        for entry in entries
+        if wanted is None or entry["path"] in wanted
+    ]
+
+
+def used_by(session: Session, dataset_version_id: str) -> list[str]:
+    """Runs that stand on a data set version."""
+    from kargah.runs.tables import RunInput
+
+    return list(session.scalars(select(RunInput.run_id).where(RunInput.dataset_version_id == dataset_version_id)))
