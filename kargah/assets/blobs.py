@@ -3,6 +3,8 @@
 A blob appears by a rename after its bytes are on the disk, so what has a name is whole.
 """
 
+import asyncio
+import errno
 import os
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
@@ -61,7 +63,10 @@ def keep(home: Path, source: Path, sha256: str, size_bytes: int) -> None:
 
 
 async def put_stream(home: Path, chunks: AsyncIterator[bytes], limit_bytes: int) -> Digest:
-    """Keep what arrives, hashing on the way. Over the limit: TooLarge; no room: DiskFull; in both cases nothing is left behind."""
+    """Keep what arrives. Over the limit: TooLarge; no room: DiskFull; whatever breaks off, nothing is left behind.
+
+    Disk work is done in threads: a slow disk makes this upload wait, and nothing else.
+    """
     folder = home / "blobs" / "incoming"
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f"{os.getpid()}.{os.urandom(8).hex()}"
@@ -71,11 +76,11 @@ async def put_stream(home: Path, chunks: AsyncIterator[bytes], limit_bytes: int)
             async for chunk in chunks:
                 size_bytes += len(chunk)
                 _check_room(folder, size_bytes, len(chunk), limit_bytes)
-                file.write(chunk)
-            file.flush()
-            os.fsync(file.fileno())
-        return put_file(home, temporary, move=True)
+                await asyncio.to_thread(file.write, chunk)
+        return await asyncio.to_thread(put_file, home, temporary, move=True)
     except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
         raise DiskFull(needed_bytes=size_bytes, free_bytes=files.free_bytes(folder)) from error
     finally:
         temporary.unlink(missing_ok=True)

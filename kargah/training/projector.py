@@ -24,7 +24,7 @@ def prepare(home: Path, job: Job, event: Event) -> None:
             blobs.keep(home, outputs / model.name / file.path, file.sha256, file.size_bytes)
 
 
-def on_event(session: Session, home: Path, job: Job, event: Event) -> None:
+def on_event(session: Session, _: Path, job: Job, event: Event) -> None:
     run = runs.of_job(session, job.id)
     if not isinstance(event, Finished) or run is None:
         return

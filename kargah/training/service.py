@@ -66,9 +66,8 @@ def start(session: Session, actor: Actor, request: TrainingRequest) -> TrainingS
     job = jobs.submit(
         session, actor, "train", title, plan.model_dump(mode="json"), threads_wanted=spec.get("threads"), priority=request.priority
     )
-    run = runs.create_for_job(
-        session, actor, job, recipe=recipe.name, dataset_version_ids=[version.id for _, version in chosen], tags={"dry_run": request.dry_run}
-    )
+    versions = [version.id for _, version in chosen]
+    run = runs.create_for_job(session, actor, job, recipe.name, dataset_version_ids=versions, tags={"dry_run": request.dry_run})
     return TrainingStarted(job=JobOut.model_validate(job), run_id=run.id)
 
 
