@@ -98,3 +98,16 @@ def move(session: Session, job: Job, to: State, fence: Fence | None = None) -> N
     assert isinstance(changed, CursorResult)
     if changed.rowcount == 0:
         raise LeaseLost(id=job.id)
+
+
+def walk(session: Session, job: Job, to: State, fence: Fence | None = None) -> None:
+    """Move by the shortest legal way through active states: a worker may finish without having said that it runs."""
+    ways: list[list[State]] = [[State(job.state)]]
+    while ways:
+        way = ways.pop(0)
+        if to in MOVES[way[-1]]:
+            for state in [*way[1:], to]:
+                move(session, job, state, fence)
+            return
+        ways += [[*way, state] for state in State if state in MOVES[way[-1]] & ACTIVE and state not in way]
+    raise IllegalMove(id=job.id, state=shown(job.state).value, to=to.value)

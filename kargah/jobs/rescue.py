@@ -1,0 +1,134 @@
+"""What is left when something died: attempts without an agent are taken over, jobs without a worker are queued again.
+
+Unreachable is not failed: only a host's own agent declares its attempts dead, when the kernel says so.
+"""
+
+from collections.abc import Collection
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from kargah.contract.attempt import AttemptDirectory
+from kargah.contract.events import Failed, Interrupted, Paused, Queued, Stopped
+from kargah.jobs import history, processes, states
+from kargah.jobs.claims import Seat
+from kargah.jobs.processes import ProcessId
+from kargah.jobs.service import tail_of
+from kargah.jobs.states import Fence, State
+from kargah.jobs.supervision import Held, hold
+from kargah.jobs.tables import Agent, Attempt, Job
+from kargah.kit.clock import utc_now
+from kargah.store.database import Database, now_of
+
+BACK_OFF_SECONDS = 1.0
+LONGEST_BACK_OFF_SECONDS = 60.0
+EVIDENCE_BYTES = 4096
+INTERRUPTED = "INTERRUPTED"
+
+
+def take_over(database: Database, home: Path, seat: Seat, held: Collection[str]) -> list[Held]:
+    """Attempts of this host whose agent is gone (or is this one, which forgot them), now answered for by this one."""
+    with database.read() as session:
+        orphans = [job.id for job in _running_here(session, seat) if job.id not in held and _is_orphan(session, job, seat)]
+    taken = []
+    for job_id in orphans:
+        with database.serialised() as session:
+            job = states.lock(session, job_id)
+            if job.state in states.ACTIVE and _is_orphan(session, job, seat):
+                job.lease_owner, job.lease_expires_at = seat.agent_id, now_of(session) + timedelta(seconds=seat.lease_seconds)
+                attempt = session.get_one(Attempt, (job.id, job.attempt))
+                taken.append(hold(home, job.id, Fence(job.attempt, seat.agent_id), attempt, seat.boot_id))
+    return taken
+
+
+def forget_dead_agents(session: Session, seat: Seat) -> None:
+    """Their rows go once nothing is held in their name."""
+    owners = select(Job.lease_owner).where(Job.state.in_(states.ACTIVE), Job.lease_owner.is_not(None))
+    idle = select(Agent).where(Agent.host == seat.host, Agent.id != seat.agent_id, Agent.id.not_in(owners))
+    for agent in session.scalars(idle).all():
+        if not processes.lives(ProcessId(agent.pid, agent.pid_started_at)):
+            session.execute(delete(Agent).where(Agent.id == agent.id))
+
+
+def close(session: Session, held: Held) -> None:
+    """The worker is dead and all its lines are carried: end the attempt, and the job or its interruption with it."""
+    job = states.lock(session, held.job_id, held.fence)
+    attempt = session.get_one(Attempt, (job.id, held.fence.attempt))
+    attempt.ended_at = utc_now()
+    if job.state == State.STOPPING:
+        states.move(session, job, State.STOPPED, held.fence)
+        job.finished_at = utc_now()
+        history.append(session, job, Stopped(at=utc_now(), step=job.progress.get("step")))
+    elif job.state in states.ACTIVE:
+        attempt.outcome = INTERRUPTED
+        session.flush()
+        _interrupted(session, job, held)
+    attempt.outcome = attempt.outcome or job.state
+    job.lease_owner = job.lease_expires_at = None
+
+
+def fail(session: Session, job: Job, fence: Fence, code: str, params: dict[str, Any], evidence: str | None = None) -> None:
+    """An end that the scheduler itself must say."""
+    states.walk(session, job, State.FAILED, fence)
+    job.error, job.finished_at, job.waiting = {"code": code, "params": params}, utc_now(), None
+    history.append(session, job, Failed(at=utc_now(), code=code, params=params, evidence=evidence))
+
+
+def _running_here(session: Session, seat: Seat) -> list[Job]:
+    here = (
+        select(Job)
+        .join(Attempt, (Attempt.job_id == Job.id) & (Attempt.number == Job.attempt))
+        .where(Job.state.in_(states.ACTIVE), Attempt.host == seat.host)
+        .order_by(Job.id)
+    )
+    return list(session.scalars(here))
+
+
+def _is_orphan(session: Session, job: Job, seat: Seat) -> bool:
+    """Its agent is this one, or provably dead, or silent for longer than its lease."""
+    if job.lease_owner is None or job.lease_owner == seat.agent_id:
+        return True
+    owner = session.get(Agent, job.lease_owner)
+    if owner is None or not processes.lives(ProcessId(owner.pid, owner.pid_started_at)):
+        return True
+    return job.lease_expires_at is not None and job.lease_expires_at < now_of(session)
+
+
+def _interrupted(session: Session, job: Job, held: Held) -> None:
+    code, params = _reason(held)
+    said = Interrupted(at=utc_now(), code=code, params=params)
+    if job.state == State.PAUSING:  # it was to free its hardware, and it has; it goes on from its last checkpoint
+        states.move(session, job, State.PAUSED, held.fence)
+        history.append(session, job, said, Paused(at=utc_now(), step=job.progress.get("step") or 0))
+        return
+    if job.state != State.STARTING:
+        states.move(session, job, State.INTERRUPTED, held.fence)
+    history.append(session, job, said)
+    times = _times_interrupted(session, job.id)
+    if times >= job.max_attempts:
+        tail = tail_of(AttemptDirectory(held.directory.path).log, EVIDENCE_BYTES)
+        fail(session, job, held.fence, "ATTEMPTS_EXHAUSTED", {"attempts": times}, evidence=tail or None)
+        return
+    states.move(session, job, State.QUEUED, held.fence)
+    wait_seconds = min(LONGEST_BACK_OFF_SECONDS, BACK_OFF_SECONDS * 2 ** (times - 1))
+    job.not_before = now_of(session) + timedelta(seconds=wait_seconds)
+    job.waiting = {"code": code, "params": params}
+    history.append(session, job, Queued(at=utc_now()))
+
+
+def _reason(held: Held) -> tuple[str, dict[str, Any]]:
+    if held.rebooted:
+        return "HOST_RESTARTED", {}
+    status = held.exit_status
+    if status is None:
+        return "WORKER_GONE", {}
+    return ("WORKER_KILLED", {"signal": -status}) if status < 0 else ("WORKER_ENDED", {"status": status})
+
+
+def _times_interrupted(session: Session, job_id: str) -> int:
+    """Attempts that ended by themselves or by others count; those that a person paused do not."""
+    counted = select(func.count()).where(Attempt.job_id == job_id, Attempt.outcome == INTERRUPTED)
+    return session.scalar(counted) or 0

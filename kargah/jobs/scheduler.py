@@ -1,0 +1,199 @@
+"""The only loop: it gives queued jobs their processes, carries what they say, passes on what people want, and mends what died."""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import OperationalError
+
+from kargah.jobs import blocks, claims, processes, rescue, states, supervision
+from kargah.jobs.afterwards import tell_ends
+from kargah.jobs.claims import Seat
+from kargah.jobs.collector import BATCH_LINES, Collector
+from kargah.jobs.launchers import local
+from kargah.jobs.projection import Trades
+from kargah.jobs.states import Fence, LeaseLost
+from kargah.jobs.supervision import Held
+from kargah.jobs.tables import Agent, Attempt, EventRow, Job
+from kargah.kit.clock import Clock, SystemClock, utc_now
+from kargah.kit.errors import KargahError
+from kargah.store.database import Database, now_of
+
+TICK_SECONDS = 0.2
+RESCUE_SECONDS = 1.0
+SEAL_SECONDS = 30.0
+LEASE_RENEWALS = 4
+BATCHES_A_TICK = 10
+JOBS_SEALED_AT_ONCE = 5
+
+log = logging.getLogger(__name__)
+Tick = Callable[[], None]
+
+
+class Scheduler:
+    """One an agent. ``also``: what others want done at every tick (the serving domain's supervision)."""
+
+    def __init__(
+        self, database: Database, home: Path, seat: Seat, trades: Trades, also: Sequence[Tick] = (), clock: Clock | None = None
+    ) -> None:
+        self._database = database
+        self._home = home
+        self._seat = seat
+        self._trades = trades
+        self._also = also
+        self._clock = clock or SystemClock()
+        self._collector = Collector(database, home, trades)
+        self._due: dict[str, float] = {}
+        self._seen = 0
+        self.held: dict[str, Held] = {}
+
+    def run(self, stopping: threading.Event) -> None:
+        """Until ``stopping`` is set. What fails is logged and tried again: the store may be away for a while."""
+        self.register()
+        while not stopping.is_set():
+            try:
+                self.tick()
+            except OperationalError as error:
+                log.warning("the database does not answer: %s", error.orig)
+                stopping.wait(1.0)
+            except Exception:
+                log.exception("a round of the scheduler failed")
+                stopping.wait(1.0)
+            stopping.wait(TICK_SECONDS)
+
+    def register(self) -> None:
+        me = processes.this_process()
+        with self._database.write() as session:
+            session.merge(
+                Agent(
+                    id=self._seat.agent_id, host=self._seat.host, pid=me.pid, pid_started_at=me.started_at,
+                    cores=self._seat.cores, heartbeat_at=now_of(session),
+                )
+            )  # fmt: skip
+
+    def tick(self) -> None:
+        if self._is_due("lease", self._seat.lease_seconds / LEASE_RENEWALS):
+            self._renew()
+        if self._is_due("rescue", RESCUE_SECONDS):
+            self._rescue()
+        self._watch_all()
+        self._claim()
+        self._seen = tell_ends(self._database, self._home, self._trades, self._seen)
+        if self._is_due("seal", SEAL_SECONDS):
+            self._seal()
+        for also in self._also:
+            also()
+
+    def _is_due(self, name: str, every_seconds: float) -> bool:
+        now = self._clock.monotonic_seconds()
+        if now < self._due.get(name, 0.0):
+            return False
+        self._due[name] = now + every_seconds
+        return True
+
+    def _renew(self) -> None:
+        with self._database.write() as session:
+            now = now_of(session)
+            until = now + timedelta(seconds=self._seat.lease_seconds)
+            mine = (Job.lease_owner == self._seat.agent_id) & Job.state.in_(states.ACTIVE)
+            session.execute(update(Job).where(mine).values(lease_expires_at=until))
+            session.execute(update(Agent).where(Agent.id == self._seat.agent_id).values(heartbeat_at=now))
+
+    def _rescue(self) -> None:
+        for held in rescue.take_over(self._database, self._home, self._seat, self.held.keys()):
+            log.info("job %s taken over", held.job_id)
+            self.held[held.job_id] = held
+        with self._database.read() as session:
+            others = session.scalars(select(Agent.id).where(Agent.host == self._seat.host, Agent.id != self._seat.agent_id)).first()
+        if others is not None:
+            with self._database.write() as session:
+                rescue.forget_dead_agents(session, self._seat)
+
+    def _watch_all(self) -> None:
+        if not self.held:
+            return
+        with self._database.read() as session:
+            found = select(Job.id, Job.state).where(Job.id.in_(list(self.held)))
+            state_of = dict(session.execute(found).tuples().all())
+        for held in list(self.held.values()):
+            try:
+                self._watch(held, state_of.get(held.job_id))
+            except LeaseLost:
+                log.warning("job %s is another's now", held.job_id)
+                del self.held[held.job_id]
+            except OperationalError:
+                raise
+            except Exception:  # the job's edge: one bad job must not end all others
+                log.exception("job %s could not be looked after", held.job_id)
+
+    def _watch(self, held: Held, state: str | None) -> None:
+        """Death is looked for before the last lines are read, so that a worker's last word is never missed."""
+        dead = supervision.is_dead(held)
+        if state is not None:
+            self._carry(held, to_the_end=dead)
+        if not dead:
+            supervision.make_obey(held, state or states.State.STOPPING, self._clock.monotonic_seconds())
+            return
+        if state is not None:
+            with self._database.write() as session:
+                rescue.close(session, held)
+        del self.held[held.job_id]
+
+    def _carry(self, held: Held, to_the_end: bool) -> None:
+        batches = 0
+        while to_the_end or batches < BATCHES_A_TICK:
+            if self._collector.carry(held.job_id, held.fence, held.carrier, held.place) < BATCH_LINES:
+                return
+            batches += 1
+
+    def _claim(self) -> None:
+        while True:
+            with self._database.read() as session:
+                if not claims.has_queue(session, self._seat):
+                    return
+            with self._database.serialised() as session:
+                look = claims.claim_next(session, self._seat, frozenset(self.held))
+            if look.claimed is None:
+                break
+            self._launch(look.claimed, look.threads)
+        for job_id in look.waiting:
+            with self._database.write() as session:
+                claims.say_waiting(session, job_id, "CORES_BUSY", {"cores": self._seat.cores})
+
+    def _launch(self, job: Job, threads: int) -> None:
+        held = supervision.hold(self._home, job.id, Fence(job.attempt, self._seat.agent_id))
+        try:
+            held.child = local.launch(self._home, self._trades, job, threads)
+        except (KargahError, OSError) as error:
+            self._refuse(job.id, held.fence, error)
+            return
+        held.process = processes.identify(held.child.pid)
+        self.held[job.id] = held
+        with self._database.write() as session:
+            states.lock(session, job.id, held.fence)
+            attempt = session.get_one(Attempt, (job.id, job.attempt))
+            attempt.pid, attempt.launched_at = held.child.pid, utc_now()
+            attempt.pid_started_at = held.process.started_at if held.process else None
+
+    def _refuse(self, job_id: str, fence: Fence, error: KargahError | OSError) -> None:
+        code, params = (error.code, error.params) if isinstance(error, KargahError) else ("LAUNCH_FAILED", {"reason": str(error)})
+        with self._database.write() as session:
+            job = states.lock(session, job_id, fence)
+            rescue.fail(session, job, fence, code, params)
+            job.lease_owner = job.lease_expires_at = None
+
+    def _seal(self) -> None:
+        with self._database.read() as session:
+            hot = select(EventRow.seq).where(EventRow.job_id == Job.id, EventRow.kind == "Step")
+            over = select(Job.id).where(Job.state.in_(states.TERMINAL), hot.exists()).limit(JOBS_SEALED_AT_ONCE)
+            done = set(session.scalars(over))
+        for job_id in [*sorted(done), *self.held]:
+            while self._seal_block(job_id, all_of_it=job_id in done):
+                pass
+
+    def _seal_block(self, job_id: str, all_of_it: bool) -> int:
+        with self._database.write() as session:
+            return blocks.seal(session, states.lock(session, job_id), all_of_it=all_of_it)
