@@ -1,7 +1,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Integer, String
+from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from kargah.store.base import Base, Created
@@ -20,6 +20,6 @@ class Placement(Base, Created):
     state: Mapped[str] = mapped_column(String(16))
     socket: Mapped[str | None] = mapped_column(String(300))
     pid: Mapped[int | None]
-    generation: Mapped[int] = mapped_column(Integer, default=0)
+    directory: Mapped[str | None] = mapped_column(String(500))
     error: Mapped[dict[str, Any] | None]
     wanted_at: Mapped[datetime]

@@ -1,0 +1,38 @@
+"""How any worker is started: its own session, its output in the attempt's log, an environment without secrets."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from kargah.contract.attempt import AttemptDirectory
+
+#: All that a worker gets of its starter's environment: no secret passes.
+PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "LD_PRELOAD", "SYSTEMROOT", "COVERAGE_PROCESS_CONFIG")
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "RAYON_NUM_THREADS")
+PACKAGE_ROOT = Path(__file__).parents[2]
+
+
+def start_worker(module: str, directory: AttemptDirectory, threads: int) -> "subprocess.Popen[bytes]":
+    """Run ``python -m module ATTEMPT_DIR``; it outlives whoever started it. Raises OSError; then nothing runs."""
+    command = [sys.executable, "-m", module, str(directory.path)]
+    with directory.log.open("ab") as output:
+        return subprocess.Popen(
+            command, cwd=directory.path, env=environment(threads), stdin=subprocess.DEVNULL, stdout=output,
+            stderr=subprocess.STDOUT, start_new_session=True, close_fds=True,
+        )  # fmt: skip
+
+
+def environment(threads: int) -> dict[str, str]:
+    passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    path = os.pathsep.join([str(PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {
+        **passed,
+        **dict.fromkeys(THREAD_VARIABLES, str(threads)),
+        "PYTHONPATH": path,
+        "PYTHONHASHSEED": "0",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONIOENCODING": "utf-8",
+        "TOKENIZERS_PARALLELISM": "true" if threads > 1 else "false",
+        "HF_HUB_OFFLINE": "1",
+    }
