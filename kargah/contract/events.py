@@ -75,7 +75,7 @@ class Step(_Event):
 
 
 class Evaluated(_Event):
-    """``metrics`` are scalars named as in the field: eval_loss, accuracy, macro_f1, mae … ``detail``: tables such as the confusion matrix."""
+    """``metrics``: scalars named as in the field (eval_loss, accuracy, macro_f1, mae …). ``detail``: tables such as the confusion matrix."""
 
     kind: Literal["Evaluated"] = "Evaluated"
     step: int

