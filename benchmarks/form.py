@@ -22,7 +22,9 @@ def machine() -> dict[str, Any]:
     }
 
 
-def figure(ours: float | None, peer: float | None, peer_is: str, goal: str, met: bool | None, unit: str = "ratio", **more: Any) -> dict[str, Any]:
+def figure(
+    ours: float | None, peer: float | None, peer_is: str, goal: str, met: bool | None, unit: str = "ratio", **more: Any
+) -> dict[str, Any]:
     """A ratio is ours over the peer's; anything else states ``value`` in ``more`` or is ours itself."""
     value = more.pop("value", ours / peer if unit == "ratio" and ours is not None and peer else ours)
     return {"value": value, "unit": unit, "ours": ours, "peer": peer, "peer_is": peer_is, "goal": goal, "met": met, **more}
