@@ -1,0 +1,166 @@
+"""What a file of unknown bytes is: text or not, in which encoding, of which shape. Names and endings of files are only a last hint."""
+
+import codecs
+import csv
+import io
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from kargah.text import numbers
+
+_BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_DELIMITERS = (",", "\t", ";", "|", "،")
+_ARABIC = re.compile("[\u0600-\u06ff\u200c]")
+_SURROGATES = re.compile("[\udc80-\udcff]")
+_MAX_NOTED = 10
+
+
+class Shape(StrEnum):
+    DELIMITED = "delimited"
+    JSON_LINES = "jsonl"
+    JSON_ARRAY = "json"
+    JSON_OBJECT = "json-object"
+    HTML = "html"
+
+
+@dataclass
+class Utf8Check:
+    """Fed all the bytes of a file, tells whether they are UTF-8, and where not. Offsets are 0-based, lines 1-based."""
+
+    broken_bytes: int = 0
+    other_characters: int = 0
+    broken_lines: list[int] = field(default_factory=list)
+    first_broken_offset: int | None = None
+    _decoder: codecs.IncrementalDecoder = field(default_factory=lambda: codecs.getincrementaldecoder("utf-8")("surrogateescape"))
+    _line: int = 1
+    _offset_bytes: int = 0
+
+    def feed(self, chunk: bytes, final: bool = False) -> None:
+        if chunk.isascii() and not self._decoder.getstate()[0]:
+            self._line += chunk.count(b"\n")
+            self._offset_bytes += len(chunk)
+            return
+        text = self._decoder.decode(chunk, final)
+        self.other_characters += sum(len(part) for part in re.findall("[\u0080-\U0010ffff]+", text))
+        for match in _SURROGATES.finditer(text):
+            self._note(text, match.start())
+        self._line += text.count("\n")
+        self._offset_bytes += len(text.encode("utf-8", "surrogateescape"))
+
+    @property
+    def is_utf8(self) -> bool:
+        """A few broken bytes among many good characters are damage; more are another encoding."""
+        return self.broken_bytes == 0 or self.broken_bytes * 20 < self.other_characters
+
+    def _note(self, text: str, index: int) -> None:
+        self.broken_bytes += 1
+        self.other_characters -= 1
+        if self.first_broken_offset is None:
+            self.first_broken_offset = self._offset_bytes + len(text[:index].encode("utf-8", "surrogateescape"))
+        if len(self.broken_lines) < _MAX_NOTED:
+            line = self._line + text.count("\n", 0, index)
+            if line not in self.broken_lines:
+                self.broken_lines.append(line)
+
+
+def binary_kind(head: bytes) -> str | None:
+    """What a file that is no text is called (``PNG``, ``ZIP`` …, ``binary`` when unknown), or None for text."""
+    for magic, name in numbers.words()["magic"].items():
+        if head.startswith(bytes.fromhex(magic)):
+            return str(name)
+    if byte_order_mark(head) or utf16_without_mark(head):
+        return None
+    controls = sum(byte < 9 or 13 < byte < 32 for byte in head)
+    return "binary" if controls > len(head) // 50 + 2 else None
+
+
+def byte_order_mark(head: bytes) -> str | None:
+    """The encoding that a byte order mark names."""
+    return next((codec for mark, codec in _BOMS if head.startswith(mark)), None)
+
+
+def utf16_without_mark(head: bytes) -> str | None:
+    """UTF-16 of Persian or Latin text: nearly every second byte is 0 or 6 (or 0x20, of the half-space)."""
+    pairs = len(head) // 2
+    if pairs < 4:
+        return None
+    for codec, high in (("utf-16-le", head[1::2]), ("utf-16-be", head[::2])):
+        known = Counter(high)
+        if known[0] and known[0] + known[6] + known[0x20] >= 0.95 * pairs:
+            return codec
+    return None
+
+
+def legacy_encoding(sample: bytes) -> str:
+    """For bytes that are no UTF: Windows-1256 when that makes Persian or Arabic of them, else Windows-1252."""
+    high = bytes(byte for byte in sample if byte >= 0x80)
+    return "cp1256" if len(_ARABIC.findall(high.decode("cp1256", "replace"))) * 2 >= len(high) else "cp1252"
+
+
+def shape(head: str, filename: str) -> Shape:
+    """The shape of a text by how it begins; a lone scalar counts as JSON only where the file is called so."""
+    head = head.lstrip("\ufeff \t\r\n")
+    if re.match(r"<(!doctype|html|\?xml|head|body)\b", head, re.IGNORECASE):
+        return Shape.HTML
+    if re.match(r"\[\s*[\[{\"\d\]tfn-]", head):
+        return Shape.JSON_ARRAY
+    if head.startswith("{"):
+        return Shape.JSON_LINES if _is_json(head.splitlines()[0]) or _first_object_ends(head) else Shape.JSON_OBJECT
+    called_json = filename.lower().removesuffix(".gz").endswith((".json", ".jsonl", ".ndjson"))
+    return Shape.JSON_LINES if called_json else Shape.DELIMITED
+
+
+def delimiter(sample: str) -> str:
+    """The delimiter that cuts most rows into as many fields as the first, quotes respected; a comma when none cuts at all."""
+    scores = {candidate: _regularity(sample, candidate) for candidate in _DELIMITERS}
+    best = max(scores, key=lambda candidate: scores[candidate])
+    return best if scores[best] > 0 else ","
+
+
+def lacks_header(rows: list[list[str]]) -> bool:
+    """Whether the first row looks like data: a number above numbers, or a short value that its column repeats."""
+    if len(rows) < 3:
+        return False
+    header, body = rows[0], [row for row in rows[1:] if len(row) == len(rows[0])]
+    columns = list(zip(*body, strict=True))
+    return any(_looks_like_data(name, values) for name, values in zip(header, columns, strict=False))
+
+
+def _looks_like_data(name: str, values: tuple[str, ...]) -> bool:
+    filled = [value for value in values if not numbers.is_missing(value)]
+    if not filled or numbers.is_missing(name):
+        return False
+    if numbers.parse_number(name) is not None:
+        return sum(numbers.parse_number(value) is not None for value in filled) * 10 >= len(filled) * 9
+    return len(name) <= 40 and filled.count(name) >= 2
+
+
+def _regularity(sample: str, candidate: str) -> float:
+    """Share of rows with as many fields as the first, weighted up a little by how many those are; 0 when the first is not cut."""
+    try:
+        widths = [len(row) for row in csv.reader(io.StringIO(sample, newline=""), delimiter=candidate) if row]
+    except csv.Error:
+        return 0
+    if not widths or widths[0] < 2:
+        return 0
+    return widths.count(widths[0]) / len(widths) + min(widths[0], 50) / 1000
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _first_object_ends(head: str) -> bool:
+    """Whether a second object follows the first: objects glued together, or a broken line followed by good ones."""
+    try:
+        end = json.JSONDecoder().raw_decode(head)[1]
+    except (ValueError, RecursionError):
+        return "\n{" in head and not head.startswith("{\n")
+    return head[end:].lstrip().startswith("{")

@@ -1,0 +1,69 @@
+"""What was found wrong or worth saying in a file, each with where. Texts: ``problem.<CODE>`` in ``locale/*/datasets.po``."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Severity = Literal["info", "warning", "error"]
+MAX_LINES = 10
+_ORDER = {"error": 0, "warning": 1, "info": 2}
+
+
+@dataclass
+class Finding:
+    """``lines`` are the first few lines of the file (1-based, header included); ``count`` is of all places."""
+
+    code: str
+    severity: Severity
+    count: int = 0
+    lines: list[int] = field(default_factory=list)
+    columns: list[str] = field(default_factory=list)
+    params: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, count: int, lines: Iterable[int] = ()) -> None:
+        self.count += count
+        for line in lines:
+            if len(self.lines) >= MAX_LINES:
+                return
+            self.lines.append(line)
+
+    @property
+    def wants_lines(self) -> bool:
+        return len(self.lines) < MAX_LINES
+
+
+class Findings:
+    """One finding for each code and column."""
+
+    def __init__(self) -> None:
+        self._all: dict[tuple[str, str | None], Finding] = {}
+
+    def note(
+        self, code: str, severity: Severity, *, column: str | None = None, count: int = 1, lines: Iterable[int] = (), **params: Any
+    ) -> Finding:
+        finding = self._all.setdefault((code, column), Finding(code, severity, columns=[] if column is None else [column]))
+        finding.add(count, lines)
+        finding.params.update(params)
+        return finding
+
+    def get(self, code: str, column: str | None = None) -> Finding | None:
+        return self._all.get((code, column))
+
+    def count(self, code: str) -> int:
+        return sum(finding.count for finding in self._all.values() if finding.code == code)
+
+    def report(self, rows: int) -> list[dict[str, Any]]:
+        """Errors first, then by how much they concern. ``share`` is of the rows read, where rows are what is counted."""
+        found = sorted(self._all.values(), key=lambda finding: (_ORDER[finding.severity], -finding.count))
+        return [
+            {
+                "code": finding.code,
+                "severity": finding.severity,
+                "count": finding.count,
+                "share": round(min(1.0, finding.count / rows), 6) if rows else None,
+                "lines": finding.lines,
+                "columns": finding.columns,
+                "params": finding.params,
+            }
+            for finding in found
+        ]

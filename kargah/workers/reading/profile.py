@@ -1,0 +1,271 @@
+"""What is measured of a column while it streams by. Work is done once for each different value of a batch."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from kargah.recipes.columns import Column, ColumnKind, LabelCount
+from kargah.text import numbers
+from kargah.text.normalise import Counts, Normaliser, label_key
+from kargah.workers.reading.findings import MAX_LINES, Findings, Severity
+
+MAX_TOP, MAX_COUNTED, SHOWN_CHARACTERS, EXAMPLES = 200, 1000, 160, 3
+#: Characters of a column that are normalised for the counts; beyond, the report says of how many values it speaks.
+NORMALISED_CHARACTERS = 20_000_000
+_MAX_CATEGORY_CHARACTERS = 60
+_SIGNS: tuple[tuple[str, Severity, re.Pattern[str]], ...] = (
+    ("BIDI_CONTROLS", "warning", re.compile("[\u202a-\u202e\u2066-\u2069]")),
+    ("FORMULA_CELLS", "info", re.compile(r"\A(?:[=@\t\r]|[+\-](?![\d.,\s۰-۹٠-٩]|$))")),
+    ("MOJIBAKE", "warning", re.compile(numbers.words()["mojibake"])),
+)
+Values = Sequence[str | None]
+_WHOLE = 2**53
+
+
+class ColumnProfile:
+    """Feed it batches; ``column()`` and ``say()`` tell at the end. Memory is bounded by ``max_distinct``."""
+
+    def __init__(self, name: str, findings: Findings, normaliser: Normaliser, max_distinct: int) -> None:
+        self.name = name
+        self.rows = self.nulls = 0
+        self.normaliser_counts: Counter[str] = Counter()
+        self.values_changed = self.values_normalised = 0
+        self._findings, self._normaliser = findings, normaliser
+        self._hashes: set[int] = set()
+        self._numbers = NumberProfile(max_distinct)
+        self._max_distinct = max_distinct
+        self._counter: Counter[str] | None = Counter()
+        self._lengths: Counter[int] = Counter()
+        self._examples: list[str] = []
+        self._characters_normalised = 0
+
+    def add(self, values: Values, lines: Sequence[int]) -> list[str | None]:
+        """Take in a batch; give it back with the spellings of "missing" as None."""
+        counts = Counter(values)
+        missing = {value for value in counts if value is None or numbers.is_missing(value)}
+        if missing:
+            self._note_missing(counts, missing, values, lines)
+        present: dict[str, int] = {value: count for value, count in counts.items() if value is not None and value not in missing}
+        self.rows += len(values)
+        self._measure(present)
+        self._inspect(present, values, lines)
+        return [None if value in missing else value for value in values] if missing else list(values)
+
+    @property
+    def filled(self) -> int:
+        return self.rows - self.nulls
+
+    @property
+    def distinct(self) -> int:
+        """Of numbers ``1``, ``1.0`` and ``۱`` are one value."""
+        return len(self._numbers.values) if self._numbers.fits(self.filled) else len(self._hashes)
+
+    def kind(self) -> ColumnKind:
+        if not self.filled:
+            return ColumnKind.EMPTY
+        if self._is_boolean():
+            return ColumnKind.BOOLEAN
+        if self._numbers.fits(self.filled):
+            few = self.distinct <= MAX_TOP
+            return ColumnKind.INTEGER if self._numbers.whole and (few or not self._numbers.pointed) else ColumnKind.NUMBER
+        return ColumnKind.CATEGORY if self._is_category() else ColumnKind.TEXT
+
+    def column(self, kind: ColumnKind) -> Column:
+        numeric = kind in (ColumnKind.INTEGER, ColumnKind.NUMBER)
+        lengths = sorted(self._lengths.items())
+        return Column(
+            name=self.name,
+            kind=kind,
+            rows=self.rows,
+            nulls=self.nulls,
+            distinct=self.distinct,
+            distinct_is_exact=self.distinct < self._max_distinct,
+            mean_length=round(sum(length * count for length, count in lengths) / self.filled, 2) if lengths else None,
+            p95_length=_quantile(lengths, 0.95) if lengths else None,
+            max_length=lengths[-1][0] if lengths else None,
+            minimum=self._numbers.minimum if numeric else None,
+            maximum=self._numbers.maximum if numeric else None,
+            mean=self._numbers.mean if numeric else None,
+            top=self._top(kind),
+            examples=self._examples,
+        )
+
+    def say(self, kind: ColumnKind) -> None:
+        """The findings that need the whole column."""
+        if kind in (ColumnKind.INTEGER, ColumnKind.NUMBER):
+            self._numbers.say(self.name, self._findings)
+        if self.distinct == 1 and self.filled > 1:
+            self._findings.note("ONE_CLASS", "warning", column=self.name, count=self.filled, value=next(iter(self._examples), ""))
+        if kind is ColumnKind.CATEGORY and self._counter is not None:
+            self._say_label_variants(self._counter)
+
+    def labels(self) -> Counter[str] | None:
+        """All values with their counts, while they are few."""
+        return self._counter
+
+    def _measure(self, present: dict[str, int]) -> None:
+        for value, count in present.items():
+            self._lengths[_rounded(len(value))] += count
+        if len(self._hashes) < self._max_distinct:
+            self._hashes.update(map(hash, present))
+        if self._counter is not None:
+            self._counter.update(present)
+            if len(self._counter) > MAX_COUNTED:
+                self._counter = None
+        for value in present:
+            if len(self._examples) >= EXAMPLES:
+                break
+            if value[:SHOWN_CHARACTERS] not in self._examples:
+                self._examples.append(value[:SHOWN_CHARACTERS])
+
+    def _inspect(self, present: dict[str, int], values: Values, lines: Sequence[int]) -> None:
+        not_numbers = self._numbers.add(present)
+        if not_numbers:
+            self._numbers.bad_lines += _lines_of(not_numbers, values, lines, MAX_LINES - len(self._numbers.bad_lines))
+        elif self._numbers.possible:
+            return
+        for code, severity, pattern in _SIGNS:
+            if hits := {value for value in present if pattern.search(value)}:
+                where = _lines_of(hits, values, lines, MAX_LINES)
+                self._findings.note(code, severity, column=self.name, count=sum(present[hit] for hit in hits), lines=where)
+        self._count_normalising(present)
+
+    def _count_normalising(self, present: dict[str, int]) -> None:
+        if self._characters_normalised > NORMALISED_CHARACTERS:
+            return
+        for value, count in present.items():
+            changed: Counts = self._normaliser.apply_counted(value)[1]
+            self._characters_normalised += len(value)
+            if changed:
+                self.values_changed += count
+                self.normaliser_counts.update({step: times * count for step, times in changed.items()})
+        self.values_normalised += sum(present.values())
+
+    def _note_missing(self, counts: Counter[str | None], missing: set[str | None], values: Values, lines: Sequence[int]) -> None:
+        number = sum(counts[value] for value in missing)
+        self.nulls += number
+        finding = self._findings.note("MISSING_VALUES", "warning", column=self.name, count=0)
+        finding.add(number, _lines_of(missing, values, lines, MAX_LINES) if finding.wants_lines else [])
+        spellings = set(finding.params.get("spellings", [])) | {value.strip() for value in missing if value is not None and value.strip()}
+        finding.params["spellings"] = sorted(spellings)[:10]
+
+    def _is_boolean(self) -> bool:
+        words = numbers.words()
+        known = {*words["true"], *words["false"]}
+        return self._counter is not None and {value.strip().lower() for value in self._counter} <= known
+
+    def _is_category(self) -> bool:
+        longest = max(self._lengths)
+        few = self.distinct <= MAX_TOP and self.distinct * 2 <= max(self.filled, 4)
+        return few and longest <= _MAX_CATEGORY_CHARACTERS * 4 and self._mean_length() <= _MAX_CATEGORY_CHARACTERS
+
+    def _mean_length(self) -> float:
+        return sum(length * count for length, count in self._lengths.items()) / max(1, self.filled)
+
+    def _top(self, kind: ColumnKind) -> list[LabelCount]:
+        if self._counter is None or self.distinct > MAX_TOP or (kind is ColumnKind.TEXT and self._mean_length() > _MAX_CATEGORY_CHARACTERS):
+            return []
+        shown: Counter[str] = Counter()
+        for value, count in self._counter.items():
+            shown[_shown(value, kind)] += count
+        return [LabelCount(value=value, count=count) for value, count in shown.most_common(MAX_TOP)]
+
+    def _say_label_variants(self, counter: Counter[str]) -> None:
+        groups: dict[str, list[str]] = {}
+        for value in counter:
+            groups.setdefault(label_key(value), []).append(value)
+        merges = [sorted(group, key=lambda value: -counter[value]) for group in groups.values() if len(group) > 1]
+        if merges:
+            self._findings.note(
+                "LABEL_VARIANTS", "warning", column=self.name, count=sum(counter[value] for group in merges for value in group[1:]),
+                merges=[[{"value": value, "count": counter[value]} for value in group] for group in merges[:20]], classes=len(groups),
+            )
+
+
+class NumberProfile:
+    """Whether the values are numbers, and which. Gives up early on columns of words."""
+
+    def __init__(self, max_distinct: int) -> None:
+        self.values: set[float] = set()  # not their hashes: -1 and -2 have the same
+        self._max_distinct = max_distinct
+        self.possible, self.whole, self.pointed = True, True, False
+        self.minimum: float | None = None
+        self.maximum: float | None = None
+        self.bad_lines: list[int] = []
+        self.bad_examples: list[str] = []
+        self._parsed = self._bad = self._rewritten = 0
+        self._sum = 0.0
+
+    def add(self, present: dict[str, int]) -> set[str]:
+        """Take in values with their counts; the values that are no numbers."""
+        if not self.possible:
+            return set()
+        bad: set[str] = set()
+        for value, count in present.items():
+            number = None if numbers.is_identifier(value) else numbers.parse_number(value)
+            if number is None:
+                bad.add(value)
+                self._bad += count
+            else:
+                self._take(value, number, count)
+        if self._bad > 20 and self._bad > self._parsed:
+            self.possible = False
+        self.bad_examples += sorted(bad)[: max(0, 5 - len(self.bad_examples))]
+        return bad
+
+    def fits(self, filled: int) -> bool:
+        """A column is numeric when all its values are, or all but one in a hundred."""
+        return self.possible and self._parsed > 0 and self._bad * 100 <= filled
+
+    @property
+    def mean(self) -> float | None:
+        return self._sum / self._parsed if self._parsed else None
+
+    def say(self, column: str, findings: Findings) -> None:
+        if self._rewritten:
+            findings.note("NUMBERS_PARSED", "info", column=column, count=self._rewritten)
+        if self._bad:
+            findings.note("NOT_NUMBERS", "warning", column=column, count=self._bad, lines=self.bad_lines, examples=self.bad_examples)
+
+    def _take(self, value: str, number: float, count: int) -> None:
+        self._parsed += count
+        self._sum += number * count
+        if len(self.values) < self._max_distinct:
+            self.values.add(number)
+        self.minimum = number if self.minimum is None else min(self.minimum, number)
+        self.maximum = number if self.maximum is None else max(self.maximum, number)
+        self.whole = self.whole and number.is_integer() and abs(number) <= _WHOLE
+        self.pointed = self.pointed or "." in value or "٫" in value
+        if not (value.isascii() and "," not in value and value[-1:].isdigit()):
+            self._rewritten += count
+
+
+def _lines_of(wanted: set[str] | set[str | None], values: Values, lines: Sequence[int], limit: int) -> list[int]:
+    if limit <= 0:
+        return []
+    places = (line for value, line in zip(values, lines, strict=True) if value in wanted)
+    return [line for line, _ in zip(places, range(limit), strict=False)]
+
+
+def _rounded(length: int) -> int:
+    """Exact up to 2,000 characters, then to two digits more than the thousands: keeps the histogram small."""
+    return length if length <= 2000 else length - length % 100
+
+
+def _quantile(pairs: list[tuple[int, int]], share: float) -> int:
+    wanted, seen = share * sum(count for _value, count in pairs), 0
+    for value, count in pairs:
+        seen += count
+        if seen >= wanted:
+            return value
+    return pairs[-1][0]
+
+
+def _shown(value: str, kind: ColumnKind) -> str:
+    """How a value of a kind is written, in the parquet file and in forms alike."""
+    if kind is ColumnKind.BOOLEAN:
+        return value.strip().lower()
+    number = numbers.parse_number(value) if kind in (ColumnKind.INTEGER, ColumnKind.NUMBER) else None
+    if number is None:
+        return value[:SHOWN_CHARACTERS]
+    return str(int(number)) if kind is ColumnKind.INTEGER else repr(number)
