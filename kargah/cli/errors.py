@@ -38,12 +38,6 @@ class OutputExists(BadInput):
     code = "OUTPUT_EXISTS"
 
 
-class NoTerminal(BadInput):
-    """A question would have to be asked and nobody is there to answer: ``option`` gives the answer."""
-
-    code = "NO_TERMINAL"
-
-
 class WorkerFailed(KargahError):
     """A worker's last word was Failed: shown with its own code's text."""
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from kargah.cli.words import t
+from kargah.cli.words import error_text, t
 
 #: Wide enough for a table where the width is unknown (a pipe, a log).
 _PIPE_WIDTH = 160
@@ -44,3 +44,13 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, numbers_fro
     for row in rows:
         grid.add_row(*(Text(cell) for cell in row))
     console().print(grid)
+
+
+def line(text: str) -> None:
+    """Text that is not ours (a log, a name): printed as it is."""
+    console().print(Text(text))
+
+
+def reason(stored: dict[str, Any]) -> None:
+    """A stored {code, params}: an error, or what a job waits for."""
+    say_error(error_text(str(stored["code"]), stored.get("params") or {}))

@@ -27,9 +27,11 @@ def t(key: str, /, **params: Any) -> str:
 
 def error_text(code: str, params: dict[str, Any]) -> str:
     """What happened, why, what to do; for a code without a text, the code itself."""
-    key = f"error.{code}"
-    known = i18n.has_text(language(), key)
-    return t(key, **params) if known else t("cli.error.unknown", code=code, params=str(params or ""))
+    if not i18n.has_text(language(), f"error.{code}"):
+        return t("cli.error.unknown", code=code, params=str(params or ""))
+    reason = f"reason.{params.get('reason')}"
+    shown = {**params, "reason": t(reason, **params)} if i18n.has_text(language(), reason) else params
+    return t(f"error.{code}", **shown)
 
 
 def _option(arguments: list[str]) -> str:

@@ -5,9 +5,9 @@
     from kargah.client import Kargah
 
     kargah = Kargah("http://127.0.0.1:8420", token="…")
-    dataset = kargah.datasets.upload("reviews.csv", wait=True)
+    dataset = kargah.datasets.upload("reviews.csv")
     training = kargah.trainings.start(datasets=[dataset.id], spec={"epochs": 3})
-    job = kargah.jobs.wait(training.job_id)
+    job = kargah.jobs.wait(training.job.id)
     kargah.models.predict(job.result["model_version_id"], ["عالی بود"])
 """
 

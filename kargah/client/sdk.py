@@ -109,8 +109,8 @@ class Datasets:
         self._transport = transport
         self._jobs = jobs
 
-    def upload(self, path: StrPath, *, title: str | None = None, wait: bool = False) -> Dataset:
-        """Send a file, streamed from the disk. ``wait``: until it is imported and can be trained on (or JobEnded)."""
+    def upload(self, path: StrPath, *, title: str | None = None, wait: bool = True) -> Dataset:
+        """Send a file, streamed from the disk, and wait until it is imported and can be trained on (or JobEnded says why not)."""
         source = Path(path)
         with source.open("rb") as file:
             answer = self._transport.json(

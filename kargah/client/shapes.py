@@ -59,8 +59,8 @@ class Event(_Shape):
 class Training(_Shape):
     """A training that was started."""
 
-    job_id: str
-    run_id: str | None = None
+    job: Job
+    run_id: str
 
 
 class Predictions(_Shape):

@@ -1,0 +1,3 @@
+from kargah.cli.main import app
+
+app()

@@ -1,0 +1,50 @@
+"""The command ``kargah predict``: ask a model folder on this disk, or a version on a server."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kargah.cli.options import Json, Server, Token
+from kargah.cli.words import language, t
+from kargah.kit import i18n
+
+
+def predict(
+    model: Annotated[str, typer.Argument(help=t("cli.predict.model"), metavar="MODEL")],
+    inputs: Annotated[list[str], typer.Argument(help=t("cli.predict.inputs"), metavar="TEXT…")],
+    json: Json = False,
+    server: Server = None,
+    token: Token = None,
+) -> None:
+    from kargah.cli import connection, local_predictor, screen
+
+    given = [_input(text) for text in inputs]
+    if Path(model).is_dir() and not server:
+        outputs = local_predictor.predict(Path(model), given)
+    else:
+        outputs = connection.connect(server, token).models.predict(model, given).outputs
+    if json:
+        screen.as_json(outputs)
+        return
+    screen.table(["cli.predict.input", "cli.predict.answer", "cli.predict.score"], map(_row, inputs, outputs), numbers_from=2)
+
+
+def _input(text: str) -> Any:
+    """A text as it is; a row of a table as a JSON object."""
+    if not text.lstrip().startswith("{"):
+        return text
+    import json
+
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _row(given: str, output: dict[str, Any]) -> list[str]:
+    if "value" in output:
+        return [given, i18n.number(language(), output["value"]), ""]
+    answer = output["label"] if "label" in output else ", ".join(output["labels"])
+    score = output.get("score")
+    return [given, answer, "" if score is None else i18n.percent(language(), score)]

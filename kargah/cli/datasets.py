@@ -1,0 +1,81 @@
+"""``kargah datasets``: data on a server."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kargah.cli.options import Json, Server, Token, group
+from kargah.cli.words import language, t
+from kargah.kit import i18n
+
+app = group("datasets")
+
+
+@app.command(help=t("cli.datasets.add"))
+def add(
+    file: Annotated[Path, typer.Argument(help=t("cli.datasets.file"), exists=True, dir_okay=False)],
+    title: Annotated[str | None, typer.Option(help=t("cli.datasets.title"))] = None,
+    json: Json = False,
+    server: Server = None,
+    token: Token = None,
+) -> None:
+    from kargah.cli import connection, screen
+
+    dataset = connection.connect(server, token).datasets.upload(file, title=title)
+    if json:
+        screen.as_json(dataset.model_dump(mode="json"))
+        return
+    screen.say("cli.datasets.added", id=dataset.id, title=dataset.title)
+
+
+@app.command("list", help=t("cli.datasets.list"))
+def list_(
+    limit: Annotated[int, typer.Option(min=1, max=200, help=t("cli.option.limit"))] = 20,
+    json: Json = False,
+    server: Server = None,
+    token: Token = None,
+) -> None:
+    from kargah.cli import connection, screen
+
+    found = [dataset.model_dump(mode="json") for dataset in connection.connect(server, token).datasets.list(limit=limit).items]
+    if json:
+        screen.as_json(found)
+        return
+    headings = ["cli.heading.id", "cli.heading.title", "cli.heading.rows", "cli.heading.size"]
+    screen.table(headings, (_row(dataset) for dataset in found), numbers_from=2)
+
+
+@app.command(help=t("cli.datasets.show"))
+def show(
+    dataset: Annotated[str, typer.Argument(help=t("cli.datasets.id"), metavar="DATASET")],
+    json: Json = False,
+    server: Server = None,
+    token: Token = None,
+) -> None:
+    from kargah.cli import connection, screen
+
+    found = connection.connect(server, token).datasets.show(dataset).model_dump(mode="json")
+    if json:
+        screen.as_json(found)
+        return
+    screen.table(["cli.heading.id", "cli.heading.title", "cli.heading.rows", "cli.heading.size"], [_row(found)], numbers_from=2)
+    headings = ["cli.heading.column", "cli.heading.kind", "cli.heading.distinct", "cli.heading.nulls"]
+    screen.table(headings, (_column(column) for column in _version(found).get("columns") or []), numbers_from=2)
+
+
+def _version(dataset: dict[str, Any]) -> dict[str, Any]:
+    """What is known of the current version stands in it, or in the data set itself."""
+    version = dataset.get("version") or dataset.get("current_version")
+    return version if isinstance(version, dict) else dataset
+
+
+def _row(dataset: dict[str, Any]) -> list[str]:
+    version = _version(dataset)
+    rows, size_bytes = version.get("rows"), version.get("size_bytes")
+    shown_rows = "–" if rows is None else i18n.number(language(), rows)
+    return [dataset["id"], dataset["title"], shown_rows, "–" if size_bytes is None else i18n.size(language(), size_bytes)]
+
+
+def _column(column: dict[str, Any]) -> list[str]:
+    return [column["name"], column["kind"], i18n.number(language(), column["distinct"]), i18n.number(language(), column.get("nulls", 0))]
