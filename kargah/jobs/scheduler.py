@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 from sqlalchemy import select, update
 from sqlalchemy.exc import OperationalError
 
-from kargah.jobs import blocks, claims, processes, rescue, states, supervision
+from kargah.contract.events import Asked
+from kargah.jobs import blocks, claims, history, processes, rescue, states, supervision
 from kargah.jobs.afterwards import tell_ends
 from kargah.jobs.claims import Seat
 from kargah.jobs.collector import BATCH_LINES, Collector
@@ -48,6 +50,7 @@ class Scheduler:
         self._collector = Collector(database, home, trades)
         self._due: dict[str, float] = {}
         self._seen = 0
+        self._accepting = True
         self.held: dict[str, Held] = {}
 
     def run(self, stopping: threading.Event) -> None:
@@ -63,6 +66,20 @@ class Scheduler:
                 log.exception("a round of the scheduler failed")
                 stopping.wait(1.0)
             stopping.wait(TICK_SECONDS)
+
+    def drain(self, limit_seconds: float) -> None:
+        """Start nothing more; have every job save a checkpoint and go. Those that have not after ``limit_seconds`` go on running."""
+        self._accepting = False
+        until = self._clock.monotonic_seconds() + limit_seconds
+        while self.held and self._clock.monotonic_seconds() < until:
+            for job_id in self.held:
+                with self._database.write() as session:
+                    job = states.lock(session, job_id)
+                    if job.state == states.State.RUNNING:
+                        states.move(session, job, states.State.PAUSING)
+                        history.append(session, job, Asked(at=utc_now(), action="pause", by=self._seat.agent_id))
+            self.tick()
+            time.sleep(TICK_SECONDS)
 
     def register(self) -> None:
         me = processes.this_process()
@@ -80,7 +97,8 @@ class Scheduler:
         if self._is_due("rescue", RESCUE_SECONDS):
             self._rescue()
         self._watch_all()
-        self._claim()
+        if self._accepting:
+            self._claim()
         self._seen = tell_ends(self._database, self._home, self._trades, self._seen)
         if self._is_due("seal", SEAL_SECONDS):
             self._seal()

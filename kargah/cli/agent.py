@@ -1,0 +1,115 @@
+"""``kargah agent``: the process that runs the jobs of one host. Here all domains' parts in that are put together."""
+
+import fcntl
+import logging
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import TextIO
+
+from kargah.cli.words import t
+from kargah.hardware import profile
+from kargah.jobs.claims import Seat
+from kargah.jobs.projection import Trade, Trades
+from kargah.jobs.scheduler import Scheduler, Tick
+from kargah.kit.ids import new_id
+from kargah.kit.settings import Settings
+from kargah.store.database import Database
+from kargah.store.schema import bring_up_to_date
+
+ANOTHER_RUNS = 3
+DRAIN_SECONDS = 60.0
+#: serve's word for "checkpoint and stop the jobs, then end".
+DRAIN_SIGNAL = signal.SIGUSR1
+
+log = logging.getLogger(__name__)
+
+
+def run_agent(settings: Settings, trades: Trades | None = None) -> int:
+    """Run until SIGINT or SIGTERM; running jobs go on without it. Returns the exit status."""
+    logging.basicConfig(level=settings.log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    stopping, draining = threading.Event(), threading.Event()
+    _obey_signals(stopping, draining)
+    host = profile.host_name()
+    lock = alone(settings.run_folder / f"agent-{host}.lock")
+    if lock is None:
+        say(t("cli.agent.another_runs", home=settings.home, host=host))
+        return ANOTHER_RUNS
+    database = Database(settings.url_of_database)
+    try:
+        bring_up_to_date(database, settings.run_folder)
+        scheduler = compose(settings, database, host, trades or all_trades())
+        scheduler.run(stopping)
+        if draining.is_set():
+            scheduler.drain(DRAIN_SECONDS)
+    finally:
+        database.close()
+        lock.close()
+    if scheduler.held:
+        say(t("cli.agent.jobs_go_on", count=len(scheduler.held)))
+    return 0
+
+
+def compose(settings: Settings, database: Database, host: str, trades: Trades) -> Scheduler:
+    seat = Seat(
+        agent_id=new_id("agent"),
+        host=host,
+        boot_id=profile.boot_id(),
+        cores=settings.cores or profile.usable_cores(),
+        job_threads=settings.job_threads,
+        lease_seconds=settings.lease_seconds,
+        kinds=frozenset(trades.by_kind),
+        light_kinds=trades.light_kinds(),
+    )
+    return Scheduler(database, settings.home.resolve(), seat, trades, also=[_predictors(settings, database)])
+
+
+def all_trades() -> Trades:
+    from kargah.assets import blobs
+    from kargah.datasets import projector as ingest
+    from kargah.runs import service as runs
+    from kargah.training import projector as train
+
+    return Trades(
+        by_kind={
+            "train": Trade("kargah.workers.train", train.on_event, train.prepare),
+            "ingest": Trade("kargah.workers.ingest", ingest.on_event, ingest.prepare, light=True),
+        },
+        lay_out=blobs.lay_out,
+        observers=[runs.on_events],
+    )
+
+
+def alone(path: Path) -> TextIO | None:
+    """The lock of the one agent of this home on this host, or None when another holds it. Closing it lets go."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("w")
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file
+
+
+def say(sentence: str) -> None:
+    sys.stdout.write(f"{sentence}\n")
+    sys.stdout.flush()
+
+
+def _obey_signals(stopping: threading.Event, draining: threading.Event) -> None:
+    def obey(number: int, _: FrameType | None) -> None:
+        if number == DRAIN_SIGNAL:
+            draining.set()
+        stopping.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM, DRAIN_SIGNAL):
+        signal.signal(number, obey)
+
+
+def _predictors(settings: Settings, database: Database) -> Tick:
+    from kargah.serving.supervisor import Supervisor
+
+    return Supervisor(database, settings).tick
