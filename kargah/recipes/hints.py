@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kargah.recipes.columns import Column, ColumnKind
 
-_FOLD = str.maketrans({"ي": "ی", "ى": "ی", "ك": "ک", "\u200c": " ", "ة": "ه", "\u0654": None})
+_FOLD = str.maketrans({"ي": "ی", "ى": "ی", "ك": "ک", "\u200c": " ", "ة": "ه", "ۀ": "ه", "\u0654": None})
 _PARTS = re.compile(r"[\s_\-.()\[\]/]+")
 _MAX_CLASSES = 20
 _MAX_NAMED_CLASSES = 200

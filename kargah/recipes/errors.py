@@ -1,0 +1,84 @@
+"""What can be wrong with a request to train or to predict. All are found before the first step, and name the place.
+
+::
+
+    BadInput
+    ├── RoleMissing · ColumnMissing      no column for a role; a column that the data does not have
+    ├── TooFewRows · OneClassOnly        nothing can be learnt from these rows
+    ├── NotNumeric                       a regression target that is no number
+    ├── MetricUnfit                      a primary metric that this problem does not have
+    ├── UnsafeWeights · BaseModelUnusable
+    ├── NormalisersDiffer · NotYetSupported
+    └── InputMissing · InputNotText · InputNotNumber · UnknownModelFolder      when predicting
+    NotAvailable
+    └── TrainingNotInstalled
+    Diverged                             the loss is no number any more
+"""
+
+from kargah.kit.errors import BadInput, KargahError, NotAvailable
+
+
+class RoleMissing(BadInput):
+    code = "ROLE_MISSING"
+
+
+class ColumnMissing(BadInput):
+    code = "COLUMN_MISSING"
+
+
+class TooFewRows(BadInput):
+    code = "TOO_FEW_ROWS"
+
+
+class OneClassOnly(BadInput):
+    code = "ONE_CLASS_ONLY"
+
+
+class NotNumeric(BadInput):
+    code = "TARGET_NOT_NUMERIC"
+
+
+class MetricUnfit(BadInput):
+    code = "METRIC_UNFIT"
+
+
+class UnsafeWeights(BadInput):
+    """Weights that only a pickle holds: reading one can run any code, so none is read."""
+
+    code = "UNSAFE_WEIGHTS"
+
+
+class BaseModelUnusable(BadInput):
+    code = "BASE_MODEL_UNUSABLE"
+
+
+class NormalisersDiffer(BadInput):
+    code = "NORMALISERS_DIFFER"
+
+
+class NotYetSupported(BadInput):
+    code = "NOT_YET_SUPPORTED"
+
+
+class InputMissing(BadInput):
+    code = "INPUT_MISSING"
+
+
+class InputNotText(BadInput):
+    code = "INPUT_NOT_TEXT"
+
+
+class InputNotNumber(BadInput):
+    code = "INPUT_NOT_NUMBER"
+
+
+class UnknownModelFolder(BadInput):
+    code = "UNKNOWN_MODEL_FOLDER"
+
+
+class TrainingNotInstalled(NotAvailable):
+    code = "TRAINING_NOT_INSTALLED"
+
+
+class Diverged(KargahError):
+    code = "TRAINING_DIVERGED"

@@ -1,0 +1,174 @@
+"""What the loop and a recipe know of each other. A recipe's ``train`` module has three functions::
+
+    prepare(request) -> Prepared          read, check, split; no torch: everything that can be refused is refused here
+    baselines(prepared, request)          simple models, fitted one by one as they are asked for; no torch
+    build(prepared, request) -> Task      the network and its settings
+
+A ``Task`` knows its data and its model and nothing of steps, files of checkpoints, events or control.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from kargah.recipes.base import Spec
+from kargah.recipes.measures import FloatArray
+from kargah.recipes.problem import Problem
+from kargah.recipes.splits import IntArray
+from kargah.recipes.table import Table
+
+if TYPE_CHECKING:
+    import torch
+
+JsonDict = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One setting as it is really used. ``source``: chosen, inherited or adapted; ``why``: a text key with ``params``."""
+
+    name: str
+    value: Any
+    source: str
+    why: str
+    params: JsonDict = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Request:
+    """All that a recipe is told. ``log`` says a thing to people by code; ``check`` raises when the attempt must end now."""
+
+    recipe: str
+    spec: Spec
+    chosen: frozenset[str]
+    tables: Sequence[Table]
+    base_model: Path | None
+    scratch: Path
+    threads: int
+    log: Callable[..., None]
+    check: Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The optimiser's settings, decided. ``batch_size`` is samples a forward pass; one step takes ``gradient_accumulation_steps`` of them."""
+
+    epochs: float
+    max_steps: int | None
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    warmup_ratio: float
+    max_grad_norm: float
+    gradient_accumulation_steps: int
+    early_stopping_patience: int | None
+    seed: int
+
+    def steps_per_epoch(self, rows: int) -> int:
+        return -(-rows // (self.batch_size * self.gradient_accumulation_steps))
+
+    def total_steps(self, rows: int) -> int:
+        wanted = max(1, round(self.epochs * self.steps_per_epoch(rows)))
+        return min(wanted, self.max_steps) if self.max_steps else wanted
+
+    def learning_rate_at(self, step: int, total_steps: int) -> float:
+        """Linear warm-up to the peak, then linear decay to zero; a pure function of the step, so nothing of it is saved."""
+        warmup = round(self.warmup_ratio * total_steps)
+        if step < warmup:
+            return self.learning_rate * (step + 1) / warmup
+        return self.learning_rate * (total_steps - step) / max(1, total_steps - warmup)
+
+
+@dataclass
+class Prepared:
+    """Rows ready to learn from. ``targets``: label index [rows], flags [rows, labels] or value [rows].
+
+    ``describe`` is what kargah.json keeps: all that is needed to treat a question as the rows were treated.
+    """
+
+    problem: Problem
+    targets: FloatArray
+    train_rows: IntArray
+    validation_rows: IntArray
+    describe: JsonDict
+    decisions: list[Decision]
+
+
+class Baseline(Protocol):
+    """A simple model, fitted: it scores the rows it is given and writes itself into a folder that ``load_predictor`` reads."""
+
+    name: str
+    family: str
+    architecture: str
+    parameters: int
+
+    def scores(self, rows: IntArray) -> FloatArray: ...
+
+    def save(self, folder: Path) -> None: ...
+
+
+class Task(Protocol):
+    """A network and its data. ``costs``: the length of each training row, so that a batch holds rows of like length."""
+
+    module: torch.nn.Module
+    settings: Settings
+    decisions: list[Decision]
+    costs: Sequence[int]
+    family: str
+    architecture: str
+
+    def loss(self, rows: Sequence[int]) -> torch.Tensor:
+        """Mean loss of training rows, named by their position in ``train_rows``. Uses torch's random state only."""
+        ...
+
+    def scores(self, check: Callable[[], None]) -> FloatArray:
+        """Scores of all validation rows, in order. Calls ``check`` between batches."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write weights, configuration and tokenizer: what ``load_predictor`` needs besides kargah.json."""
+        ...
+
+
+class RecipeRuntime(Protocol):
+    """The shape of a recipe's ``train`` module."""
+
+    def prepare(self, request: Request) -> Prepared: ...
+
+    def baselines(self, prepared: Prepared, request: Request) -> Iterator[Callable[[], Baseline]]: ...
+
+    def build(self, prepared: Prepared, request: Request) -> Task: ...
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What a preset brings where nobody chose."""
+
+    epochs: float
+    batch_size: int
+    learning_rate: float
+    early_stopping_patience: int | None = None
+
+
+def decide_settings(request: Request, defaults: Defaults, why: str, **params: Any) -> tuple[Settings, list[Decision]]:
+    """Take what was chosen, fill the rest from ``defaults``; say of each which it was and why."""
+    spec = request.spec
+    values: JsonDict = {name: getattr(spec, name) for name in Settings.__dataclass_fields__}
+    decisions = []
+    for name, value in values.items():
+        fallback = getattr(defaults, name, None)
+        if value is None and fallback is not None:
+            values[name] = fallback
+            decisions.append(Decision(name, fallback, "adapted", why, params))
+        else:
+            decisions.append(given(request, name))
+    return Settings(**values), decisions
+
+
+def given(request: Request, name: str) -> Decision:
+    """A field used as the spec has it: chosen by a person, or the recipe's own default."""
+    chosen = name in request.chosen
+    return Decision(name, getattr(request.spec, name), "chosen" if chosen else "inherited", f"why.{'chosen' if chosen else 'inherited'}")

@@ -1,0 +1,137 @@
+"""From a table to texts with targets: roles, problem, labels, normalised once, split. No torch here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kargah.recipes.errors import NormalisersDiffer, NotNumeric, OneClassOnly, RoleMissing, TooFewRows
+from kargah.recipes.labels import LabelKind, as_flags, decide_kind, label_sets, numbers_of, ordered
+from kargah.recipes.problem import Problem, ProblemType
+from kargah.recipes.runtime import Decision, Prepared, Request, given
+from kargah.recipes.splits import strata_of_numbers, stratified_split
+from kargah.recipes.table import Table, normaliser_of
+from kargah.recipes.text_classification.spec import TextClassificationSpec, guess
+
+
+@dataclass
+class TextData(Prepared):
+    """``fields``: normalised texts of all rows, one list a field (the text, and the pair when there is one)."""
+
+    fields: list[list[str]]
+
+    def texts_of(self, rows: Sequence[int]) -> list[list[str]]:
+        """For each field the texts of these rows."""
+        return [[texts[row] for row in rows] for texts in self.fields]
+
+
+@dataclass(frozen=True)
+class Roles:
+    text: str
+    text_pair: str | None
+    label: list[str]
+
+    @property
+    def fields(self) -> list[tuple[str, str]]:
+        """(role, column) of the texts."""
+        pair = [("text_pair", self.text_pair)] if self.text_pair else []
+        return [("text", self.text), *pair]
+
+
+def prepare(request: Request) -> TextData:
+    """Raises a BadInput for everything that makes learning impossible."""
+    spec = request.spec
+    assert isinstance(spec, TextClassificationSpec)
+    roles, role_decision = _roles(request)
+    described, fields, raw_labels = _rows(request, roles)
+    kind, why = decide_kind(spec.problem_type, described, len(roles.label), spec.label_separator)
+    fields, targets, labels, strata = _targets(request, roles, kind, fields, raw_labels)
+    problem = Problem.of(kind, labels, spec.primary_metric)
+    train, validation = stratified_split(list(zip(*fields, strict=True)), strata, spec.validation_share, spec.seed)
+    if not len(train) or not len(validation):
+        raise TooFewRows(field="datasets", rows=len(set(zip(*fields, strict=True))), needed=2)
+    describe = {**problem.as_dict(), "columns": {**dict(roles.fields), "label": roles.label}, "normaliser": request.tables[0].normaliser}
+    decisions = [role_decision, Decision("problem_type", kind.value, *why), given(request, "validation_share"), given(request, "seed")]
+    return TextData(problem, targets, train, validation, describe, decisions, fields)
+
+
+def _roles(request: Request) -> tuple[Roles, Decision]:
+    columns, source, why = request.spec.columns, "chosen", "why.chosen"
+    if not columns:
+        match = guess(list(request.tables[0].columns.values()))
+        if match is None:
+            raise RoleMissing(field="spec.columns", role="text, label")
+        columns, source, why = match.columns, "adapted", "why.columns_guessed"
+    for role in ("text", "label"):
+        if not columns.get(role):
+            raise RoleMissing(field=f"spec.columns.{role}", role=role)
+    pair = _one(columns.get("text_pair"))
+    label = columns["label"]
+    roles = Roles(_one(columns["text"]) or "", pair, [label] if isinstance(label, str) else list(label))
+    return roles, Decision("columns", columns, source, why)
+
+
+def _one(value: str | list[str] | None) -> str | None:
+    return value[0] if isinstance(value, list) and value else value if isinstance(value, str) else None
+
+
+def _rows(request: Request, roles: Roles) -> tuple[list[Any], list[list[str]], list[list[Any]]]:
+    """Return (descriptions of the label columns, texts a field, raw labels a label column), all tables one after another."""
+    if any(table.normaliser != request.tables[0].normaliser for table in request.tables):
+        raise NormalisersDiffer(field="datasets")
+    fields: list[list[str]] = [[] for _ in roles.fields]
+    labels: list[list[Any]] = [[] for _ in roles.label]
+    for table in request.tables:
+        for texts, (role, column) in zip(fields, roles.fields, strict=True):
+            texts += _normalised(table, column, role, request)
+        for values, column in zip(labels, roles.label, strict=True):
+            values += table.column(column, "label")
+    return [request.tables[0].columns.get(column) for column in roles.label], fields, labels
+
+
+def _normalised(table: Table, column: str, role: str, request: Request) -> list[str]:
+    """Text by text, exactly once: what the model learns from is what the same function makes of a question later."""
+    normaliser = normaliser_of(table.normaliser)
+    texts = []
+    for number, value in enumerate(table.column(column, role)):
+        if number % 1000 == 0:
+            request.check()
+        raw = "" if value is None else str(value)
+        texts.append(normaliser.apply(raw) if normaliser else raw)
+    return texts
+
+
+def _targets(
+    request: Request, roles: Roles, kind: LabelKind, fields: list[list[str]], raw: list[list[Any]]
+) -> tuple[list[list[str]], Any, tuple[str, ...], list[Any]]:
+    """Return (fields of the rows that can be used, targets, labels, strata)."""
+    spec = request.spec
+    assert isinstance(spec, TextClassificationSpec)
+    values = numbers_of(raw[0]) if kind is ProblemType.REGRESSION else label_sets(raw, roles.label, kind, spec.label_separator)
+    usable = [row for row, value in enumerate(values) if value is not None and fields[0][row].strip()]
+    _report_dropped(request, roles, kind, raw, values, len(usable))
+    fields, kept = [[texts[row] for row in usable] for texts in fields], [values[row] for row in usable]
+    if len(kept) < 2:
+        raise TooFewRows(field="datasets", rows=len(kept), needed=2)
+    if kind is ProblemType.REGRESSION:
+        numbers = np.array(kept, dtype=np.float64)
+        return fields, numbers, (), strata_of_numbers(numbers)
+    labels = ordered(kept)
+    if len(labels) < 2:
+        raise OneClassOnly(field="spec.columns.label", column=", ".join(roles.label), label=next(iter(labels), ""))
+    if kind is ProblemType.MULTI_LABEL:
+        return fields, as_flags(kept, labels), labels, [max(row, default="") for row in kept]
+    places = {label: index for index, label in enumerate(labels)}
+    indices = np.array([places[row[0]] for row in kept], dtype=np.int64)
+    return fields, indices, labels, indices.tolist()
+
+
+def _report_dropped(request: Request, roles: Roles, kind: LabelKind, raw: list[list[Any]], values: list[Any], usable: int) -> None:
+    """Rows without text or label are left out and counted; a regression label that is no number is an error, with its row."""
+    if kind is ProblemType.REGRESSION:
+        for row, (value, number) in enumerate(zip(raw[0], values, strict=True)):
+            if number is None and value is not None and str(value).strip():
+                raise NotNumeric(field="spec.columns.label", column=roles.label[0], row=row + 1, value=str(value)[:80])
+    if usable < len(values):
+        request.log("train.rows_dropped", level="warning", dropped=len(values) - usable, rows=len(values))

@@ -1,0 +1,144 @@
+"""From texts to what a network eats, and back into files: done once a row, before the first step."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from kargah.kit import files
+from kargah.recipes.ngrams import NgramVocabulary
+from kargah.recipes.text_classification.model import Bags, Sequences
+from kargah.recipes.tokenizing import load_tokenizer
+
+Check = Callable[[], None]
+Item = Any
+
+
+class Encoding(Protocol):
+    """``encode`` turns the texts of each field into one item a row; ``collate`` turns items into the network's batch."""
+
+    def encode(self, fields: Sequence[Sequence[str]], check: Check) -> list[Item]: ...
+
+    def cost(self, item: Item) -> int:
+        """How long the row is, in tokens or n-grams."""
+        ...
+
+    def collate(self, items: Sequence[Item]) -> Any: ...
+
+    def save(self, folder: Path) -> None: ...
+
+
+@dataclass
+class BagEncoding:
+    """An item: for each field (indices, TF-IDF weights). One vocabulary for all fields, since the network's vectors are shared."""
+
+    vocabulary: NgramVocabulary
+
+    def encode(self, fields: Sequence[Sequence[str]], check: Check) -> list[Item]:
+        items = []
+        for number, texts in enumerate(zip(*fields, strict=True)):
+            if number % 500 == 0:
+                check()
+            items.append([self.vocabulary.vector(text) for text in texts])
+        return items
+
+    def cost(self, item: Item) -> int:
+        return sum(len(indices) for indices, _ in item)
+
+    def collate(self, items: Sequence[Item]) -> list[Bags]:
+        return [self._bags([item[field] for item in items]) for field in range(len(items[0]))]
+
+    def _bags(self, vectors: list[Any]) -> Bags:
+        lengths = [len(indices) for indices, _ in vectors]
+        offsets = np.cumsum([0, *lengths[:-1]])
+        indices, weights = (np.concatenate(part) for part in zip(*vectors, strict=True))
+        return Bags(torch.from_numpy(indices), torch.from_numpy(offsets), torch.from_numpy(weights))
+
+    def save(self, folder: Path) -> None:
+        from safetensors.numpy import save_file
+
+        files.write_json(folder / "ngrams.json", self.vocabulary.as_dict())
+        save_file({"idf": self.vocabulary.idf}, folder / "ngrams.safetensors")
+
+    @classmethod
+    def load(cls, folder: Path) -> "BagEncoding":
+        from safetensors.numpy import load_file
+
+        return cls(NgramVocabulary.from_dict(files.read_json(folder / "ngrams.json"), load_file(folder / "ngrams.safetensors")["idf"]))
+
+
+@dataclass
+class TokenEncoding:
+    """An item: for each field its token ids, at most ``max_length``, at least one."""
+
+    tokenizer: Any
+    max_length: int
+
+    def encode(self, fields: Sequence[Sequence[str]], check: Check) -> list[Item]:
+        return [list(row) for row in zip(*(self._ids(texts, check) for texts in fields), strict=True)]
+
+    def _ids(self, texts: Sequence[str], check: Check) -> list[list[int]]:
+        ids: list[list[int]] = []
+        for start in range(0, len(texts), 500):
+            check()
+            found = self.tokenizer.encode_batch(list(texts[start : start + 500]), add_special_tokens=False)
+            ids += [encoded.ids[: self.max_length] or [1] for encoded in found]
+        return ids
+
+    def cost(self, item: Item) -> int:
+        return max(len(ids) for ids in item)
+
+    def collate(self, items: Sequence[Item]) -> list[Sequences]:
+        return [self._sequences([item[field] for item in items]) for field in range(len(items[0]))]
+
+    def _sequences(self, rows: list[list[int]]) -> Sequences:
+        lengths = torch.tensor([len(ids) for ids in rows])
+        ids = torch.zeros(len(rows), int(lengths.max()), dtype=torch.int64)
+        for place, row in enumerate(rows):
+            ids[place, : len(row)] = torch.tensor(row)
+        return Sequences(ids, lengths)
+
+    def save(self, folder: Path) -> None:
+        self.tokenizer.save(str(folder / "tokenizer.json"))
+        files.write_json(folder / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": self.max_length})
+
+    @classmethod
+    def load(cls, folder: Path) -> "TokenEncoding":
+        return cls(load_tokenizer(folder), files.read_json(folder / "tokenizer_config.json")["model_max_length"])
+
+
+@dataclass
+class TransformerEncoding:
+    """An item: (token ids, token type ids) with the special tokens; a pair is one sequence. ``tokenizer`` is a fast one of transformers."""
+
+    tokenizer: Any
+    max_length: int
+
+    def encode(self, fields: Sequence[Sequence[str]], check: Check) -> list[Item]:
+        items: list[Item] = []
+        for start in range(0, len(fields[0]), 500):
+            check()
+            parts = [list(texts[start : start + 500]) for texts in fields]
+            found = self.tokenizer(*parts, truncation=True, max_length=self.max_length, return_token_type_ids=True)
+            items += list(zip(found["input_ids"], found["token_type_ids"], strict=True))
+        return items
+
+    def cost(self, item: Item) -> int:
+        return len(item[0])
+
+    def collate(self, items: Sequence[Item]) -> dict[str, torch.Tensor]:
+        longest = max(len(ids) for ids, _ in items)
+        ids = torch.full((len(items), longest), self.tokenizer.pad_token_id, dtype=torch.int64)
+        types, mask = torch.zeros_like(ids), torch.zeros_like(ids)
+        for row, (row_ids, row_types) in enumerate(items):
+            ids[row, : len(row_ids)], types[row, : len(row_ids)] = torch.tensor(row_ids), torch.tensor(row_types)
+            mask[row, : len(row_ids)] = 1
+        batch = {"input_ids": ids, "attention_mask": mask}
+        return batch | ({"token_type_ids": types} if "token_type_ids" in self.tokenizer.model_input_names else {})
+
+    def save(self, folder: Path) -> None:
+        self.tokenizer.model_max_length = self.max_length
+        self.tokenizer.save_pretrained(str(folder))

@@ -1,0 +1,45 @@
+"""Which network for how much data: the presets that measured best (docs/decisions/0003-default-presets.md)."""
+
+from dataclasses import dataclass
+
+from kargah.recipes.runtime import Defaults
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Sizes and the settings that go with them."""
+
+    name: str
+    embedding_size: int
+    hidden_size: int
+    num_layers: int
+    dropout: float
+    vocab_size: int
+    max_length: int
+    defaults: Defaults
+
+
+PRESETS = {
+    preset.name: preset
+    for preset in (
+        Preset("bag", 64, 128, 1, 0.5, 100_000, 100_000, Defaults(epochs=3, batch_size=32, learning_rate=3e-3)),
+        Preset("cnn", 128, 96, 1, 0.4, 8_000, 256, Defaults(epochs=6, batch_size=32, learning_rate=1e-3)),
+        Preset("bilstm", 128, 96, 1, 0.4, 8_000, 256, Defaults(epochs=6, batch_size=32, learning_rate=2e-3)),
+        Preset("transformer", 128, 128, 2, 0.2, 8_000, 256, Defaults(epochs=10, batch_size=32, learning_rate=5e-4)),
+    )
+}
+
+#: For a base model, as its kind is usually fine-tuned.
+FINE_TUNING = Defaults(epochs=3, batch_size=16, learning_rate=5e-5)
+
+
+def default_preset(rows: int) -> str:
+    """The bag of subwords measured best at every size tried, up to some 7,000 rows; larger sets were not measured."""
+    del rows
+    return "bag"
+
+
+def epochs_for(preset: Preset, rows: int) -> float:
+    """Small sets need more passes to take enough steps: at least some 300 steps, at most 40 epochs."""
+    steps_an_epoch = max(1, rows // preset.defaults.batch_size)
+    return float(min(40, max(preset.defaults.epochs, -(-300 // steps_an_epoch))))

@@ -1,0 +1,154 @@
+"""Transformers of the ``transformers`` library: a small one from scratch, or a base model from a folder. Safetensors only, no remote code."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kargah.kit import files
+from kargah.recipes import weights
+from kargah.recipes.errors import BaseModelUnusable
+from kargah.recipes.problem import Problem, ProblemType
+from kargah.recipes.runtime import Request
+from kargah.recipes.text_classification.presets import Preset
+from kargah.recipes.tokenizing import SPECIAL_TOKENS, baked_steps
+
+_PROBLEM_NAMES = {
+    ProblemType.SINGLE_LABEL: "single_label_classification",
+    ProblemType.MULTI_LABEL: "multi_label_classification",
+    ProblemType.REGRESSION: "regression",
+}
+_LONGEST = 512
+
+
+class Transformer(nn.Module):
+    """A ``…ForSequenceClassification``; ``forward`` takes its keyword arguments and returns logits [texts, outputs]."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    @property
+    def architecture(self) -> str:
+        return type(self.model).__name__
+
+    @property
+    def longest(self) -> int:
+        """Tokens that the position table has room for, special tokens included."""
+        config = self.model.config
+        positions = getattr(config, "max_position_embeddings", _LONGEST) or _LONGEST
+        reserved = 2 if config.model_type in ("roberta", "xlm-roberta", "camembert") else 0  # their positions begin after the padding's
+        return int(min(positions - reserved, _LONGEST))
+
+    def forward(self, batch: dict[str, Tensor]) -> Tensor:
+        logits: Tensor = self.model(**batch).logits
+        return logits
+
+    def save(self, folder: Path, scale: tuple[float, float]) -> None:
+        self.model.save_pretrained(folder)
+        config = files.read_json(folder / "config.json")
+        files.write_json(folder / "config.json", {**config, "kargah_scale": scale})
+
+
+def label_settings(problem: Problem) -> dict[str, Any]:
+    """What a transformers configuration must say about the task."""
+    labels = problem.labels or ("value",)
+    named = {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
+    return {"num_labels": problem.outputs, "problem_type": _PROBLEM_NAMES[problem.type], **named}
+
+
+def small_transformer(tokenizer: Any, problem: Problem, preset: Preset, max_length: int) -> Transformer:
+    """A BERT small enough to learn from thousands of rows."""
+    from transformers import BertConfig, BertForSequenceClassification
+
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=preset.hidden_size,
+        num_hidden_layers=preset.num_layers,
+        num_attention_heads=max(1, preset.hidden_size // 32),
+        intermediate_size=4 * preset.hidden_size,
+        max_position_embeddings=max_length + 3,
+        hidden_dropout_prob=preset.dropout,
+        attention_probs_dropout_prob=preset.dropout,
+        pad_token_id=tokenizer.pad_token_id,
+        **label_settings(problem),
+    )
+    return Transformer(BertForSequenceClassification(config))
+
+
+def fast_tokenizer(tokenizer: Any) -> Any:
+    """Our tokenizer as transformers knows them."""
+    from transformers import PreTrainedTokenizerFast
+
+    names = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
+    special = dict(zip(names, SPECIAL_TOKENS, strict=True))
+    inputs = ["input_ids", "token_type_ids", "attention_mask"]
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_input_names=inputs, clean_up_tokenization_spaces=False, **special)
+
+
+def load(folder: Path, problem: Problem, normaliser: dict[str, Any] | None, request: Request) -> tuple[Transformer, Any]:
+    """Return (model, tokenizer) of a base model's folder, the head fresh, our normaliser put before the tokenizer's own.
+
+    Raises UnsafeWeights for a folder with pickled weights only, BaseModelUnusable (with ``reason``) for one that is no
+    text encoder, or whose configuration and weights contradict each other: that is found before memory is taken.
+    """
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    config = _config(folder, problem)
+    shapes = weights.shapes_of(folder)
+    _check_shapes(config, shapes)
+    request.check()
+    model = AutoModelForSequenceClassification.from_pretrained(
+        folder, config=config, use_safetensors=True, trust_remote_code=False, local_files_only=True, ignore_mismatched_sizes=True, dtype=torch.float32
+    )
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    if not tokenizer.is_fast or tokenizer.pad_token_id is None:
+        raise BaseModelUnusable(field="base_model", reason="tokenizer")
+    _bake(tokenizer, normaliser)
+    return Transformer(model), tokenizer
+
+
+def _config(folder: Path, problem: Problem) -> Any:
+    from transformers import AutoConfig
+    from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
+
+    if not (folder / "config.json").exists():
+        raise BaseModelUnusable(field="base_model", reason="no_config")
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True, **label_settings(problem))
+    except (ValueError, KeyError, OSError) as error:
+        raise BaseModelUnusable(field="base_model", reason="unknown_family", detail=str(error)[:200]) from error
+    if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
+        raise BaseModelUnusable(field="base_model", reason="family", detail=config.model_type)
+    return config
+
+
+def _check_shapes(config: Any, shapes: dict[str, tuple[int, ...]]) -> None:
+    """Build the model on the meta device (no memory) and compare every tensor that the file has with its place in the model.
+
+    Names are compared by their ends, since a file of the bare encoder lacks the prefix. The head may differ: it is replaced.
+    """
+    from transformers import AutoModelForSequenceClassification
+
+    with torch.device("meta"):
+        model = AutoModelForSequenceClassification.from_config(config, trust_remote_code=False)
+    prefix = f"{model.base_model_prefix}."
+    wanted = {name.removeprefix(prefix): tuple(tensor.shape) for name, tensor in model.state_dict().items() if name.startswith(prefix)}
+    stored = {name.removeprefix(prefix): shape for name, shape in shapes.items()}
+    if not any(name in stored for name in wanted):
+        raise BaseModelUnusable(field="base_model", reason="family", detail=config.model_type)
+    for name, shape in wanted.items():
+        if name in stored and stored[name] != shape:
+            raise BaseModelUnusable(field="base_model", reason="shapes", detail=f"{name}: {list(stored[name])}, config: {list(shape)}")
+        if name not in stored and ".layer" in name:
+            raise BaseModelUnusable(field="base_model", reason="shapes", detail=f"{name}: absent")
+
+
+def _bake(tokenizer: Any, normaliser: dict[str, Any] | None) -> None:
+    from tokenizers import normalizers
+
+    steps = baked_steps(normaliser)
+    if steps:
+        own = tokenizer.backend_tokenizer.normalizer
+        tokenizer.backend_tokenizer.normalizer = normalizers.Sequence([*steps, *([own] if own is not None else [])])

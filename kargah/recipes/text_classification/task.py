@@ -1,0 +1,217 @@
+"""The network being trained, with its texts: encoded once, in batches of like length."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from kargah.kit import files
+from kargah.recipes.measures import FloatArray
+from kargah.recipes.ngrams import NgramVocabulary
+from kargah.recipes.problem import Problem, ProblemType
+from kargah.recipes.runtime import Decision, Defaults, Request, Settings, decide_settings
+from kargah.recipes.text_classification import pretrained
+from kargah.recipes.text_classification.data import TextData
+from kargah.recipes.text_classification.encoding import BagEncoding, Encoding, TokenEncoding, TransformerEncoding
+from kargah.recipes.text_classification.model import NetworkConfig, TextNetwork
+from kargah.recipes.text_classification.presets import FINE_TUNING, PRESETS, Preset, default_preset, epochs_for
+from kargah.recipes.text_classification.spec import TextClassificationSpec
+from kargah.recipes.tokenizing import train_tokenizer
+
+_SCORING_BATCH = 64
+
+
+@dataclass
+class TextModel:
+    """A network with its encoding: all that answering takes. ``scale`` = (mean, spread) of a regression target."""
+
+    problem: Problem
+    network: nn.Module
+    encoding: Encoding
+    architecture: str
+    scale: tuple[float, float] = (0.0, 1.0)
+
+    @torch.inference_mode()
+    def scores(self, items: Sequence[Any], check: Callable[[], None] = lambda: None) -> FloatArray:
+        """Scores in the order of ``items``, computed in batches of like length."""
+        self.network.eval()
+        order = sorted(range(len(items)), key=lambda row: self.encoding.cost(items[row]))
+        logits: dict[int, Tensor] = {}
+        for start in range(0, len(order), _SCORING_BATCH):
+            check()
+            rows = order[start : start + _SCORING_BATCH]
+            logits.update(zip(rows, self.network(self.encoding.collate([items[row] for row in rows])), strict=True))
+        return self._linked(torch.stack([logits[row] for row in range(len(items))]))
+
+    def _linked(self, logits: Tensor) -> FloatArray:
+        if self.problem.type is ProblemType.REGRESSION:
+            mean, spread = self.scale
+            return np.asarray(logits[:, 0].double().numpy() * spread + mean)
+        linked = logits.sigmoid() if self.problem.type is ProblemType.MULTI_LABEL else logits.softmax(dim=1)
+        return np.asarray(linked.double().numpy())
+
+    def save(self, folder: Path) -> None:
+        """A transformer is written as transformers writes it; our own networks as config.json and model.safetensors."""
+        self.encoding.save(folder)
+        if isinstance(self.network, TextNetwork):
+            from safetensors.torch import save_file
+
+            files.write_json(folder / "config.json", {"architectures": ["KargahTextNetwork"], **self.network.config.as_dict(), "scale": self.scale})
+            save_file({name: tensor.contiguous() for name, tensor in self.network.state_dict().items()}, folder / "model.safetensors")
+        else:
+            assert isinstance(self.network, pretrained.Transformer)
+            self.network.save(folder, self.scale)
+
+
+@dataclass
+class TextTask:
+    """``items`` are the encoded training rows, ``goals`` their targets as the loss takes them."""
+
+    model: TextModel
+    settings: Settings
+    decisions: list[Decision]
+    items: list[Any]
+    goals: Tensor
+    validation_items: list[Any]
+    loss_function: Callable[[Tensor, Tensor], Tensor]
+    family: str = "network"
+    costs: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.costs = [self.model.encoding.cost(item) for item in self.items]
+
+    @property
+    def module(self) -> nn.Module:
+        return self.model.network
+
+    @property
+    def architecture(self) -> str:
+        return self.model.architecture
+
+    def loss(self, rows: Sequence[int]) -> Tensor:
+        logits = self.model.network(self.model.encoding.collate([self.items[row] for row in rows]))
+        return self.loss_function(logits, self.goals[list(rows)])
+
+    def scores(self, check: Callable[[], None]) -> FloatArray:
+        return self.model.scores(self.validation_items, check)
+
+    def save(self, folder: Path) -> None:
+        self.model.save(folder)
+
+
+def build_task(data: TextData, request: Request) -> TextTask:
+    spec = request.spec
+    assert isinstance(spec, TextClassificationSpec)
+    rows = len(data.train_rows)
+    if request.base_model is not None:
+        model, decisions = pretrained_model(data, request, request.base_model)
+        defaults, why = FINE_TUNING, "why.fine_tuning"
+    else:
+        preset, decisions = _preset(spec, request, rows)
+        defaults, why = replace(preset.defaults, epochs=epochs_for(preset, rows)), "why.preset"
+        model = _from_scratch(data, request, preset, decisions)
+    settings, settled = decide_settings(request, defaults, why, preset=model.architecture, rows=rows)
+    model.scale = _scale(data)
+    encode = model.encoding.encode
+    items, held = (encode(data.texts_of(part), request.check) for part in (data.train_rows, data.validation_rows))
+    return TextTask(model, settings, [*decisions, *settled], items, _goals(data, model.scale), held, _loss_function(data, spec))
+
+
+def _preset(spec: TextClassificationSpec, request: Request, rows: int) -> tuple[Preset, list[Decision]]:
+    name = default_preset(rows) if spec.preset == "auto" else spec.preset
+    chosen = spec.preset != "auto"
+    preset = PRESETS[name]
+    changed = {key: value for key in ("hidden_size", "num_layers", "dropout", "vocab_size", "max_length") if (value := getattr(spec, key))}
+    source, why = ("chosen", "why.chosen") if chosen else ("adapted", "why.preset_by_rows")
+    decisions = [Decision("preset", name, source, why, {"rows": rows})]
+    for key in ("hidden_size", "num_layers", "dropout", "vocab_size"):
+        used = key in changed
+        decisions.append(Decision(key, changed.get(key, getattr(preset, key)), "chosen" if used else "adapted", "why.chosen" if used else "why.preset", {"preset": name}))
+    return replace(preset, **changed), decisions
+
+
+def _from_scratch(data: TextData, request: Request, preset: Preset, decisions: list[Decision]) -> TextModel:
+    torch.manual_seed(request.spec.seed)
+    texts = [text for field_texts in data.texts_of(data.train_rows) for text in field_texts]
+    encoding = _encoding(texts, data, request, preset, decisions)
+    if isinstance(encoding, TransformerEncoding):
+        network: nn.Module = pretrained.small_transformer(encoding.tokenizer, data.problem, preset, encoding.max_length)
+    else:
+        features = len(encoding.vocabulary) if isinstance(encoding, BagEncoding) else encoding.tokenizer.get_vocab_size()
+        sizes = (preset.embedding_size, preset.hidden_size, preset.num_layers, preset.dropout)
+        network = TextNetwork(NetworkConfig(preset.name, max(1, features), len(data.fields), data.problem.outputs, *sizes))
+    architecture = network.architecture if isinstance(network, pretrained.Transformer) else preset.name
+    return TextModel(data.problem, network, encoding, architecture)
+
+
+def _encoding(
+    texts: list[str], data: TextData, request: Request, preset: Preset, decisions: list[Decision]
+) -> BagEncoding | TokenEncoding | TransformerEncoding:
+    if preset.name == "bag":
+        words, least = preset.vocab_size // 3, 2 if len(texts) > 500 else 1
+        return BagEncoding(NgramVocabulary.fit(texts, request.check, words, preset.vocab_size - words, least))
+    tokenizer = train_tokenizer(texts, preset.vocab_size, data.describe["normaliser"])
+    request.check()
+    lengths = [len(encoded.ids) for encoded in tokenizer.encode_batch(texts)]
+    max_length, decision = fitting_length(request, lengths, preset.max_length)
+    decisions.append(decision)
+    if preset.name == "transformer":
+        return TransformerEncoding(pretrained.fast_tokenizer(tokenizer), max_length * len(data.fields))
+    return TokenEncoding(tokenizer, max_length)
+
+
+def fitting_length(request: Request, lengths: Sequence[int], limit: int) -> tuple[int, Decision]:
+    """The longest text, up to ``limit`` tokens; longer ones are cut."""
+    wanted = getattr(request.spec, "max_length", None)
+    if wanted is not None:
+        return int(wanted), Decision("max_length", wanted, "chosen", "why.chosen")
+    longest = max(lengths)
+    value = max(8, min(longest, limit))
+    cut = sum(length > value for length in lengths)
+    return value, Decision("max_length", value, "adapted", "why.max_length", {"longest": longest, "cut": cut, "limit": limit})
+
+
+def pretrained_model(data: TextData, request: Request, folder: Path) -> tuple[TextModel, list[Decision]]:
+    torch.manual_seed(request.spec.seed)
+    network, tokenizer = pretrained.load(folder, data.problem, data.describe["normaliser"], request)
+    request.check()
+    lengths = [len(ids) for ids in tokenizer(*data.texts_of(data.train_rows))["input_ids"]]
+    max_length, decision = fitting_length(request, lengths, network.longest)
+    model = TextModel(data.problem, network, TransformerEncoding(tokenizer, min(max_length, network.longest)), network.architecture)
+    return model, [decision]
+
+
+def _scale(data: TextData) -> tuple[float, float]:
+    if data.problem.type is not ProblemType.REGRESSION:
+        return 0.0, 1.0
+    targets = data.targets[data.train_rows]
+    return float(targets.mean()), float(targets.std()) or 1.0
+
+
+def _goals(data: TextData, scale: tuple[float, float]) -> Tensor:
+    targets = data.targets[data.train_rows]
+    if data.problem.type is ProblemType.REGRESSION:
+        return torch.tensor((targets - scale[0]) / scale[1], dtype=torch.float32)
+    return torch.tensor(targets)
+
+
+def _loss_function(data: TextData, spec: TextClassificationSpec) -> Callable[[Tensor, Tensor], Tensor]:
+    if data.problem.type is ProblemType.REGRESSION:
+        return lambda logits, goals: nn.functional.mse_loss(logits[:, 0], goals)
+    if data.problem.type is ProblemType.MULTI_LABEL:
+        return nn.functional.binary_cross_entropy_with_logits
+    weights = class_weights(data) if spec.class_weights == "balanced" else None
+    return nn.CrossEntropyLoss(weight=weights, label_smoothing=spec.label_smoothing)
+
+
+def class_weights(data: TextData) -> Tensor:
+    """Rare classes count as much as frequent ones; the mean over the rows is 1."""
+    counts = np.bincount(data.targets[data.train_rows].astype(np.int64), minlength=data.problem.outputs)
+    return torch.tensor(len(data.train_rows) / (data.problem.outputs * np.maximum(1, counts)), dtype=torch.float32)
+
+
+__all__ = ["Defaults", "TextModel", "TextTask", "build_task"]

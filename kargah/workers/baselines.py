@@ -1,0 +1,64 @@
+"""The simple models beside a training: fitted once a job, kept over attempts, told of like any other model."""
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from kargah.contract.plans import TrainPlan
+from kargah.contract.results import ModelOutput
+from kargah.kit import files
+from kargah.recipes.base import Recipe
+from kargah.recipes.runtime import Baseline, Prepared, RecipeRuntime, Request
+from kargah.workers.edge import Attempt
+from kargah.workers.outputs import Made, describe
+
+
+def all_of(
+    plan: TrainPlan, recipe: Recipe, runtime: RecipeRuntime, prepared: Prepared, request: Request, attempt: Attempt
+) -> list[ModelOutput]:
+    fits = list(runtime.baselines(prepared, request))
+    models = []
+    for number, fit in enumerate(fits):
+        request.check()
+        attempt.tell("Progress", done=number, total=len(fits), unit="models", code="train.baselines")
+        models.append(_kept(number, attempt) or _fitted(number, fit, plan, recipe, prepared, attempt))
+    attempt.tell("Progress", done=len(fits), total=len(fits), unit="models", code="train.baselines")
+    return models
+
+
+def _fitted(number: int, fit: Callable[[], Baseline], plan: TrainPlan, recipe: Recipe, prepared: Prepared, attempt: Attempt) -> ModelOutput:
+    started = time.monotonic()
+    model = fit()
+    seconds = time.monotonic() - started
+    evaluation = prepared.problem.evaluate(prepared.targets[prepared.validation_rows], model.scores(prepared.validation_rows))
+    temporary = _place(attempt, number).with_suffix(".tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    (temporary / "model").mkdir(parents=True)
+    model.save(temporary / "model")
+    made = Made(model.name, model.family, model.architecture, model.parameters, evaluation, seconds)
+    output = describe(temporary / "model", made, prepared, plan, recipe.version, {})
+    files.write_json(temporary / "output.json", output.model_dump(mode="json"))
+    temporary.rename(_place(attempt, number))
+    attempt.tell("Evaluated", step=0, epoch=0.0, model=model.name, metrics=evaluation.metrics, detail=evaluation.detail)
+    return _laid_out(number, output, attempt)
+
+
+def _kept(number: int, attempt: Attempt) -> ModelOutput | None:
+    """The model of an earlier attempt of this job, if it was finished."""
+    try:
+        output = ModelOutput.model_validate(files.read_json(_place(attempt, number) / "output.json"))
+    except FileNotFoundError:
+        return None
+    return _laid_out(number, output, attempt)
+
+
+def _laid_out(number: int, output: ModelOutput, attempt: Attempt) -> ModelOutput:
+    source, target = _place(attempt, number) / "model", attempt.directory.outputs / output.name
+    for file in output.files:
+        files.link_or_copy(source / file.path, target / file.path)
+    return output
+
+
+def _place(attempt: Attempt, number: int) -> Path:
+    return attempt.directory.checkpoints / f"baseline-{number}"

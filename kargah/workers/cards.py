@@ -1,0 +1,76 @@
+"""Model cards: README.md in English with the front matter that hubs read, README.fa.md in Persian. The words stand in ``cards.po``."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kargah.contract.plans import TrainPlan
+from kargah.contract.results import Interval
+from kargah.kit import files, i18n
+from kargah.recipes.problem import ProblemType
+from kargah.recipes.runtime import Prepared
+
+if TYPE_CHECKING:
+    from kargah.workers.outputs import Made
+
+_TASKS = {"text-classification": "text-classification", "tabular": "tabular-classification"}
+
+
+def write(folder: Path, plan: TrainPlan, made: "Made", prepared: Prepared, interval: Interval | None) -> None:
+    english = _front_matter(plan, made, prepared) + _body("en", plan, made, prepared, interval)
+    files.write_bytes(folder / "README.md", english.encode())
+    files.write_bytes(folder / "README.fa.md", _body("fa", plan, made, prepared, interval).encode())
+
+
+def _front_matter(plan: TrainPlan, made: "Made", prepared: Prepared) -> str:
+    task = _TASKS[plan.recipe]
+    if plan.recipe == "tabular" and prepared.problem.type is ProblemType.REGRESSION:
+        task = "tabular-regression"
+    lines = ["---", f"pipeline_tag: {task}", "tags:", "- kargah", f"- {plan.recipe}"]
+    if made.architecture.endswith("ForSequenceClassification"):
+        lines.append("library_name: transformers")
+    lines += ["datasets:", *(f"- {_yaml(dataset.title)}" for dataset in plan.datasets)]
+    if plan.base_model is not None and made.family == "network":
+        lines.append(f"base_model: {_yaml(plan.base_model.title)}")
+    return "\n".join([*lines, "---", ""])
+
+
+def _body(language: str, plan: TrainPlan, made: "Made", prepared: Prepared, interval: Interval | None) -> str:
+    def say(key: str, **params: Any) -> str:
+        return i18n.text(language, f"card.{key}", **params)
+
+    problem = prepared.problem
+    family, kind = i18n.text(language, f"family.{made.family}"), say(f"problem.{problem.type.value}")
+    value = made.evaluation.metrics[problem.primary_metric]
+    parts = [f"# {plan.title} ({made.name})", say("intro", family=family, kind=kind, architecture=made.architecture), f"## {say('results')}"]
+    parts.append(say("split", rows=len(prepared.validation_rows), share=plan.spec.get("validation_share", 0)))
+    if interval is not None and value is not None:
+        parts.append(say("interval", metric=problem.primary_metric, value=_round(value), low=_round(interval.low), high=_round(interval.high)))
+    parts += ["\n".join(_metrics(language, made)), f"## {say('data')}", "\n".join(_datasets(language, plan, prepared))]
+    parts += [f"## {say('use')}", say("use_text"), "```sh\nkargah predict .\n```", f"## {say('limits')}", say("limits_text")]
+    return "\n\n".join(parts) + "\n"
+
+
+def _metrics(language: str, made: "Made") -> Iterator[str]:
+    yield f"| {i18n.text(language, 'card.metric')} | {i18n.text(language, 'card.value')} |"
+    yield "|---|---|"
+    yield from (f"| {name} | {'–' if value is None else _round(value)} |" for name, value in made.evaluation.metrics.items())
+
+
+def _datasets(language: str, plan: TrainPlan, prepared: Prepared) -> Iterator[str]:
+    for dataset in plan.datasets:
+        licence = dataset.licence or i18n.text(language, "card.no_licence")
+        yield "- " + i18n.text(language, "card.dataset", title=dataset.title, licence=licence)
+    yield "- " + i18n.text(language, "card.rows", train=len(prepared.train_rows), validation=len(prepared.validation_rows))
+    if prepared.problem.labels:
+        yield "- " + i18n.text(language, "card.labels", labels=", ".join(prepared.problem.labels[:50]))
+
+
+def _round(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
+def _yaml(text: str) -> str:
+    """A JSON string is a YAML string."""
+    return json.dumps(text, ensure_ascii=False)

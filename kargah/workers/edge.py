@@ -1,0 +1,88 @@
+"""The edge of a worker process: whatever happens inside, one last word is written and the exit status is 0."""
+
+import errno
+import os
+import platform
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from kargah.contract.attempt import AttemptDirectory, hold_alive
+from kargah.contract.plans import AnyPlan, Plan
+from kargah.contract.wire import EventWriter
+from kargah.kit.errors import KargahError
+from kargah.recipes.errors import TrainingNotInstalled
+from kargah.workers.telling import Teller
+from kargah.workers.wants import PauseWanted, StopWanted, Wants
+
+_EVIDENCE_LINES = 25
+_PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "scikit-learn", "scipy", "pyarrow")
+_TRAINING_MODULES = frozenset({"torch", "numpy", "sklearn", "scipy", "safetensors", "tokenizers", "transformers", "pyarrow"})
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What the work inside may use."""
+
+    directory: AttemptDirectory
+    tell: Teller
+    wants: Wants
+
+
+def run_attempt(path: Path, work: Callable[[Plan, Attempt], dict[str, Any]]) -> int:
+    """Hold the lock, read the plan, do the ``work``; its answer is the result of ``Finished``.
+
+    Raises BlockingIOError, before a word is written, when another process of this attempt lives.
+    """
+    directory = AttemptDirectory(path)
+    descriptor = hold_alive(directory.alive)
+    tell = Teller(EventWriter(directory.events))
+    attempt = Attempt(directory, tell, Wants(directory.control, tell))
+    kind, fields = _last_word_of(work, attempt)
+    attempt.wants.close()
+    tell.last_word(kind, **fields)
+    os.close(descriptor)
+    return 0
+
+
+def _last_word_of(work: Callable[[Plan, Attempt], dict[str, Any]], attempt: Attempt) -> tuple[str, dict[str, Any]]:
+    try:
+        plan = AnyPlan.validate_json(attempt.directory.plan.read_bytes())
+        attempt.tell("Started", pid=os.getpid(), threads=plan.threads, environment=environment())
+        attempt.wants.check()
+        return "Finished", {"result": work(plan, attempt)}
+    except StopWanted:
+        return "Stopped", {"step": attempt.tell.step}
+    except PauseWanted:
+        return "Paused", {"step": attempt.tell.step}
+    except KargahError as error:
+        return "Failed", error.as_dict()
+    except Exception as error:  # noqa: BLE001 - the edge of a job: what nobody foresaw must still be told
+        return "Failed", _failure(error, attempt.directory)
+
+
+def _failure(error: Exception, directory: AttemptDirectory) -> dict[str, Any]:
+    evidence = "\n".join(traceback.format_exc().splitlines()[-_EVIDENCE_LINES:])
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in _TRAINING_MODULES:
+        return {**TrainingNotInstalled(missing=error.name, extra="train").as_dict(), "evidence": evidence}
+    if isinstance(error, MemoryError) or "not enough memory" in str(error):
+        return {"code": "OUT_OF_MEMORY", "params": {}, "evidence": evidence}
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return {"code": "DISK_FULL", "params": {"path": directory.job_path.name}, "evidence": evidence}
+    return {"code": "BUG", "params": {"error": type(error).__name__}, "evidence": evidence}
+
+
+def environment() -> dict[str, str]:
+    """Versions of all that can change a result; absent packages are left out."""
+    from kargah import __version__
+
+    versions = {"kargah": __version__, "python": platform.python_version(), "machine": platform.machine()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions

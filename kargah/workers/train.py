@@ -1,0 +1,156 @@
+"""Train what a plan says: ``python -m kargah.workers.train ATTEMPT_DIR``.
+
+In: plan.json, inputs/, control.json. Out: events.jsonl, outputs/<model>/, and checkpoints/ in the job's directory, from
+which a later attempt goes on.
+"""
+
+import hashlib
+import importlib
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from kargah.contract.plans import Plan, TrainPlan
+from kargah.contract.results import ModelOutput, TrainResult
+from kargah.recipes import catalogue
+from kargah.recipes.base import Recipe
+from kargah.recipes.errors import NotYetSupported
+from kargah.workers.edge import Attempt, run_attempt
+
+if TYPE_CHECKING:
+    from kargah.recipes.runtime import Decision, Prepared, RecipeRuntime, Request, Task
+    from kargah.workers.loop import Loop
+
+
+def train(plan: Plan, attempt: Attempt) -> dict[str, Any]:
+    """Return the TrainResult as JSON. Raises a KargahError for what cannot be done."""
+    assert isinstance(plan, TrainPlan)
+    recipe = catalogue.get(plan.recipe)
+    _limit_threads(plan.threads)
+    runtime = cast("RecipeRuntime", importlib.import_module(f"{recipe.runtime}.train"))
+    request = _request(plan, recipe, attempt)
+    prepared = runtime.prepare(request)
+    if plan.dry_run:
+        from kargah.workers import rehearsal
+
+        return rehearsal.rehearse(runtime.build(prepared, request), prepared, plan, attempt).model_dump(mode="json")
+    return _learn(plan, recipe, runtime, prepared, request, attempt).model_dump(mode="json")
+
+
+def _learn(plan: TrainPlan, recipe: Recipe, runtime: "RecipeRuntime", prepared: "Prepared", request: "Request", attempt: Attempt) -> TrainResult:
+    from kargah.workers import baselines
+
+    task = runtime.build(prepared, request)
+    loop = _loop(plan, prepared, task, request, attempt)
+    tell_running(attempt, loop.total_steps, task.settings.epochs, [*prepared.decisions, *task.decisions])
+    models: list[ModelOutput] = []
+    if request.spec.baselines:
+        models += baselines.all_of(plan, recipe, runtime, prepared, request, attempt)
+    _resume(loop, plan, attempt)
+    models.insert(0, _network(loop, plan, recipe, attempt))
+    return TrainResult(
+        models=models,
+        recommended=recommended(models, prepared),
+        primary_metric=prepared.problem.primary_metric,
+        lower_is_better=prepared.problem.lower_is_better,
+        steps=loop.state.step,
+    )
+
+
+def _limit_threads(threads: int) -> None:
+    """Before the libraries are imported: they read these when they start."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = str(threads)
+    os.environ |= {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
+
+
+def _request(plan: TrainPlan, recipe: Recipe, attempt: Attempt) -> "Request":
+    from kargah.recipes import table
+    from kargah.recipes.runtime import Request
+
+    if plan.teacher_model is not None:
+        raise NotYetSupported(field="teacher_model")
+    if any(dataset.weight != 1.0 for dataset in plan.datasets):
+        raise NotYetSupported(field="datasets.weight")
+    inputs = attempt.directory.inputs
+    return Request(
+        recipe=recipe.name,
+        spec=recipe.spec.model_validate(plan.spec),
+        chosen=frozenset(plan.chosen),
+        tables=[table.read(inputs / dataset.folder, dataset.normaliser) for dataset in plan.datasets],
+        base_model=inputs / plan.base_model.folder if plan.base_model else None,
+        scratch=attempt.directory.path,
+        threads=plan.threads,
+        log=attempt.tell.log,
+        check=attempt.wants.check,
+    )
+
+
+def tell_running(attempt: Attempt, total_steps: int, epochs: float, decisions: "list[Decision]") -> None:
+    choices = [{"name": d.name, "value": d.value, "source": d.source, "why": d.why, "params": d.params} for d in decisions]
+    attempt.tell("Running", total_steps=total_steps, total_epochs=epochs, choices=choices)
+
+
+def _loop(plan: TrainPlan, prepared: "Prepared", task: "Task", request: "Request", attempt: Attempt) -> "Loop":
+    import torch
+
+    from kargah.workers.checkpoint import TrainState
+    from kargah.workers.loop import Loop
+
+    torch.set_num_threads(plan.threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    state = TrainState(plan=fingerprint(plan), threads=plan.threads)
+    return Loop(task, prepared, state, attempt.tell, attempt.wants, attempt.directory.job_path, request.spec.checkpoint_seconds)
+
+
+def fingerprint(plan: TrainPlan) -> str:
+    """What is being trained: a checkpoint with another fingerprint is another training's."""
+    told = plan.model_dump_json(include={"recipe", "spec", "datasets", "base_model", "inputs"})
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def _resume(loop: "Loop", plan: TrainPlan, attempt: Attempt) -> None:
+    """Go on from the last whole checkpoint, or, in a later attempt without one, from the beginning; tell which points count."""
+    from kargah.workers import checkpoint
+
+    found = checkpoint.latest(loop.folder, loop.state.plan)
+    if found is not None:
+        loop.take_up(*found)
+    if found is not None or plan.attempt > 1:
+        attempt.tell.step = loop.state.step
+        attempt.tell("Resumed", from_step=loop.state.step, exact=loop.state.threads == plan.threads)
+
+
+def _network(loop: "Loop", plan: TrainPlan, recipe: Recipe, attempt: Attempt) -> ModelOutput:
+    from kargah.workers.outputs import Made, describe
+
+    evaluation = loop.run()
+    folder = attempt.directory.outputs / "model"
+    folder.mkdir(parents=True, exist_ok=True)
+    loop.task.save(folder)
+    parameters = sum(parameter.numel() for parameter in loop.task.module.parameters())
+    made = Made("model", loop.task.family, loop.task.architecture, parameters, evaluation, loop.state.train_seconds)
+    settings = {decision.name: decision.value for decision in [*loop.prepared.decisions, *loop.task.decisions]}
+    return describe(folder, made, loop.prepared, plan, recipe.version, settings)
+
+
+def recommended(models: list[ModelOutput], prepared: "Prepared") -> str | None:
+    """The best by the primary metric; among equals the first, which is the network."""
+    best: ModelOutput | None = None
+    for model in models:
+        value = model.metrics[model.primary_metric]
+        if prepared.problem.better(value, best.metrics[best.primary_metric] if best else None):
+            best = model
+    return best.name if best else None
+
+
+def main() -> int:
+    if len(sys.argv) != 2:
+        sys.stderr.write("usage: python -m kargah.workers.train ATTEMPT_DIR\n")
+        return 2
+    return run_attempt(Path(sys.argv[1]), train)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
