@@ -54,7 +54,7 @@ def steps(session: Session, job_id: str) -> list[StepPoint]:
     kept: dict[int, StepPoint] = {}
     for event in _all_steps(session, job_id):
         if cuts.keep(event.seq, event.payload["step"]):
-            point = StepPoint(seq=event.seq, attempt=event.attempt, **event.payload)
+            point = StepPoint(seq=event.seq, attempt=event.attempt, at=event.at, **event.payload)
             kept[point.step] = point
     return [kept[step] for step in sorted(kept)]
 

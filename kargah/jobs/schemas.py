@@ -65,6 +65,7 @@ class EventOut(BaseModel):
 class StepPoint(BaseModel):
     seq: int
     attempt: int
+    at: datetime
     step: int
     epoch: float
     metrics: dict[str, float | None]
