@@ -1,0 +1,43 @@
+"""What <run-chart> is told of a run: which curves belong together, their names and colours, the whole plan, the checkpoints."""
+
+from typing import Any
+
+from kargah.web.pages import figures
+from kargah.web.pages.run_views import RunData
+from kargah.web.pages.words import Words
+
+#: Group → its curves. The first is what training says at each step, the second what is measured on held-out data.
+GROUPS: dict[str, tuple[str, ...]] = {
+    "loss": ("loss", "eval_loss"),
+    "quality": ("accuracy", "macro_f1", "weighted_f1", "micro_f1", "r2", "mae", "rmse"),
+    "speed": ("samples_per_second", "tokens_per_second"),
+    "learning_rate": ("learning_rate",),
+}
+SPARSE = {"eval_loss", *GROUPS["quality"]}
+NOISY = {"loss", "samples_per_second", "tokens_per_second"}
+
+
+def chart_of(words: Words, data: RunData) -> dict[str, Any]:
+    running = next((event.payload for event in reversed(data.events) if event.kind == "Running"), {})
+    total_steps, total_epochs = running.get("total_steps"), running.get("total_epochs")
+    return {
+        "groups": [_group(words, name, keys) for name, keys in GROUPS.items()],
+        "counted": "loss",
+        "total_steps": total_steps,
+        "steps_per_epoch": total_steps / total_epochs if total_steps and total_epochs else None,
+        "saved": [
+            {"step": event.payload["step"], "best": event.payload.get("best", False)} for event in data.events if event.kind == "Saved"
+        ],
+    }
+
+
+def _group(words: Words, name: str, keys: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "key": name,
+        "title": words.text(f"chart.{name}"),
+        "from_zero": name in {"loss", "speed", "learning_rate"},
+        "series": [
+            {"key": key, "label": figures.metric_name(words, key), "colour": index, "sparse": key in SPARSE, "noisy": key in NOISY}
+            for index, key in enumerate(keys, start=1)
+        ],
+    }

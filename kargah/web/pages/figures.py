@@ -1,0 +1,110 @@
+"""Metrics as people read them: names, digits, which is better, and which pairs cannot be told apart."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from kargah.models.schemas import ModelVersionOut
+from kargah.web.pages.words import Words
+
+SHARES = {"accuracy", "macro_f1", "weighted_f1", "micro_f1", "eval_accuracy"}
+LOWER_IS_BETTER = {"loss", "eval_loss", "mae", "rmse"}
+#: What the strip of a run shows, in this order, as many as are known.
+STRIP = ("loss", "eval_loss", "accuracy", "macro_f1", "r2", "mae", "rmse", "samples_per_second")
+STRIP_LENGTH = 5
+
+
+@dataclass(frozen=True)
+class Figure:
+    label: str
+    text: str
+    small: str = ""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """``width`` 0–100, as a <progress> takes it; ``colour`` 1–8."""
+
+    label: str
+    width: int
+    text: str
+    count: str = ""
+    colour: int = 1
+
+
+def metric_name(words: Words, key: str) -> str:
+    return words.first(f"metric.{key}", key)
+
+
+def reading(words: Words, key: str, value: float | None) -> str:
+    """For reading: shares in percent, others short."""
+    if value is None:
+        return "–"
+    return words.percent(value) if key in SHARES else words.digits(short(value))
+
+
+def short(value: float | None) -> str:
+    """For copying, in Latin digits: four significant figures."""
+    if value is None:
+        return "–"
+    if value != 0 and (abs(value) < 1e-3 or abs(value) >= 1e7):
+        return f"{value:.2e}".replace("e-0", "e-").replace("e+0", "e")
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def strip_of(words: Words, metrics: dict[str, float | None], best: dict[str, float]) -> list[Figure]:
+    known = [key for key in STRIP if metrics.get(key) is not None][:STRIP_LENGTH]
+    return [Figure(metric_name(words, key), reading(words, key, metrics[key]), _best(words, key, best)) for key in known]
+
+
+def best_of(evaluations: list[dict[str, Any]]) -> dict[str, float]:
+    """The best value of each metric over all evaluations."""
+    best: dict[str, float] = {}
+    for metrics in evaluations:
+        for key, value in metrics.items():
+            if value is not None:
+                choose = min if key in LOWER_IS_BETTER else max
+                best[key] = choose(best.get(key, value), value)
+    return best
+
+
+def _best(words: Words, key: str, best: dict[str, float]) -> str:
+    if key == "samples_per_second":
+        return words.text("metric.per_second")
+    return words.text("metric.best", value=reading(words, key, best[key])) if key in best else ""
+
+
+def interval_of(version: ModelVersionOut) -> tuple[float, float] | None:
+    interval = version.detail.get("interval")
+    return (float(interval["low"]), float(interval["high"])) if interval else None
+
+
+def verdict_of(versions: list[ModelVersionOut]) -> str:
+    """What an honest reader may say of the network beside the baselines: a text key, or "" when there is nothing to compare."""
+    networks = [version for version in versions if version.family == "network"]
+    others = [version for version in versions if version.family != "network"]
+    key = versions[0].primary_metric if versions else None
+    if not networks or not others or key is None:
+        return ""
+    network, rival = _best_by(networks, key), _best_by(others, key)
+    if network is None or rival is None:
+        return ""
+    mine, theirs = interval_of(network), interval_of(rival)
+    if mine and theirs and mine[0] <= theirs[1] and theirs[0] <= mine[1]:
+        return "result.verdict.tie"
+    return "result.verdict.network" if _is_better(network, rival, key) else "result.verdict.baseline"
+
+
+def ranked(versions: list[ModelVersionOut]) -> list[ModelVersionOut]:
+    """The best by the primary metric first; what has no value last."""
+    key = (versions[0].primary_metric or "") if versions else ""
+    sign = 1 if key in LOWER_IS_BETTER else -1
+    return sorted(versions, key=lambda version: (version.metrics.get(key) is None, sign * (version.metrics.get(key) or 0)))
+
+
+def _best_by(versions: list[ModelVersionOut], key: str) -> ModelVersionOut | None:
+    known = [version for version in versions if version.metrics.get(key) is not None]
+    return ranked(known)[0] if known else None
+
+
+def _is_better(one: ModelVersionOut, other: ModelVersionOut, key: str) -> bool:
+    return ranked([one, other])[0] is one and one.metrics.get(key) != other.metrics.get(key)

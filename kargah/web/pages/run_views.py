@@ -1,0 +1,270 @@
+"""A run as its page shows it: every value finished, in the reader's language."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from kargah.jobs.schemas import EventOut, JobOut
+from kargah.jobs.states import State
+from kargah.models.schemas import ModelVersionOut
+from kargah.runs.schemas import RunOut
+from kargah.web.pages import figures
+from kargah.web.pages.parts import Badge, Progress, badge_of, progress_of
+from kargah.web.pages.words import Words
+
+STOPPABLE = {State.QUEUED, State.STARTING, State.LOADING, State.RUNNING, State.PAUSING, State.PAUSED}
+SOURCES = {"chosen": ("info", "chosen"), "adapted": ("warn", "adapt"), "inherited": ("QUEUED", "inherit")}
+ORDER_OF_SOURCES = ("chosen", "adapted", "inherited")
+MOST_LABELS = 12
+TIMELINE = 8
+#: Events that people are told of, and the class of their mark.
+TOLD = {"Queued", "Waiting", "Running", "Saved", "Paused", "Resumed", "Stopped", "Finished", "Failed", "Asked", "Interrupted", "Logged"}
+
+
+@dataclass(frozen=True)
+class RunData:
+    """What the page stands on, read in one transaction. ``position``: the last event known to it; the stream goes on from there."""
+
+    run: RunOut
+    job: JobOut
+    position: int
+    events: list[EventOut]
+    versions: list[ModelVersionOut]
+    plan: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class JobRow:
+    badge: Badge
+    title: str
+    href: str
+    id: str
+    when: str
+    progress: Progress
+    metric: str
+    metric_value: str
+    is_over: bool
+    can_stop: bool
+
+
+@dataclass(frozen=True)
+class Why:
+    name: str
+    label: str
+    value: str
+    style: str
+    icon: str
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Told:
+    text: str
+    when: str
+    iso: str
+    style: str = ""
+
+
+@dataclass(frozen=True)
+class LogLine:
+    position: int
+    clock: str
+    iso: str
+    style: str
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class ModelRow:
+    version_id: str
+    name: str
+    family: str
+    value: str
+    interval: str
+    others: list[str]
+    seconds: str
+    size: str
+    recommended: bool
+    width: int
+    zip_address: str
+    file_name: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    text: str
+    heat: int
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    label: str
+    cells: list[str]
+
+
+@dataclass(frozen=True)
+class Matrix:
+    labels: list[str]
+    rows: list[tuple[str, list[Cell]]]
+
+
+def row_of(words: Words, job: JobOut) -> JobRow:
+    metrics = job.progress.get("metrics") or {}
+    key = next((key for key in ("eval_loss", "loss") if metrics.get(key) is not None), "")
+    return JobRow(
+        badge=badge_of(words, job.state),
+        title=job.title,
+        href=f"/runs/{job.id}",
+        id=job.id,
+        when=words.ago(job.finished_at or job.started_at or job.queued_at),
+        progress=progress_of(words, job),
+        metric=figures.metric_name(words, key) if key else "",
+        metric_value=figures.short(metrics.get(key)) if key else "",
+        is_over=job.is_over,
+        can_stop=job.state in STOPPABLE,
+    )
+
+
+def whys_of(words: Words, params: dict[str, Any]) -> list[Why]:
+    """What was chosen first, then what the data decided, then what was left as it is."""
+    found = [_why(words, name, said) for name, said in params.items()]
+    order = {words.text(f"source.{source}"): index for index, source in enumerate(ORDER_OF_SOURCES)}
+    return sorted(found, key=lambda why: order.get(why.source, len(order)))
+
+
+def _why(words: Words, name: str, said: dict[str, Any]) -> Why:
+    source = str(said.get("source", "inherited"))
+    style, icon = SOURCES.get(source, SOURCES["inherited"])
+    reason = words.first(str(said.get("why", "")), "", **words.amounts(said.get("params") or {})) if said.get("why") else ""
+    return Why(
+        name, words.first(f"spec.{name}.label", name), _value(said.get("value")), style, icon, words.text(f"source.{source}"), reason
+    )
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return figures.short(value)
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={_value(item)}" for name, item in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(str, value[:6])) + (" …" if len(value) > 6 else "")
+    return "–" if value is None else str(value)
+
+
+def timeline_of(words: Words, events: list[EventOut]) -> list[Told]:
+    """«رخدادها و هشدارها»: the last ones, the newest first."""
+    told = [event for event in events if event.kind in TOLD and not (event.kind == "Saved" and not event.payload.get("best"))]
+    return [_told(words, event) for event in reversed(told[-TIMELINE:])]
+
+
+def _told(words: Words, event: EventOut) -> Told:
+    style = "now" if event.kind in {"Running", "Resumed"} else ""
+    return Told(said_by(words, event), words.ago(event.at), event.at.isoformat(), style)
+
+
+def said_by(words: Words, event: EventOut) -> str:
+    """One event in words."""
+    payload = event.payload
+    if event.kind == "Logged":
+        return words.message("log", payload)
+    if event.kind in {"Failed", "Interrupted", "Waiting"}:
+        prefix = {"Failed": "error", "Interrupted": "interrupted", "Waiting": "waiting"}[event.kind]
+        return words.text(f"event.{event.kind}", reason=words.message(prefix, payload))
+    if event.kind == "Asked":
+        return words.first(f"event.Asked.{payload.get('action')}", "event.Asked")
+    params = {name: value for name, value in payload.items() if isinstance(value, str | int | float)}
+    return words.first(f"event.{event.kind}", event.kind, **words.amounts(params))
+
+
+def log_lines(words: Words, events: list[EventOut]) -> list[LogLine]:
+    """The newest first. Steps and evaluations are figures to copy: names of the field, Latin digits."""
+    return [_log_line(words, event) for event in reversed(events)]
+
+
+def _log_line(words: Words, event: EventOut) -> LogLine:
+    kind, style = _LOG_KINDS.get(event.kind, ("info", ""))
+    if event.kind == "Logged":
+        kind, style = event.payload.get("level", "info"), {"warning": "w", "error": "e"}.get(event.payload.get("level", ""), "")
+    figures_said = event.kind in {"Step", "Evaluated", "Saved"}
+    text = _figures(event) if figures_said else said_by(words, event)
+    return LogLine(event.position, words.clock(event.at), event.at.isoformat(), style, kind[:5], text)
+
+
+_LOG_KINDS = {
+    "Step": ("step", ""),
+    "Evaluated": ("eval", "o"),
+    "Saved": ("save", "o"),
+    "Failed": ("error", "e"),
+    "Interrupted": ("warn", "w"),
+}
+
+
+def _figures(event: EventOut) -> str:
+    payload = event.payload
+    if event.kind == "Saved":
+        return f"step {payload['step']} {payload['path']} {payload['size_bytes']} bytes{' best' if payload.get('best') else ''}"
+    name = f"{payload['model']} {payload['split']} " if event.kind == "Evaluated" and payload.get("model") != "model" else ""
+    metrics = " ".join(f"{key} {figures.short(value)}" for key, value in payload["metrics"].items() if value is not None)
+    return f"{name}step {payload['step']} epoch {payload['epoch']:.2f} {metrics}"
+
+
+def model_rows(words: Words, versions: list[ModelVersionOut]) -> list[ModelRow]:
+    return [_model_row(words, version) for version in figures.ranked(versions)]
+
+
+def _model_row(words: Words, version: ModelVersionOut) -> ModelRow:
+    key = version.primary_metric or ""
+    value, interval = version.metrics.get(key), figures.interval_of(version)
+    others = [other for other in metric_columns([version]) if other != key]
+    return ModelRow(
+        version_id=version.id,
+        name=words.first(f"model.{version.name}", f"family.{version.family}", version.name),
+        family=version.architecture,
+        value=_latin(key, value),
+        interval=f"{_latin(key, interval[0])} – {_latin(key, interval[1])}" if interval else "",
+        others=[_latin(other, version.metrics.get(other)) for other in others],
+        seconds=words.duration(version.detail.get("train_seconds")),
+        size=words.size(version.size_bytes),
+        recommended=version.recommended,
+        width=round(100 * value) if value is not None and key in figures.SHARES else 0,
+        zip_address=f"/api/v1/models/{version.id}/zip",
+        file_name=f"{version.name}.zip",
+    )
+
+
+def _latin(key: str, value: float | None) -> str:
+    """In tables that one copies from: Latin digits."""
+    if value is None:
+        return "–"
+    return f"{100 * value:.1f}%" if key in figures.SHARES else figures.short(value)
+
+
+def metric_columns(versions: list[ModelVersionOut]) -> list[str]:
+    """All metrics that a table of these models shows, the primary one first."""
+    primary = versions[0].primary_metric or "" if versions else ""
+    shown = ("accuracy", "macro_f1", "weighted_f1", "micro_f1", "mae", "rmse", "r2")
+    return [primary, *(key for key in shown if key != primary and any(version.metrics.get(key) is not None for version in versions))]
+
+
+def classes_of(detail: dict[str, Any]) -> list[ClassRow]:
+    return [
+        ClassRow(str(row["label"]), [f"{row['precision']:.3f}", f"{row['recall']:.3f}", f"{row['f1']:.3f}", f"{row['support']:,}"])
+        for row in detail.get("classes") or []
+    ]
+
+
+def matrix_of(detail: dict[str, Any]) -> Matrix | None:
+    """Rows are what is true, columns what was said; the shade is the share of the row."""
+    confusion = detail.get("confusion")
+    if not confusion or len(confusion["labels"]) > MOST_LABELS:
+        return None
+    labels = [str(label) for label in confusion["labels"]]
+    rows = [[Cell(f"{count:,}", _heat(count, sum(counts))) for count in counts] for counts in confusion["counts"]]
+    return Matrix(labels, list(zip(labels, rows, strict=True)))
+
+
+def _heat(count: int, total: int) -> int:
+    return 0 if not count else 1 + min(3, int(3.999 * count / max(1, total)))

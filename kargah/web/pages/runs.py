@@ -1,0 +1,241 @@
+"""The list of trainings, and the page of one."""
+
+import csv
+import io
+from typing import Any
+
+from fastapi import APIRouter
+from sqlalchemy.orm import Session
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from kargah.jobs import history
+from kargah.jobs import service as jobs
+from kargah.jobs.schemas import Curve, EventOut, JobPage
+from kargah.jobs.states import State
+from kargah.kit.errors import NotFound
+from kargah.models import service as models
+from kargah.runs import service as runs
+from kargah.runs.schemas import RunOut
+from kargah.store.access import Actor
+from kargah.web.deps import Ask
+from kargah.web.pages import figures, trying
+from kargah.web.pages import run_views as views
+from kargah.web.pages.access import see
+from kargah.web.pages.charts import chart_of
+from kargah.web.pages.parts import badge_of, pages_of, progress_of
+from kargah.web.pages.render import render
+from kargah.web.pages.shell import page_of
+from kargah.web.pages.words import Words
+
+router = APIRouter(include_in_schema=False)
+PAGE = 20
+LOG_LINES = 200
+LOG_WINDOW = 600
+CURVE_POINTS = 4000
+#: The tabs of the list: name → states.
+FILTERS: dict[str, tuple[State, ...] | None] = {
+    "all": None,
+    "active": (State.QUEUED, State.STARTING, State.LOADING, State.RUNNING, State.PAUSING, State.PAUSED, State.STOPPING),
+    "completed": (State.COMPLETED,),
+    "failed": (State.FAILED,),
+    "stopped": (State.STOPPED,),
+}
+LIFE = ("Queued", "Waiting", "Claimed", "Asked", "Interrupted", "Started", "Running", "Logged", "Evaluated", "Saved",
+        "Paused", "Resumed", "Stopped", "Finished", "Failed")  # fmt: skip
+
+
+@router.get("/runs")
+async def list_runs(request: Request, ask: Ask, state: str = "all", q: str = "", cursor: str | None = None) -> Response:
+    state = state if state in FILTERS else "all"
+    found, position = await ask(_list, FILTERS[state], q, cursor)
+    page = page_of(request, "runs", stream=f"/api/v1/events?since={position}")
+    words = page.words
+    return render(
+        "runs.html",
+        page,
+        rows=[views.row_of(words, job) for job in found.items],
+        filters=[(name, words.text(f"runs.filter.{name}"), name == state) for name in FILTERS],
+        state=state,
+        query=q,
+        pages=pages_of("/runs", {"state": state if state != "all" else "", "q": q, "cursor": cursor or ""}, found.next_cursor),
+        is_filtered=bool(q) or state != "all",
+    )
+
+
+def _list(session: Session, actor: Actor, states: tuple[State, ...] | None, query: str, cursor: str | None) -> tuple[JobPage, int]:
+    wanted = None if states is None else [state.value for state in states]
+    position = history.latest_position(session)
+    return jobs.list_for(session, actor, kind="train", states=wanted, query=query or None, cursor=cursor, limit=PAGE), position
+
+
+@router.get("/runs/{run_id}")
+async def show_run(run_id: str, request: Request, ask: Ask, model: str | None = None) -> Response:
+    data = await ask(load, run_id)
+    stream = None if data.job.is_over else f"/api/v1/jobs/{data.job.id}/events?since={data.position}"
+    page = page_of(request, "runs", crumbs=((data.run.title, ""),), stream=stream)
+    log = await ask(recent_events, data.job.id)
+    return render(
+        "run.html",
+        page,
+        **_values(page.words, data),
+        log=views.log_lines(page.words, log),
+        try_it=trying.of_versions(page.words, data, model),
+    )
+
+
+def load(session: Session, actor: Actor, run_id: str) -> views.RunData:
+    """``run_id`` may be the run's or its job's."""
+    position = history.latest_position(session)
+    run = _run(session, actor, run_id)
+    if run.job_id is None:
+        raise NotFound(kind="jobs", id=run_id)
+    row = jobs.get_for(session, actor, run.job_id)
+    return views.RunData(
+        run=run,
+        job=jobs.show(session, actor, run.job_id),
+        position=position,
+        events=history.life_cycle(session, run.job_id, *LIFE),
+        versions=models.versions_of_run(session, actor, run.id),
+        plan=row.plan,
+    )
+
+
+def _run(session: Session, actor: Actor, run_id: str) -> RunOut:
+    return runs.show_for_job(session, actor, run_id) if run_id.startswith("job_") else runs.show(session, actor, run_id)
+
+
+def recent_events(session: Session, actor: Actor, job_id: str, after: int | None = None) -> list[EventOut]:
+    """Those after a position; without one the last that were said, and before them the life-cycle without the steps."""
+    jobs.get_for(session, actor, job_id)
+    if after is not None:
+        return history.events_after(session, after, job_id=job_id, limit=LOG_LINES)
+    start = max(0, history.latest_position(session) - LOG_WINDOW)
+    recent = history.events_after(session, start, job_id=job_id, limit=LOG_WINDOW)
+    first = recent[0].position if recent else start
+    older = [event for event in history.life_cycle(session, job_id, *LIFE) if event.position < first]
+    return [*older, *recent][-LOG_LINES:]
+
+
+def _values(words: Words, data: views.RunData) -> dict[str, Any]:
+    run, job = data.run, data.job
+    evaluated = [event.payload["metrics"] for event in data.events if event.kind == "Evaluated" and event.payload.get("model") == "model"]
+    chosen = next((version for version in data.versions if version.recommended), data.versions[0] if data.versions else None)
+    detail = chosen.detail if chosen else {}
+    metric_columns = figures_columns(words, data)
+    return {
+        "run": run,
+        "job": job,
+        "badge": badge_of(words, job.state),
+        "progress": progress_of(words, job),
+        "facts": _facts(words, data),
+        "elapsed": words.duration(((job.finished_at or _now(data)) - job.started_at).total_seconds()) if job.started_at else "",
+        "error": words.error(job.error) if job.error else "",
+        "evidence": _evidence(data),
+        "waiting": words.message("waiting", job.waiting) if job.waiting and job.state is State.QUEUED else "",
+        "strip": figures.strip_of(words, run.metrics, figures.best_of(evaluated)),
+        "whys": views.whys_of(words, run.params),
+        "timeline": views.timeline_of(words, data.events),
+        "models": views.model_rows(words, data.versions),
+        "metric_columns": metric_columns,
+        "verdict": words.optional(figures.verdict_of(data.versions)) if data.versions else "",
+        "classes": views.classes_of(detail),
+        "matrix": views.matrix_of(detail),
+        "detail_of": words.first(f"model.{chosen.name}", chosen.name) if chosen else "",
+        "forecast": forecast_of(words, data),
+        "chart": chart_of(words, data),
+        "dry_run": bool(data.plan.get("dry_run")),
+        "can_stop": job.state in views.STOPPABLE,
+        "can_pause": job.state is State.RUNNING,
+        "can_resume": job.state is State.PAUSED,
+        "again": f"/runs/new?like={run.id}",
+    }
+
+
+def figures_columns(words: Words, data: views.RunData) -> list[str]:
+    return [figures.metric_name(words, key) for key in views.metric_columns(data.versions)]
+
+
+def _facts(words: Words, data: views.RunData) -> list[str]:
+    facts = [words.text(f"recipe.{data.run.recipe}.title")]
+    base = data.plan.get("base_model")
+    facts.append(words.text("run.from_base", name=base["title"]) if base else words.text("run.from_scratch"))
+    facts.append(words.text("run.on_data", names=words.text("list.comma").join(dataset["title"] for dataset in data.plan["datasets"])))
+    started = data.job.started_at or data.job.queued_at
+    facts.append(words.text("run.started" if data.job.started_at else "run.asked", when=words.date(started)))
+    return facts
+
+
+def _now(data: views.RunData) -> Any:
+    return data.events[-1].at if data.events else data.job.queued_at
+
+
+def _evidence(data: views.RunData) -> str:
+    failed = [event.payload.get("evidence") for event in data.events if event.kind == "Failed"]
+    return str(failed[-1] or "") if failed and data.job.state is State.FAILED else ""
+
+
+def forecast_of(words: Words, data: views.RunData) -> list[figures.Figure]:
+    """Of a dry run: what a real one would take, in words with units."""
+    forecast = (data.job.result or {}).get("forecast") or {}
+    shown = words.amounts(forecast)
+    known = [(key, value) for key, value in shown.items() if isinstance(value, str | int | float) and words.has(f"forecast.{key}")]
+    return [figures.Figure(words.text(f"forecast.{key}"), value if isinstance(value, str) else words.number(value)) for key, value in known]
+
+
+@router.get("/runs/{run_id}/log")
+async def more_log(run_id: str, request: Request, ask: Ask, after: int = 0) -> Response:
+    """The lines after a position, for <live-log>."""
+    events = await ask(recent_events, (await ask(_run, run_id)).job_id or "", after)
+    page = page_of(request, "runs")
+    return render("run_log.html", page, log=views.log_lines(page.words, events))
+
+
+@router.get("/runs/{run_id}/curve")
+async def curve(run_id: str, ask: Ask) -> Response:
+    found = await ask(_curve, run_id)
+    return JSONResponse(found.model_dump(mode="json"), headers={"Cache-Control": "no-store"})
+
+
+@router.get("/runs/{run_id}/curve.csv")
+async def curve_csv(run_id: str, ask: Ask) -> Response:
+    """Every step that counts, one row each; with a mark for Excel that it is UTF-8."""
+    found = await ask(_curve, run_id, 10_000_000)
+    table = io.StringIO()
+    writer = csv.writer(table)
+    keys = sorted(found.series)
+    columns = {key: dict(points) for key, points in found.series.items()}
+    writer.writerow(["step", *keys])
+    for step in sorted({step for points in columns.values() for step in points}):
+        writer.writerow([step, *(columns[key].get(step, "") for key in keys)])
+    headers = {"Content-Disposition": f'attachment; filename="{run_id}-curve.csv"'}
+    return Response("\ufeff" + table.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+def _curve(session: Session, actor: Actor, run_id: str, max_points: int = CURVE_POINTS) -> Curve:
+    return runs.curve(session, actor, _run(session, actor, run_id).id, max_points=max_points)
+
+
+@router.post("/runs/{run_id}/stop")
+async def stop(run_id: str, ask: Ask) -> Response:
+    await ask(jobs.stop, await _job_id(ask, run_id))
+    return see(f"/runs/{run_id}?done=run_stopping")
+
+
+@router.post("/runs/{run_id}/pause")
+async def pause(run_id: str, ask: Ask) -> Response:
+    await ask(jobs.pause, await _job_id(ask, run_id))
+    return see(f"/runs/{run_id}?done=run_pausing")
+
+
+@router.post("/runs/{run_id}/resume")
+async def resume(run_id: str, ask: Ask) -> Response:
+    await ask(jobs.resume, await _job_id(ask, run_id))
+    return see(f"/runs/{run_id}?done=run_resumed")
+
+
+async def _job_id(ask: Ask, run_id: str) -> str:
+    run = await ask.read(_run, run_id)
+    if run.job_id is None:
+        raise NotFound(kind="jobs", id=run_id)
+    return run.job_id

@@ -1,0 +1,110 @@
+"""What every page has around its work: where one is, the menu, who one is, and what the last act did."""
+
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+
+from kargah.web.pages.words import Words
+
+MENU: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
+    ("", (("home", "/", "home"), ("runs", "/runs", "runs"))),
+    ("nav.materials", (("datasets", "/datasets", "dataset"), ("models", "/models", "model"))),
+    ("nav.workshop", (("account", "/account", "settings"),)),
+)
+TABS = (
+    ("home", "/", "home"),
+    ("runs", "/runs", "runs"),
+    ("new", "/runs/new", "plus"),
+    ("datasets", "/datasets", "dataset"),
+    ("models", "/models", "model"),
+)
+NEXT_THEME = {None: "dark", "dark": "light", "light": "dark"}
+
+
+@dataclass(frozen=True)
+class Link:
+    text: str
+    href: str = ""
+    icon: str = ""
+    current: bool = False
+    add: bool = False
+
+
+@dataclass(frozen=True)
+class Group:
+    title: str
+    links: list[Link]
+
+
+@dataclass(frozen=True)
+class Page:
+    """``stream`` is the address of the page's one event stream, when it has one."""
+
+    words: Words
+    path: str
+    section: str
+    theme: str | None
+    csrf: str
+    user_name: str
+    menu: list[Group]
+    tabs: list[Link]
+    crumbs: list[Link] = field(default_factory=list)
+    stream: str | None = None
+    notice: str = ""
+    is_viewer: bool = False
+
+    @property
+    def initial(self) -> str:
+        return self.user_name[:1]
+
+    @property
+    def next_theme(self) -> str:
+        return NEXT_THEME[self.theme]
+
+
+def page_of(request: Request, section: str, *, crumbs: tuple[tuple[str, str], ...] = (), stream: str | None = None) -> Page:
+    """``crumbs``: (text, address) below the section's own."""
+    words = Words(getattr(request.state, "language", "fa"))
+    actor = getattr(request.state, "actor", None)
+    theme = request.cookies.get("kargah_theme")
+    return Page(
+        words=words,
+        path=_path_of(request),
+        section=section,
+        theme=theme if theme in {"light", "dark"} else None,
+        csrf=getattr(request.state, "csrf_token", "") or "",
+        user_name=actor.name if actor else "",
+        menu=[_group(words, title, links, section) for title, links in MENU],
+        tabs=[_link(words, *tab, section) for tab in TABS],
+        crumbs=_crumbs(words, section, crumbs),
+        stream=stream,
+        notice=_notice(words, request),
+        is_viewer=bool(actor and actor.role == "viewer"),
+    )
+
+
+def _path_of(request: Request) -> str:
+    """The address as asked, without what only said that something was done."""
+    kept = [(name, value) for name, value in request.query_params.multi_items() if name != "done"]
+    return request.url.path + (f"?{urlencode(kept)}" if kept else "")
+
+
+def _group(words: Words, title: str, links: tuple[tuple[str, str, str], ...], section: str) -> Group:
+    return Group(words.text(title) if title else "", [_link(words, *link, section) for link in links])
+
+
+def _link(words: Words, name: str, href: str, icon: str, section: str) -> Link:
+    return Link(words.text(f"nav.{name}"), href, icon, current=name == section, add=name == "new")
+
+
+def _crumbs(words: Words, section: str, below: tuple[tuple[str, str], ...]) -> list[Link]:
+    if not words.has(f"nav.{section}"):
+        return [Link(text, href) for text, href in below]
+    href = next((href for _, links in MENU for name, href, _ in links if name == section), "")
+    return [Link(words.text(f"nav.{section}"), href if below else ""), *(Link(text, href) for text, href in below)]
+
+
+def _notice(words: Words, request: Request) -> str:
+    """What the act before did: ``?done=<code>`` names a text; any other code says nothing."""
+    return words.optional(f"done.{request.query_params.get('done', '')}")

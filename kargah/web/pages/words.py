@@ -1,0 +1,95 @@
+"""What a page says, in its reader's language: the functions of kit.i18n with the language put in."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from kargah.kit import i18n
+from kargah.kit.clock import utc_now
+from kargah.kit.errors import Params
+
+#: Parameters of messages that are amounts: shown with a unit, by the ending of their name.
+_AMOUNTS = {"_bytes": i18n.size, "_seconds": i18n.duration, "_share": i18n.percent}
+
+
+@dataclass(frozen=True)
+class Words:
+    language: str
+
+    @property
+    def direction(self) -> str:
+        return "rtl" if self.language == "fa" else "ltr"
+
+    def text(self, key: str, /, **params: Any) -> str:
+        return i18n.text(self.language, key, **params)
+
+    def first(self, *keys: str, **params: Any) -> str:
+        """The first of ``keys`` that has a text; the last key itself when none has."""
+        for key in keys:
+            if i18n.has_text(self.language, key):
+                return self.text(key, **params)
+        return keys[-1]
+
+    def has(self, key: str) -> bool:
+        return i18n.has_text(self.language, key)
+
+    def optional(self, key: str) -> str:
+        return self.text(key) if self.has(key) else ""
+
+    def number(self, value: float | None, decimals: int | None = None) -> str:
+        return "–" if value is None else i18n.number(self.language, value, decimals)
+
+    def digits(self, latin: str) -> str:
+        return i18n.digits(self.language, latin)
+
+    def percent(self, share: float | None, decimals: int = 1) -> str:
+        return "–" if share is None else i18n.percent(self.language, share, decimals)
+
+    def size(self, size_bytes: float | None) -> str:
+        return "–" if size_bytes is None else i18n.size(self.language, size_bytes)
+
+    def duration(self, seconds: float | None) -> str:
+        return "–" if seconds is None else i18n.duration(self.language, seconds)
+
+    def date(self, moment: datetime | None) -> str:
+        return "–" if moment is None else i18n.date(self.language, moment)
+
+    def clock(self, moment: datetime) -> str:
+        """Hour, minute and second of the reader's zone in Latin digits, as logs have it."""
+        return moment.astimezone(i18n.zone_of(self.language)).strftime("%H:%M:%S")
+
+    def ago(self, moment: datetime | None) -> str:
+        """Relative under a day, else the date."""
+        if moment is None:
+            return "–"
+        passed = utc_now() - moment
+        if passed >= timedelta(days=1):
+            return i18n.date(self.language, moment, with_time=False)
+        seconds = passed.total_seconds()
+        if seconds < 60:
+            return self.text("time.now")
+        whole = seconds - seconds % (3600 if seconds >= 3600 else 60)
+        return self.text("time.ago", passed=self.duration(whole))
+
+    def message(self, prefix: str, said: dict[str, Any] | None) -> str:
+        """The text of a stored ``{code, params}``: ``<prefix>.<code>``, or the code as a key of its own."""
+        if not said:
+            return ""
+        code, params = str(said.get("code", "")), self.amounts(said.get("params") or {})
+        return self.first(f"{prefix}.{code}", code, **params)
+
+    def error(self, said: dict[str, Any] | None) -> str:
+        return self.message("error", said)
+
+    def amounts(self, params: Params) -> Params:
+        """``needed_bytes=5000`` becomes words with a unit; names of states, kinds and roles become their words."""
+        shown = dict(params)
+        for name, value in params.items():
+            ending = next((ending for ending in _AMOUNTS if name.endswith(ending)), None)
+            if ending and isinstance(value, int | float):
+                shown[name] = _AMOUNTS[ending](self.language, value)
+            elif isinstance(value, list | tuple):
+                shown[name] = self.text("list.comma").join(str(item) for item in value)
+            elif name == "state":
+                shown[name] = self.first(f"state.{value}", str(value))
+        return shown

@@ -1,0 +1,106 @@
+// What all pages share: dialogs, tabs, copying, theme, forms that are sent once, parts that are exchanged in place.
+import "./live.js";
+import { latin } from "./words.js";
+import { swap } from "./swap.js";
+
+const root = document.documentElement;
+
+document.addEventListener("click", async (event) => {
+  const hit = (selector) => event.target.closest(selector);
+  const opener = hit("[data-open]");
+  if (opener) document.getElementById(opener.dataset.open)?.showModal();
+  if (hit("[data-close]")) hit("dialog").close();
+  const tab = hit("[role=tab]");
+  if (tab) pick(tab);
+  const copy = hit("[data-copy]");
+  if (copy) await copyFrom(copy);
+});
+
+document.addEventListener("keydown", (event) => {
+  const tab = event.target.closest?.("[role=tab]");
+  const way = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+  if (!tab || !way) return;
+  const tabs = [...tab.parentElement.children];
+  const forward = getComputedStyle(tab).direction === "rtl" ? -way : way;
+  pick(tabs[(tabs.indexOf(tab) + forward + tabs.length) % tabs.length]).focus();
+});
+
+function pick(tab) {
+  for (const other of tab.parentElement.children) {
+    other.setAttribute("aria-selected", other === tab);
+    other.tabIndex = other === tab ? 0 : -1;
+    const panel = document.getElementById(other.getAttribute("aria-controls"));
+    if (panel) panel.hidden = other !== tab;
+  }
+  return tab;
+}
+
+// Read in Persian, copied in Latin.
+async function copyFrom(button) {
+  const source = button.dataset.copy || button.parentElement.querySelector("pre, .copied").textContent;
+  await navigator.clipboard?.writeText(latin(source));
+  const use = button.querySelector("use");
+  const before = use?.getAttribute("href");
+  use?.setAttribute("href", before.replace(/#.*/, "#i-check"));
+  setTimeout(() => use?.setAttribute("href", before), 1200);
+}
+
+document.addEventListener("submit", async (event) => {
+  const form = event.target;
+  if (form.matches("[data-theme-form]")) {
+    event.preventDefault();
+    flipTheme(form);
+  } else if (form.matches("[data-swap]")) {
+    event.preventDefault();
+    await sendInPlace(form, event.submitter);
+  } else if (form.matches("[data-once]")) {
+    if (form.dataset.onceSent) event.preventDefault();
+    form.dataset.onceSent = "yes";
+    event.submitter?.setAttribute("aria-busy", "true");
+  }
+});
+
+addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("[data-once-sent]")) {
+    delete form.dataset.onceSent;
+    form.querySelector("[aria-busy]")?.removeAttribute("aria-busy");
+  }
+});
+
+function flipTheme(form) {
+  const now = root.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+  const button = form.querySelector("button");
+  root.dataset.theme = button.value = now === "dark" ? "light" : "dark";
+  fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form, button)), redirect: "manual" });
+}
+
+// The same form works as a whole page; here only the named part of the answer is put in place.
+async function sendInPlace(form, button) {
+  button?.setAttribute("aria-busy", "true");
+  try {
+    const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form, button)) });
+    swap(await answer.text(), form.dataset.swap);
+  } finally {
+    button?.removeAttribute("aria-busy");
+  }
+}
+
+// A form whose parts depend on each other (which data, which recipe) asks the server for the page with what is filled in.
+let waiting;
+document.addEventListener("input", (event) => {
+  const form = event.target.closest("form[data-follow]");
+  if (!form) return;
+  clearTimeout(waiting);
+  waiting = setTimeout(() => follow(form, event.target), event.target.matches("[type=text], textarea") ? 350 : 0);
+});
+
+async function follow(form, changed) {
+  const filled = new URLSearchParams(new FormData(form));
+  filled.delete("_csrf");
+  filled.set("changed", changed.name);
+  const answer = await fetch(`${form.dataset.follow}?${filled}`);
+  if (answer.ok) swap(await answer.text(), changed.matches("[data-reshapes]") ? "[data-live]" : "[data-live]:not([data-shape])");
+}
+
+for (const button of document.querySelectorAll("[data-copy]")) button.hidden = false;
+for (const element of document.querySelectorAll("[data-js]")) element.hidden = false;

@@ -1,0 +1,23 @@
+// Digits and numbers in the page's language. Texts come from the page: this folder holds no words.
+export const language = document.documentElement.lang;
+
+export function digits(text) {
+  return language === "fa" ? String(text).replace(/[0-9]/g, (d) => String.fromCharCode(0x6f0 + Number(d))).replaceAll(".", "٫").replaceAll(",", "٬").replaceAll("%", "٪") : String(text);
+}
+
+export function latin(text) {
+  return text.replace(/[۰-۹]/g, (d) => d.charCodeAt(0) - 0x6f0).replaceAll("٫", ".").replaceAll("٬", "").replaceAll("٪", "%");
+}
+
+// At most four significant figures, so that an axis and a tooltip stay short: 0.0312, 1.26e-5, 12,400.
+export function short(value) {
+  if (value === null || value === undefined) return "–";
+  const size = Math.abs(value);
+  if (size !== 0 && (size < 1e-3 || size >= 1e7)) return value.toExponential(2).replace(/\.?0+e/, "e").replace("e+", "e");
+  if (Number.isInteger(value)) return value.toLocaleString("en-US");
+  return String(Number(value.toPrecision(4)));
+}
+
+export function fill(text, places) {
+  return text.replace(/\{(\w+)\}/g, (whole, name) => places[name] ?? whole);
+}
