@@ -9,7 +9,7 @@
     ├── MetricUnfit                      a primary metric that this problem does not have
     ├── UnsafeWeights · BaseModelUnusable
     ├── NormalisersDiffer · NotYetSupported
-    └── InputMissing · InputNotText · InputNotNumber · UnknownModelFolder      when predicting
+    └── InputMissing · InputNotText · InputNotRow · InputNotNumber · UnknownModelFolder      when predicting
     NotAvailable
     └── TrainingNotInstalled
     Diverged                             the loss is no number any more
@@ -66,6 +66,10 @@ class InputMissing(BadInput):
 
 class InputNotText(BadInput):
     code = "INPUT_NOT_TEXT"
+
+
+class InputNotRow(BadInput):
+    code = "INPUT_NOT_ROW"
 
 
 class InputNotNumber(BadInput):

@@ -14,6 +14,7 @@ from kargah.recipes.table import as_label
 from kargah.text.numbers import parse_number
 
 LabelKind = ProblemType
+LabelSet = tuple[str, ...]
 _FALSE = frozenset({"", "0", "false", "no", "خیر", "نه", "none"})
 
 
@@ -31,7 +32,7 @@ def decide_kind(wanted: str, columns: Sequence[Column | None], count: int, separ
     return ProblemType.SINGLE_LABEL, ("adapted", "why.problem.classes")
 
 
-def label_sets(raw: Sequence[Sequence[Any]], names: Sequence[str], kind: LabelKind, separator: str | None) -> list[tuple[str, ...] | None]:
+def label_sets(raw: Sequence[Sequence[Any]], names: Sequence[str], kind: LabelKind, separator: str | None) -> list[LabelSet | None]:
     """The labels of each row; None where a row has no answer. Several columns are flags, and their names the labels."""
     if kind is ProblemType.MULTI_LABEL and len(raw) > 1:
         return [tuple(name for name, value in zip(names, row, strict=True) if _is_set(value)) for row in zip(*raw, strict=True)]
@@ -59,11 +60,11 @@ def as_flags(rows: Sequence[tuple[str, ...]], labels: tuple[str, ...]) -> FloatA
 
 
 def numbers_of(values: Sequence[Any]) -> list[float | None]:
+    return [number_of(value) for value in values]
+
+
+def number_of(value: Any) -> float | None:
     """Persian digits and separators are read too; None where there is no number."""
-    return [_number(value) for value in values]
-
-
-def _number(value: Any) -> float | None:
     if value is None or isinstance(value, bool):
         return None if value is None else float(value)
     number = float(value) if isinstance(value, int | float) else parse_number(str(value))
