@@ -36,9 +36,14 @@ class HashDiffers(KargahError):
 
 
 class HasHashes(Protocol):
-    sha256: str
-    git_sha1: str
-    size_bytes: int
+    @property
+    def sha256(self) -> str: ...
+
+    @property
+    def git_sha1(self) -> str: ...
+
+    @property
+    def size_bytes(self) -> int: ...
 
 
 def path_of(home: Path, sha256: str) -> Path:

@@ -20,7 +20,10 @@ class Dataset(Base, Owned):
 
 
 class DatasetVersion(Base, Created):
-    """Never changed once READY. ``state``: IMPORTING, READY or FAILED. ``files``: data.parquet, columns.json, preview.jsonl, report.json as blobs."""
+    """Never changed once READY. ``state``: IMPORTING, READY or FAILED.
+
+    ``files``: data.parquet, columns.json, preview.jsonl, report.json as blobs.
+    """
 
     __tablename__ = "dataset_versions"
     __table_args__ = (UniqueConstraint("dataset_id", "number"),)

@@ -102,15 +102,14 @@ def legacy_encoding(sample: bytes) -> str:
 
 def shape(head: str, filename: str) -> Shape:
     """The shape of a text by how it begins; a lone scalar counts as JSON only where the file is called so."""
-    head = head.lstrip("\ufeff \t\r\n")
+    head, name = head.lstrip("\ufeff \t\r\n"), filename.lower().removesuffix(".gz")
     if re.match(r"<(!doctype|html|\?xml|head|body)\b", head, re.IGNORECASE):
         return Shape.HTML
     if re.match(r"\[\s*[\[{\"\d\]tfn-]", head):
         return Shape.JSON_ARRAY
     if head.startswith("{"):
-        return Shape.JSON_LINES if _is_json(head.splitlines()[0]) or _first_object_ends(head) else Shape.JSON_OBJECT
-    called_json = filename.lower().removesuffix(".gz").endswith((".json", ".jsonl", ".ndjson"))
-    return Shape.JSON_LINES if called_json else Shape.DELIMITED
+        return _shape_of_objects(head, called_lines=name.endswith((".jsonl", ".ndjson")))
+    return Shape.JSON_LINES if name.endswith((".json", ".jsonl", ".ndjson")) else Shape.DELIMITED
 
 
 def delimiter(sample: str) -> str:
@@ -157,10 +156,14 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def _first_object_ends(head: str) -> bool:
-    """Whether a second object follows the first: objects glued together, or a broken line followed by good ones."""
+def _shape_of_objects(head: str, called_lines: bool) -> Shape:
+    """One document, unless a second object follows the first: on the next line, glued to it, or after a broken line."""
+    first, _, rest = head.partition("\n")
+    if _is_json(first.strip()):
+        return Shape.JSON_LINES if rest.strip() or called_lines else Shape.JSON_OBJECT
     try:
         end = json.JSONDecoder().raw_decode(head)[1]
     except (ValueError, RecursionError):
-        return "\n{" in head and not head.startswith("{\n")
-    return head[end:].lstrip().startswith("{")
+        lines = called_lines or ("\n{" in head and first.strip() != "{")
+        return Shape.JSON_LINES if lines else Shape.JSON_OBJECT
+    return Shape.JSON_LINES if head[end:].lstrip().startswith("{") else Shape.JSON_OBJECT

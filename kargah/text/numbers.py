@@ -10,6 +10,7 @@ _TO_LATIN = str.maketrans("۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩٫٬٪−‐\
 _MARKS = re.compile("[\u200b-\u200f\u061c\u202a-\u202e\u2066-\u2069\ufeff\u0640]")
 _PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _GROUPED = re.compile(r"[+-]?\d{1,3}(?:([,'\u00a0 \u2009\u202f])\d{3})(?:\1\d{3})*(?:\.\d+)?")
+_MAX_DIGITS = 15
 _SEPARATORS = re.compile(r"[,'\u00a0 \u2009\u202f]")
 
 
@@ -34,9 +35,9 @@ def parse_number(text: str) -> float | None:
 
 
 def is_identifier(text: str) -> bool:
-    """Digits that are a name and no amount: a leading zero (``0912…``, ``007``) would be lost in a number."""
-    plain = text.strip().translate(_TO_LATIN)
-    return len(plain) > 1 and plain[0] == "0" and plain.isdigit()
+    """Digits that are a name and no amount: a number would lose a leading zero (``0912…``) or the end of more than 15 digits."""
+    plain = text.strip().translate(_TO_LATIN).removeprefix("-")
+    return plain.isdigit() and len(plain) > 1 and (plain[0] == "0" or len(plain) > _MAX_DIGITS)
 
 
 def is_missing(text: str) -> bool:

@@ -5,32 +5,26 @@ is Finished, Stopped or Failed with a code that names place and remedy.
 """
 
 import json
-import os
 import sys
 import time
-import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from kargah.contract.attempt import AttemptDirectory, hold_alive
-from kargah.contract.plans import IngestPlan
+from kargah.contract.plans import IngestPlan, Plan
 from kargah.contract.results import IngestResult, OutputFile
-from kargah.contract.wire import EventWriter
 from kargah.kit import files
-from kargah.kit.errors import KargahError
 from kargah.recipes.columns import Column, ColumnKind
 from kargah.text import detect
 from kargah.text.normalise import NORMALISER_VERSION, Normaliser, NormaliserSettings
+from kargah.workers.edge import Attempt, run_attempt
 from kargah.workers.reading.delimited import DelimitedTable, Row
 from kargah.workers.reading.errors import HeaderOnly, NoUsableRows
 from kargah.workers.reading.findings import Findings
 from kargah.workers.reading.records import JsonTable
 from kargah.workers.reading.source import Source, examine, opened
 from kargah.workers.reading.table import RawTable, write_typed
-from kargah.workers.telling import Teller
-from kargah.workers.wants import PauseWanted, StopWanted, Wants
 
 _PROGRESS_SECONDS = 0.5
 #: An event is one line that is carried whole: columns.json has what does not fit.
@@ -39,35 +33,24 @@ _OUTPUTS = ("data.parquet", "columns.json", "preview.jsonl", "report.json")
 
 
 def main(path: str) -> int:
-    attempt = AttemptDirectory(Path(path))
-    _alive = hold_alive(attempt.alive)
-    tell = Teller(EventWriter(attempt.events))
-    wants = Wants(attempt.control, tell)
-    try:
-        plan = IngestPlan.model_validate_json(attempt.plan.read_bytes())
-        tell("Started", pid=os.getpid(), threads=plan.threads)
-        tell("Running")
-        result = Import(attempt, plan, tell, wants.check).run()
-        wants.close()
-        tell.last_word("Finished", result=result.model_dump(mode="json"))
-    except (StopWanted, PauseWanted):
-        tell.last_word("Stopped")
-    except KargahError as error:
-        tell.last_word("Failed", **error.as_dict())
-    except Exception:  # noqa: BLE001  (the edge of a job)
-        tell.last_word("Failed", code="BUG", params={}, evidence=traceback.format_exc()[-4000:])
-    return 0
+    return run_attempt(Path(path), _work)
+
+
+def _work(plan: Plan, attempt: Attempt) -> dict[str, Any]:
+    assert isinstance(plan, IngestPlan)
+    attempt.tell("Running")
+    return Import(plan, attempt).run().model_dump(mode="json")
 
 
 class Import:
-    """One file on its way. ``check`` raises when the attempt must end."""
+    """One file on its way."""
 
-    def __init__(self, attempt: AttemptDirectory, plan: IngestPlan, tell: Teller, check: Callable[[], None]) -> None:
-        self._plan, self._tell, self._check = plan, tell, check
-        self._input = files.safe_join(attempt.inputs, plan.file)
-        self._folder = attempt.outputs / "dataset"
+    def __init__(self, plan: IngestPlan, attempt: Attempt) -> None:
+        self._plan, self._tell, self._check = plan, attempt.tell, attempt.wants.check
+        self._input = files.safe_join(attempt.directory.inputs, plan.file)
+        self._folder = attempt.directory.outputs / "dataset"
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._raw_path = attempt.outputs / "raw.parquet"
+        self._raw_path = attempt.directory.outputs / "raw.parquet"
         self._normaliser = Normaliser(NormaliserSettings.model_validate(plan.normaliser or {}))
         self._findings = Findings()
         self._told_seconds = 0.0

@@ -111,7 +111,7 @@ def _csv_rows(text: TextIO, delimiter: str, skipped_lines: int, whole: bool = Tr
     """Rows that hold something. After the last line of a ``whole`` text a mark is fed: a quote that swallows it was never closed."""
     csv.field_size_limit(MAX_ROW_CHARACTERS)
     lines = islice(_bounded_lines(text), skipped_lines, None)
-    reader = csv.reader(chain(lines, [_END]) if whole else lines, delimiter=delimiter)
+    reader = csv.reader(chain(lines, [_END]) if whole else lines, delimiter=delimiter, skipinitialspace=delimiter == "،")
     last = line = 1
     try:
         for row in reader:

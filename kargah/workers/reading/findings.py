@@ -25,7 +25,8 @@ class Finding:
         for line in lines:
             if len(self.lines) >= MAX_LINES:
                 return
-            self.lines.append(line)
+            if line not in self.lines:
+                self.lines.append(line)
 
     @property
     def wants_lines(self) -> bool:

@@ -10,6 +10,8 @@ from kargah.text.normalise import Counts, Normaliser, label_key
 from kargah.workers.reading.findings import MAX_LINES, Findings, Severity
 
 MAX_TOP, MAX_COUNTED, SHOWN_CHARACTERS, EXAMPLES = 200, 1000, 160, 3
+#: With fewer rows a class cannot stand on both sides of a split.
+MIN_CLASS_ROWS, MAX_CLASSES = 2, 50
 #: Characters of a column that are normalised for the counts; beyond, the report says of how many values it speaks.
 NORMALISED_CHARACTERS = 20_000_000
 _MAX_CATEGORY_CHARACTERS = 60
@@ -94,10 +96,13 @@ class ColumnProfile:
         """The findings that need the whole column."""
         if kind in (ColumnKind.INTEGER, ColumnKind.NUMBER):
             self._numbers.say(self.name, self._findings)
-        if self.distinct == 1 and self.filled > 1:
+        if self.distinct == 1 and self.filled > 1 and kind is not ColumnKind.LIST:
             self._findings.note("ONE_CLASS", "warning", column=self.name, count=self.filled, value=next(iter(self._examples), ""))
         if kind is ColumnKind.CATEGORY and self._counter is not None:
             self._say_label_variants(self._counter)
+            rare = {value: count for value, count in self._counter.items() if count < MIN_CLASS_ROWS}
+            if rare and len(rare) * 2 < len(self._counter) + 2 and len(self._counter) <= MAX_CLASSES:
+                self._findings.note("RARE_CLASSES", "warning", column=self.name, count=sum(rare.values()), classes=sorted(rare)[:20])
 
     def labels(self) -> Counter[str] | None:
         """All values with their counts, while they are few."""
@@ -146,8 +151,8 @@ class ColumnProfile:
         self.nulls += number
         finding = self._findings.note("MISSING_VALUES", "warning", column=self.name, count=0)
         finding.add(number, _lines_of(missing, values, lines, MAX_LINES) if finding.wants_lines else [])
-        spellings = set(finding.params.get("spellings", [])) | {value.strip() for value in missing if value is not None and value.strip()}
-        finding.params["spellings"] = sorted(spellings)[:10]
+        written = {value.strip() for value in missing if value is not None and not numbers.is_blank(value)}
+        finding.params["spellings"] = sorted(written.union(finding.params.get("spellings", [])))[:10]
 
     def _is_boolean(self) -> bool:
         words = numbers.words()

@@ -8,7 +8,16 @@ from typing import Any, TextIO
 
 from kargah.text import detect
 from kargah.workers.reading.delimited import MAX_COLUMNS, MAX_ROW_CHARACTERS, Row, unique_names
-from kargah.workers.reading.errors import BrokenJson, HeaderOnly, JsonTooLarge, NestedTooDeeply, NotTabular, RowTooLong, TooManyColumns
+from kargah.workers.reading.errors import (
+    BrokenJson,
+    EmptyFile,
+    JsonTooLarge,
+    NestedTooDeeply,
+    NotTabular,
+    NoUsableRows,
+    RowTooLong,
+    TooManyColumns,
+)
 from kargah.workers.reading.findings import Findings
 from kargah.workers.reading.source import Source, opened
 
@@ -45,12 +54,13 @@ class JsonTable:
 
     def _keys(self, tick: Callable[[], None]) -> dict[str, None]:
         keys: dict[str, None] = {}
+        seen = Findings()
         with opened(self._source) as (text, _position):
-            for _line, record in _records(self._source, text, Findings()):
+            for _line, record in _records(self._source, text, seen):
                 tick()
                 keys.update(dict.fromkeys(record))
         if not keys:
-            raise HeaderOnly(columns="")
+            _refuse(seen)
         return keys
 
     def _cell(self, key: str, value: Any, line: int) -> str | None:
@@ -76,6 +86,15 @@ class JsonTable:
             if len(set(kinds) - {"number"}) > 1 or ("number" in kinds and "string" in kinds):
                 where = sorted(kinds.values())
                 self._findings.note("MIXED_TYPES", "warning", column=key, count=len(kinds), lines=where, types=sorted(kinds))
+
+
+def _refuse(seen: Findings) -> None:
+    """No key was found: say what was, the first trouble first."""
+    if broken := seen.get("BROKEN_LINES") or seen.get("CUT_OFF"):
+        raise NoUsableRows(rows_dropped=broken.count, lines=broken.lines)
+    if other := seen.get("NOT_AN_OBJECT"):
+        raise NotTabular(found=other.params["found"])
+    raise EmptyFile()
 
 
 def _records(source: Source, text: TextIO, findings: Findings) -> Iterator[Record]:

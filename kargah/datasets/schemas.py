@@ -1,0 +1,110 @@
+"""What the doors give of data sets."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, computed_field
+
+from kargah.assets.manifest import FileEntry
+from kargah.recipes.columns import Column
+
+JsonDict = dict[str, Any]
+State = Literal["IMPORTING", "READY", "FAILED"]
+
+
+class VersionSummary(BaseModel):
+    """``error`` is {code, params} of a version that FAILED."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    dataset_id: str
+    number: int
+    state: State
+    job_id: str | None
+    source_filename: str
+    source_size_bytes: int
+    format: str | None
+    encoding: str | None
+    rows: int | None
+    size_bytes: int
+    commit_id: str | None
+    error: JsonDict | None
+    created_at: datetime
+
+
+class VersionOut(VersionSummary):
+    columns: list[Column] | None
+    report: JsonDict | None
+    normaliser: JsonDict | None
+    files: list[FileEntry] | None
+
+
+class DatasetOut(BaseModel):
+    """``version`` is the current one, or while there is none the latest, so that an import and its failure show."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    slug: str
+    title: str
+    licence: str | None
+    source_note: str | None
+    owner_id: str
+    workspace_id: str
+    visibility: str
+    created_at: datetime
+    trashed_at: datetime | None
+    current_version_id: str | None
+    version: VersionSummary | None = None
+
+    @computed_field
+    def job_id(self) -> str | None:
+        """The job that imports, or imported, ``version``."""
+        return self.version.job_id if self.version else None
+
+
+class DatasetDetail(DatasetOut):
+    version: VersionOut | None = None
+    versions: list[VersionSummary] = []
+
+
+class DatasetPage(BaseModel):
+    """``next_cursor`` is null on the last page."""
+
+    items: list[DatasetOut]
+    next_cursor: str | None = None
+
+
+class UploadOptions(BaseModel):
+    """How to read a file, where it should not be found out from the file itself."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    encoding: str | None = Field(None, max_length=40)
+    delimiter: str | None = Field(None, min_length=1, max_length=1)
+    normaliser: JsonDict | None = None
+    max_rows: int | None = Field(None, ge=1)
+
+
+class Preview(BaseModel):
+    """The first rows with their types; long cells are cut and end in an ellipsis."""
+
+    columns: list[str]
+    rows: list[JsonDict]
+    total_rows: int
+
+
+class Reason(BaseModel):
+    code: str
+    params: JsonDict
+
+
+class Suggestion(BaseModel):
+    """What could be learned from a data set: ``columns`` are roles for the recipe, ``spec`` what else follows from the data."""
+
+    recipe: str
+    score: float
+    columns: dict[str, str | list[str]]
+    reasons: list[Reason]
+    spec: JsonDict
