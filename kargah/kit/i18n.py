@@ -63,6 +63,8 @@ def has_text(language: str, key: str) -> bool:
 def _shown(language: str, value: Any) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return number(language, value)
+    if isinstance(value, list | tuple):
+        return ("، " if language == "fa" else ", ").join(_shown(language, item) for item in value)
     shown = str(value)
     return f"\u2068{shown}\u2069" if language == "fa" and not _READY.fullmatch(shown) else shown
 
