@@ -7,7 +7,7 @@
     ├── TooFewRows · OneClassOnly        nothing can be learnt from these rows
     ├── NotNumeric                       a regression target that is no number
     ├── MetricUnfit                      a primary metric that this problem does not have
-    ├── UnsafeWeights · BaseModelUnusable
+    ├── UnsafeWeights · WeightsDamaged · BaseModelUnusable
     ├── NormalisersDiffer · NotYetSupported
     └── InputMissing · InputNotText · InputNotRow · InputNotNumber · UnknownModelFolder      when predicting
     NotAvailable
@@ -45,7 +45,11 @@ class MetricUnfit(BadInput):
 class UnsafeWeights(BadInput):
     """Weights that only a pickle holds: reading one can run any code, so none is read."""
 
-    code = "UNSAFE_WEIGHTS"
+    code = "MODEL_IS_PICKLE"
+
+
+class WeightsDamaged(BadInput):
+    code = "WEIGHTS_DAMAGED"
 
 
 class BaseModelUnusable(BadInput):

@@ -18,10 +18,12 @@ LabelSet = tuple[str, ...]
 _FALSE = frozenset({"", "0", "false", "no", "خیر", "نه", "none"})
 
 
-def decide_kind(wanted: str, columns: Sequence[Column | None], count: int, separator: str | None) -> tuple[LabelKind, tuple[str, str]]:
-    """Return (kind of problem, (source, why))."""
+def decide_kind(
+    wanted: str, columns: Sequence[Column | None], count: int, separator: str | None, chosen: bool
+) -> tuple[LabelKind, tuple[str, str]]:
+    """Return (kind of problem, (source, why)). ``wanted`` that nobody chose is what the recipe's guess proposed."""
     if wanted != "auto":
-        return ProblemType(wanted), ("chosen", "why.chosen")
+        return ProblemType(wanted), ("chosen", "why.chosen") if chosen else ("adapted", "why.problem.guessed")
     first = columns[0]
     if count > 1:
         return ProblemType.MULTI_LABEL, ("adapted", "why.problem.many_columns")

@@ -5,6 +5,7 @@ that occur). R² is null when all targets are equal.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,46 +13,48 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[Any]
+IntArray = NDArray[np.int64]
+Interval = tuple[float, float]
 _RESAMPLES = 400
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """``interval`` is the 95 % interval of the primary metric: Wilson's for accuracy, else a seeded bootstrap."""
+    """``interval`` is the 95 % interval of the primary metric, where it was asked for: Wilson's for accuracy, else a seeded bootstrap."""
 
     metrics: dict[str, float | None]
-    interval: tuple[float, float] | None = None
+    interval: Interval | None = None
     detail: dict[str, Any] = field(default_factory=dict)
 
 
-def single_label(targets: FloatArray, scores: FloatArray, labels: tuple[str, ...], primary: str) -> Evaluation:
+def single_label(targets: FloatArray, scores: FloatArray, labels: tuple[str, ...], primary: str | None) -> Evaluation:
     """``targets`` int [rows]; ``scores`` probabilities [rows, labels]."""
     predicted = scores.argmax(axis=1)
     counts = confusion(targets, predicted, len(labels))
     metrics: dict[str, float | None] = {"eval_loss": _log_loss(targets, scores), **_from_confusion(counts)}
     table = _table(labels, np.diag(counts), counts.sum(axis=0), counts.sum(axis=1))
     if primary == "accuracy":
-        interval = wilson(float(np.diag(counts).sum()), len(targets))
+        interval: Interval | None = wilson(float(np.diag(counts).sum()), len(targets))
     else:
-        interval = _bootstrap(len(targets), lambda rows: _from_confusion(confusion(targets[rows], predicted[rows], len(labels)))[primary])
+        interval = _bootstrap(len(targets), primary, lambda rows: _from_confusion(confusion(targets[rows], predicted[rows], len(labels))))
     return Evaluation(metrics, interval, {"classes": table, "confusion": {"labels": list(labels), "counts": counts.tolist()}})
 
 
-def multi_label(targets: FloatArray, scores: FloatArray, labels: tuple[str, ...], threshold: float, primary: str) -> Evaluation:
+def multi_label(targets: FloatArray, scores: FloatArray, labels: tuple[str, ...], threshold: float, primary: str | None) -> Evaluation:
     """``targets`` 0/1 [rows, labels]; ``scores`` independent probabilities. Accuracy means all labels of a row right."""
     predicted = scores >= threshold
     truth = targets > 0.5
     clipped = np.clip(scores, 1e-7, 1 - 1e-7)
     loss = float(-np.where(truth, np.log(clipped), np.log1p(-clipped)).mean())
     metrics: dict[str, float | None] = {"eval_loss": loss, **_from_flags(truth, predicted)}
-    interval = _bootstrap(len(truth), lambda rows: _from_flags(truth[rows], predicted[rows])[primary])
+    interval = _bootstrap(len(truth), primary, lambda rows: _from_flags(truth[rows], predicted[rows]))
     hits = (truth & predicted).sum(axis=0)
     return Evaluation(metrics, interval, {"classes": _table(labels, hits, predicted.sum(axis=0), truth.sum(axis=0))})
 
 
-def regression(targets: FloatArray, values: FloatArray, primary: str) -> Evaluation:
+def regression(targets: FloatArray, values: FloatArray, primary: str | None) -> Evaluation:
     """``targets`` and ``values`` float [rows], in the target's own unit."""
-    interval = _bootstrap(len(targets), lambda rows: _errors(targets[rows], values[rows])[primary])
+    interval = _bootstrap(len(targets), primary, lambda rows: _errors(targets[rows], values[rows]))
     shown = np.linspace(0, len(targets) - 1, min(len(targets), 200)).astype(int)
     sample = [[float(targets[row]), float(values[row])] for row in shown]
     return Evaluation(_errors(targets, values), interval, {"predicted_against_true": sample})
@@ -94,7 +97,7 @@ def _from_flags(truth: FloatArray, predicted: FloatArray) -> dict[str, float | N
 
 
 def _f1(hits: FloatArray, predicted: FloatArray, support: FloatArray) -> FloatArray:
-    return 2 * hits / np.maximum(1, predicted + support)
+    return np.asarray(2 * hits / np.maximum(1, predicted + support))
 
 
 def _table(labels: tuple[str, ...], hits: FloatArray, predicted: FloatArray, support: FloatArray) -> list[dict[str, Any]]:
@@ -115,9 +118,11 @@ def _log_loss(targets: FloatArray, scores: FloatArray) -> float:
     return float(-np.log(np.clip(chosen, 1e-12, 1.0)).mean())
 
 
-def _bootstrap(rows: int, measure: Any) -> tuple[float, float] | None:
+def _bootstrap(rows: int, metric: str | None, measure: Callable[[IntArray], dict[str, float | None]]) -> Interval | None:
+    if metric is None:
+        return None
     generator = np.random.default_rng(0)
-    values = [measure(generator.integers(0, rows, rows)) for _ in range(_RESAMPLES)]
+    values = [measure(generator.integers(0, rows, rows))[metric] for _ in range(_RESAMPLES)]
     known = [value for value in values if value is not None]
     if len(known) < _RESAMPLES / 2:
         return None

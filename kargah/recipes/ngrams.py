@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ def words_of(text: str) -> list[str]:
 def word_ngrams(text: str) -> list[str]:
     """Words, and pairs of neighbouring words joined by a space."""
     words = words_of(text)
-    return [*words, *(f"{first} {second}" for first, second in zip(words, words[1:], strict=False))]
+    return [*words, *(f"{first} {second}" for first, second in pairwise(words))]
 
 
 def character_ngrams(text: str) -> list[str]:
@@ -98,9 +99,7 @@ class NgramVocabulary:
         return cls(words, {ngram: index + len(words) for index, ngram in enumerate(stored["characters"])}, idf)
 
 
-def _frequent(
-    texts: Iterable[str], ngrams_of: Callable[[str], list[str]], limit: int, least: int
-) -> tuple[dict[str, int], list[int]]:
+def _frequent(texts: Iterable[str], ngrams_of: Callable[[str], list[str]], limit: int, least: int) -> tuple[dict[str, int], list[int]]:
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(set(ngrams_of(text)))

@@ -60,13 +60,14 @@ class Problem:
             return than is None and value is not None
         return value < than if self.lower_is_better else value > than
 
-    def evaluate(self, targets: FloatArray, scores: FloatArray) -> Evaluation:
-        """``scores`` are probabilities [rows, labels], or values [rows] for regression."""
+    def evaluate(self, targets: FloatArray, scores: FloatArray, with_interval: bool = False) -> Evaluation:
+        """``scores`` are probabilities [rows, labels], or values [rows] for regression. The interval may take a second: ask for it once."""
+        primary = self.primary_metric if with_interval else None
         if self.type is ProblemType.REGRESSION:
-            return measures.regression(targets, scores, self.primary_metric)
+            return measures.regression(targets, scores, primary)
         if self.type is ProblemType.MULTI_LABEL:
-            return measures.multi_label(targets, scores, self.labels, self.threshold, self.primary_metric)
-        return measures.single_label(targets, scores, self.labels, self.primary_metric)
+            return measures.multi_label(targets, scores, self.labels, self.threshold, primary)
+        return measures.single_label(targets, scores, self.labels, primary)
 
     def answer(self, scores: FloatArray) -> dict[str, Any]:
         """One row of scores as the answer that people get."""

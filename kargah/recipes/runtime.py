@@ -54,7 +54,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Settings:
-    """The optimiser's settings, decided. ``batch_size`` is samples a forward pass; one step takes ``gradient_accumulation_steps`` of them."""
+    """The optimiser's settings, decided. ``batch_size``: samples a forward pass; a step takes ``gradient_accumulation_steps`` of those."""
 
     epochs: float
     max_steps: int | None
@@ -100,10 +100,17 @@ class Prepared:
 class Baseline(Protocol):
     """A simple model, fitted: it scores the rows it is given and writes itself into a folder that ``load_predictor`` reads."""
 
-    name: str
-    family: str
-    architecture: str
-    parameters: int
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def family(self) -> str: ...
+
+    @property
+    def architecture(self) -> str: ...
+
+    @property
+    def parameters(self) -> int: ...
 
     def scores(self, rows: IntArray) -> FloatArray: ...
 
@@ -113,12 +120,20 @@ class Baseline(Protocol):
 class Task(Protocol):
     """A network and its data. ``costs``: the length of each training row, so that a batch holds rows of like length."""
 
-    module: torch.nn.Module
     settings: Settings
     decisions: list[Decision]
-    costs: Sequence[int]
-    family: str
-    architecture: str
+
+    @property
+    def module(self) -> torch.nn.Module: ...
+
+    @property
+    def costs(self) -> Sequence[int]: ...
+
+    @property
+    def family(self) -> str: ...
+
+    @property
+    def architecture(self) -> str: ...
 
     def loss(self, rows: Sequence[int]) -> torch.Tensor:
         """Mean loss of training rows, named by their position in ``train_rows``. Uses torch's random state only."""

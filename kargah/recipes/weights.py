@@ -5,7 +5,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from kargah.recipes.errors import BaseModelUnusable, UnsafeWeights
+from kargah.recipes.errors import BaseModelUnusable, UnsafeWeights, WeightsDamaged
 
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _LARGEST_HEADER_BYTES = 100_000_000
@@ -18,7 +18,7 @@ def weight_files(folder: Path) -> list[Path]:
         return found
     pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
     if pickles:
-        raise UnsafeWeights(field="base_model", files=", ".join(pickles))
+        raise UnsafeWeights(field="base_model", file=", ".join(pickles))
     raise BaseModelUnusable(field="base_model", reason="no_weights")
 
 
@@ -31,7 +31,7 @@ def shapes_of(folder: Path) -> dict[str, tuple[int, ...]]:
 
 
 def header_of(path: Path) -> dict[str, dict[str, Any]]:
-    """The header of one safetensors file. Raises BaseModelUnusable when it is broken or promises more bytes than the file has."""
+    """The header of one safetensors file. Raises WeightsDamaged when it is broken or promises more bytes than the file has."""
     size_bytes = path.stat().st_size
     try:
         with path.open("rb") as file:
@@ -44,5 +44,5 @@ def header_of(path: Path) -> dict[str, dict[str, Any]]:
         if 8 + length + end != size_bytes:
             raise ValueError(f"{8 + length + end} bytes promised, {size_bytes} there")
     except (ValueError, KeyError, TypeError, struct.error) as error:
-        raise BaseModelUnusable(field="base_model", reason="broken_weights", detail=f"{path.name}: {error}") from error
+        raise WeightsDamaged(field="base_model", file=path.name, detail=str(error)) from error
     return header

@@ -31,7 +31,7 @@ def _fitted(number: int, fit: Callable[[], Baseline], plan: TrainPlan, recipe: R
     started = time.monotonic()
     model = fit()
     seconds = time.monotonic() - started
-    evaluation = prepared.problem.evaluate(prepared.targets[prepared.validation_rows], model.scores(prepared.validation_rows))
+    evaluation = prepared.problem.evaluate(prepared.targets[prepared.validation_rows], model.scores(prepared.validation_rows), True)
     temporary = _place(attempt, number).with_suffix(".tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     (temporary / "model").mkdir(parents=True)

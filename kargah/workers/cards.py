@@ -43,10 +43,12 @@ def _body(language: str, plan: TrainPlan, made: "Made", prepared: Prepared, inte
     problem = prepared.problem
     family, kind = i18n.text(language, f"family.{made.family}"), say(f"problem.{problem.type.value}")
     value = made.evaluation.metrics[problem.primary_metric]
-    parts = [f"# {plan.title} ({made.name})", say("intro", family=family, kind=kind, architecture=made.architecture), f"## {say('results')}"]
+    intro = say("intro", family=family, kind=kind, architecture=made.architecture)
+    parts = [f"# {plan.title} ({made.name})", intro, f"## {say('results')}"]
     parts.append(say("split", rows=len(prepared.validation_rows), share=plan.spec.get("validation_share", 0)))
     if interval is not None and value is not None:
-        parts.append(say("interval", metric=problem.primary_metric, value=_round(value), low=_round(interval.low), high=_round(interval.high)))
+        low, high = _round(interval.low), _round(interval.high)
+        parts.append(say("interval", metric=problem.primary_metric, value=_round(value), low=low, high=high))
     parts += ["\n".join(_metrics(language, made)), f"## {say('data')}", "\n".join(_datasets(language, plan, prepared))]
     parts += [f"## {say('use')}", say("use_text"), "```sh\nkargah predict .\n```", f"## {say('limits')}", say("limits_text")]
     return "\n\n".join(parts) + "\n"

@@ -42,7 +42,9 @@ class TrainState:
     train_seconds: float = 0.0
 
 
-def save(folder: Path, state: TrainState, module: torch.nn.Module, optimizer: torch.optim.Optimizer, best: Tensors | None) -> tuple[Path, int]:
+def save(
+    folder: Path, state: TrainState, module: torch.nn.Module, optimizer: torch.optim.Optimizer, best: Tensors | None
+) -> tuple[Path, int]:
     """Write a checkpoint named for its step; return (its folder, bytes). All but the newest two go."""
     target = folder / f"{_PREFIX}{state.step:08d}"
     parts = {"model": module.state_dict(), "optimizer": _optimizer_tensors(optimizer), **({"best": best} if best else {})}

@@ -69,14 +69,14 @@ class Loop:
             self._epoch()
         if self.best is not None:
             self.task.module.load_state_dict(self.best)
-        return self._scored()
+        return self._scored(with_interval=True)
 
     def _epoch(self) -> None:
         steps = self._batches_by_step(self.state.epoch)
         for batches in steps[self.state.position : self.state.position + self.total_steps - self.state.step]:
             self._stop_or_pause()
             started = time.monotonic()
-            done = self._step(batches)
+            done = self.step(batches)
             self._count_and_tell(done, time.monotonic() - started, len(steps))
             if self.state.position < len(steps):  # the last step's checkpoint comes after its evaluation, so that this is told once
                 self._save_when_due()
@@ -85,7 +85,7 @@ class Loop:
         self._save_when_due()
 
     # ---- the training step, whole ------------------------------------------------------------------------------------
-    def _step(self, batches: list[list[int]]) -> StepDone:
+    def step(self, batches: list[list[int]]) -> StepDone:
         """One optimizer step over all ``batches`` (accumulated): the mean over their samples, whatever their sizes."""
         self.task.module.train()
         self.optimizer.zero_grad(set_to_none=True)
@@ -128,9 +128,9 @@ class Loop:
             self.state.evaluations_without_gain += 1
         self.tell("Evaluated", step=self.state.step, epoch=epoch, model="model", metrics=result.metrics, detail=result.detail)
 
-    def _scored(self) -> Evaluation:
+    def _scored(self, with_interval: bool = False) -> Evaluation:
         scores = self.task.scores(self.wants.check_stop)
-        return self.prepared.problem.evaluate(self.prepared.targets[self.prepared.validation_rows], scores)
+        return self.prepared.problem.evaluate(self.prepared.targets[self.prepared.validation_rows], scores, with_interval)
 
     def _out_of_patience(self) -> bool:
         patience = self.settings.early_stopping_patience
@@ -152,7 +152,8 @@ class Loop:
         path, size_bytes = checkpoint.save(self.folder, self.state, self.task.module, self.optimizer, self.best)
         self._saved_at = time.monotonic()
         where, best = str(path.relative_to(self.job_path)), self.state.best_step == self.state.step
-        self.tell("Saved", step=self.state.step, path=where, size_bytes=size_bytes, best=best, stall_seconds=round(self._saved_at - started, 3))
+        stall_seconds = round(self._saved_at - started, 3)
+        self.tell("Saved", step=self.state.step, path=where, size_bytes=size_bytes, best=best, stall_seconds=stall_seconds)
 
 
 def _optimizer(module: torch.nn.Module, settings: Settings) -> torch.optim.Optimizer:

@@ -32,11 +32,17 @@ def describe(folder: Path, made: Made, prepared: Prepared, plan: TrainPlan, reci
     """Write all that stands beside the weights, hash everything, and return the record of it."""
     problem = prepared.problem
     about = {"recipe": plan.recipe, "recipe_version": recipe_version, "name": made.name, "family": made.family}
-    about |= {"architecture": made.architecture, "preset": plan.spec.get("preset"), **prepared.describe, "spec": plan.spec, "settings": settings}
+    about |= {
+        "architecture": made.architecture,
+        "preset": plan.spec.get("preset"),
+        **prepared.describe,
+        "spec": plan.spec,
+        "settings": settings,
+    }
     evaluation = made.evaluation
     interval = Interval(low=evaluation.interval[0], high=evaluation.interval[1]) if evaluation.interval else None
-    measured = {"split": SPLIT, "rows": len(prepared.validation_rows), "primary_metric": problem.primary_metric, "metrics": evaluation.metrics}
-    measured |= {"interval": interval.model_dump() if interval else None, "detail": evaluation.detail}
+    measured: dict[str, Any] = {"split": SPLIT, "rows": len(prepared.validation_rows), "primary_metric": problem.primary_metric}
+    measured |= {"metrics": evaluation.metrics, "interval": interval.model_dump() if interval else None, "detail": evaluation.detail}
     _write_json(folder / "kargah.json", about)
     _write_json(folder / "metrics.json", measured)
     _write_json(folder / "plan.json", plan.model_dump(mode="json"))

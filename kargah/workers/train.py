@@ -6,8 +6,8 @@ which a later attempt goes on.
 
 import hashlib
 import importlib
-import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,9 +17,10 @@ from kargah.recipes import catalogue
 from kargah.recipes.base import Recipe
 from kargah.recipes.errors import NotYetSupported
 from kargah.workers.edge import Attempt, run_attempt
+from kargah.workers.threads import limit_threads
 
 if TYPE_CHECKING:
-    from kargah.recipes.runtime import Decision, Prepared, RecipeRuntime, Request, Task
+    from kargah.recipes.runtime import Prepared, RecipeRuntime, Request, Task
     from kargah.workers.loop import Loop
 
 
@@ -27,23 +28,31 @@ def train(plan: Plan, attempt: Attempt) -> dict[str, Any]:
     """Return the TrainResult as JSON. Raises a KargahError for what cannot be done."""
     assert isinstance(plan, TrainPlan)
     recipe = catalogue.get(plan.recipe)
-    _limit_threads(plan.threads)
+    limit_threads(plan.threads)
     runtime = cast("RecipeRuntime", importlib.import_module(f"{recipe.runtime}.train"))
     request = _request(plan, recipe, attempt)
     prepared = runtime.prepare(request)
     if plan.dry_run:
         from kargah.workers import rehearsal
 
-        return rehearsal.rehearse(runtime.build(prepared, request), prepared, plan, attempt).model_dump(mode="json")
-    return _learn(plan, recipe, runtime, prepared, request, attempt).model_dump(mode="json")
+        task = runtime.build(prepared, request)
+        tell_running(attempt, task, prepared)
+        return _as_json(rehearsal.rehearse(task, prepared, plan, request.spec, attempt))
+    return _as_json(_learn(plan, recipe, runtime, prepared, request, attempt))
 
 
-def _learn(plan: TrainPlan, recipe: Recipe, runtime: "RecipeRuntime", prepared: "Prepared", request: "Request", attempt: Attempt) -> TrainResult:
+def _as_json(result: TrainResult) -> dict[str, Any]:
+    return result.model_dump(mode="json")
+
+
+def _learn(
+    plan: TrainPlan, recipe: Recipe, runtime: "RecipeRuntime", prepared: "Prepared", request: "Request", attempt: Attempt
+) -> TrainResult:
     from kargah.workers import baselines
 
     task = runtime.build(prepared, request)
     loop = _loop(plan, prepared, task, request, attempt)
-    tell_running(attempt, loop.total_steps, task.settings.epochs, [*prepared.decisions, *task.decisions])
+    tell_running(attempt, task, prepared)
     models: list[ModelOutput] = []
     if request.spec.baselines:
         models += baselines.all_of(plan, recipe, runtime, prepared, request, attempt)
@@ -56,13 +65,6 @@ def _learn(plan: TrainPlan, recipe: Recipe, runtime: "RecipeRuntime", prepared: 
         lower_is_better=prepared.problem.lower_is_better,
         steps=loop.state.step,
     )
-
-
-def _limit_threads(threads: int) -> None:
-    """Before the libraries are imported: they read these when they start."""
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = str(threads)
-    os.environ |= {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
 
 
 def _request(plan: TrainPlan, recipe: Recipe, attempt: Attempt) -> "Request":
@@ -87,9 +89,9 @@ def _request(plan: TrainPlan, recipe: Recipe, attempt: Attempt) -> "Request":
     )
 
 
-def tell_running(attempt: Attempt, total_steps: int, epochs: float, decisions: "list[Decision]") -> None:
-    choices = [{"name": d.name, "value": d.value, "source": d.source, "why": d.why, "params": d.params} for d in decisions]
-    attempt.tell("Running", total_steps=total_steps, total_epochs=epochs, choices=choices)
+def tell_running(attempt: Attempt, task: "Task", prepared: "Prepared") -> None:
+    choices = [asdict(decision) for decision in [*prepared.decisions, *task.decisions]]
+    attempt.tell("Running", total_steps=task.settings.total_steps(len(task.costs)), total_epochs=task.settings.epochs, choices=choices)
 
 
 def _loop(plan: TrainPlan, prepared: "Prepared", task: "Task", request: "Request", attempt: Attempt) -> "Loop":

@@ -40,7 +40,12 @@ def described(name: str, values: Sequence[Any]) -> Column:
 def _kind(present: Sequence[Any], distinct: int) -> ColumnKind:
     if not present:
         return ColumnKind.EMPTY
-    for python_type, kind in ((bool, ColumnKind.BOOLEAN), (int, ColumnKind.INTEGER), ((int, float), ColumnKind.NUMBER), (list, ColumnKind.LIST)):
+    for python_type, kind in (
+        (bool, ColumnKind.BOOLEAN),
+        (int, ColumnKind.INTEGER),
+        ((int, float), ColumnKind.NUMBER),
+        (list, ColumnKind.LIST),
+    ):
         if all(isinstance(value, python_type) for value in present):
             return kind
     return ColumnKind.CATEGORY if distinct <= min(200, len(present) // 2) else ColumnKind.TEXT

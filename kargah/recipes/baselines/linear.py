@@ -66,7 +66,7 @@ class LinearModel:
         if self.problem.type is ProblemType.MULTI_LABEL:
             return 1 / (1 + np.exp(-scaled))
         powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-        return powers / powers.sum(axis=1, keepdims=True)
+        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
     def calibrate(self, margins: FloatArray, targets: FloatArray) -> None:
         """Choose the scale (and for many labels the shift) under which the scores are the most likely as probabilities.

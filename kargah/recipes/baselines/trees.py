@@ -36,8 +36,14 @@ class TreesModel:
         kind = HistGradientBoostingRegressor if problem.type is ProblemType.REGRESSION else HistGradientBoostingClassifier
         least = max(1, min(20, len(features) // 10))  # scikit-learn's 20 would leave a table of 30 rows without a split
         mask = np.arange(features.shape[1]) < categories
-        model = kind(max_iter=200, learning_rate=0.08, min_samples_leaf=least, early_stopping=False,
-                     random_state=seed, categorical_features=mask if categories else None)
+        model = kind(
+            max_iter=200,
+            learning_rate=0.08,
+            min_samples_leaf=least,
+            early_stopping=False,
+            random_state=seed,
+            categorical_features=mask if categories else None,
+        )
         model.fit(features, targets)
         return cls._exported(problem, model)
 
@@ -72,7 +78,7 @@ class TreesModel:
             value = features[inner, self.nodes["feature_idx"][node]]
             left = np.where(np.isnan(value), self.nodes["missing_go_to_left"][node], self._goes_left(node, value))
             at[inner] = np.where(left, self.nodes["left"][node], self.nodes["right"][node])
-        return self.nodes["value"][at]
+        return np.asarray(self.nodes["value"][at])
 
     def _goes_left(self, node: FloatArray, value: FloatArray) -> FloatArray:
         below = value <= self.nodes["num_threshold"][node]
@@ -90,11 +96,11 @@ class TreesModel:
             positive = 1 / (1 + np.exp(-raw[:, 0]))
             return np.stack([1 - positive, positive], axis=1)
         powers = np.exp(raw - raw.max(axis=1, keepdims=True))
-        return powers / powers.sum(axis=1, keepdims=True)
+        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
     @property
     def parameters(self) -> int:
-        return int(len(self.nodes["value"]))
+        return len(self.nodes["value"])
 
     def save(self, folder: Path) -> None:
         from safetensors.numpy import save_file

@@ -1,7 +1,7 @@
-"""From a table to features: which columns are measures, which are categories, which are texts; learnt from the training rows only. No torch."""
+"""From a table to features: which columns are measures, categories or texts, learnt from the training rows only. No torch."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -36,7 +36,7 @@ class Feature:
     def learn(cls, name: str, column: Column | None, values: Sequence[Any]) -> "Feature | None":
         """None for a column from which nothing can be learnt: empty, or the same value everywhere."""
         present = [value for value in values if value is not None and value != ""]
-        if len({str(value) for value in present}) < 2 and len(present) == len(values) or not present:
+        if (len({str(value) for value in present}) < 2 and len(present) == len(values)) or not present:
             return None
         kind = _kind_of(column, present)
         if kind == "number":
@@ -93,7 +93,7 @@ class Encoded:
         return Encoded(self.codes[rows], self.numbers[rows], self.flags[rows])
 
 
-def encode(features: Sequence[Feature], columns: dict[str, Sequence[Any]], rows: int) -> Encoded:
+def encode(features: Sequence[Feature], columns: Mapping[str, Sequence[Any]], rows: int) -> Encoded:
     """The same for training and for a question: ``columns`` holds ``rows`` raw values for each feature's name."""
     blocks: dict[str, list[FloatArray]] = {"category": [], "number": [], "text": []}
     for feature in features:

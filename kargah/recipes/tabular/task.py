@@ -20,7 +20,7 @@ from kargah.recipes.tabular.train import TableData
 
 DEFAULTS = Defaults(epochs=40, batch_size=64, learning_rate=2e-3)
 _SIZES = {"hidden_size": 128, "num_layers": 2, "dropout": 0.1}
-_LEAST_STEPS = 800
+_STEPS = 3200
 _SCORING_BATCH = 4096
 _FARTHEST = 8.0  # spreads from the mean: a value farther out counts as this far
 
@@ -137,10 +137,10 @@ def _sizes(spec: TabularSpec) -> tuple[dict[str, Any], list[Decision]]:
 
 
 def _defaults(rows: int) -> Defaults:
-    """Few rows: smaller batches and more passes, so that there are steps enough to learn a line from."""
+    """Few rows: smaller batches and more passes (5 to 100), so that there are steps enough to learn a line from."""
     batch_size = max(4, min(DEFAULTS.batch_size, rows // 8))
     steps_an_epoch = -(-rows // batch_size)
-    return replace(DEFAULTS, batch_size=batch_size, epochs=float(min(100, max(5, -(-_LEAST_STEPS // steps_an_epoch), 3200 // steps_an_epoch))))
+    return replace(DEFAULTS, batch_size=batch_size, epochs=float(min(100, max(5, _STEPS // steps_an_epoch))))
 
 
 def _scale(data: TableData) -> tuple[float, float]:

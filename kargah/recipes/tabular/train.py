@@ -51,7 +51,7 @@ def prepare(request: Request) -> TableData:
     target, names, role_decision = _roles(request)
     columns, raw_target = _values(request, target, names)
     described = request.tables[0].columns.get(target)
-    kind, why = decide_kind(_WANTED[spec.problem_type], [described], 1, None)
+    kind, why = decide_kind(_WANTED[spec.problem_type], [described], 1, None, "problem_type" in request.chosen)
     columns, targets, labels, strata = _targets(request, target, kind, columns, raw_target)
     problem = Problem.of(kind, labels, spec.primary_metric)
     groups = [tuple(map(str, row)) for row in zip(*columns.values(), strict=True)]
@@ -60,10 +60,13 @@ def prepare(request: Request) -> TableData:
         raise TooFewRows(field="datasets", rows=len(set(groups)), needed=2)
     features = _features(request, columns, train)
     log_target, log_decision = _log_target(request, kind, targets[train])
-    describe = {**problem.as_dict(), "columns": {"target": target, "features": [feature.name for feature in features]}}
-    describe |= {"normaliser": request.tables[0].normaliser, "features": [feature.as_dict() for feature in features], "log_target": log_target}
-    decisions = [role_decision, Decision("problem_type", kind.value, *why), log_decision, given(request, "validation_share"), given(request, "seed")]
-    data = TableData(problem, targets, train, validation, describe, decisions, features, encode(features, columns, len(targets)), log_target)
+    names = [feature.name for feature in features]
+    describe = {**problem.as_dict(), "columns": {"target": target, "features": names}, "log_target": log_target}
+    describe |= {"normaliser": request.tables[0].normaliser, "features": [feature.as_dict() for feature in features]}
+    decisions = [role_decision, Decision("problem_type", kind.value, *why), log_decision]
+    decisions += [given(request, "validation_share"), given(request, "seed")]
+    encoded = encode(features, columns, len(targets))
+    data = TableData(problem, targets, train, validation, describe, decisions, features, encoded, log_target)
     _warn_of_leaks(request, data)
     return data
 
@@ -71,12 +74,12 @@ def prepare(request: Request) -> TableData:
 def _roles(request: Request) -> tuple[str, list[str], Decision]:
     """Return (target, features, decision). Features are all other columns where none are named."""
     table, columns = request.tables[0], request.spec.columns
-    source, why = "chosen", "why.chosen"
+    source, why = ("chosen", "why.chosen") if "columns" in request.chosen else ("adapted", "why.columns_guessed")
     if not columns.get("target"):
         match = guess(list(table.columns.values()))
         if match is None:
             raise RoleMissing(field="spec.columns.target", role="target")
-        columns, source, why = {**match.columns, **columns}, "adapted", "why.columns_guessed"
+        columns = {**match.columns, **columns}
     target, features = columns["target"], columns.get("features") or [name for name in table.values if name != columns["target"]]
     target = target if isinstance(target, str) else target[0]
     features = [features] if isinstance(features, str) else [name for name in features if name != target]
@@ -93,7 +96,8 @@ def _values(request: Request, target: str, names: list[str]) -> tuple[dict[str, 
         normaliser = normaliser_of(table.normaliser)
         for name in names:
             request.check()
-            columns[name] += [normaliser.apply(value) if normaliser and isinstance(value, str) else value for value in table.column(name, "features")]
+            values = table.column(name, "features")
+            columns[name] += [normaliser.apply(value) if normaliser and isinstance(value, str) else value for value in values]
         targets += table.column(target, "target")
     return columns, targets
 

@@ -1,6 +1,6 @@
 """From a table to texts with targets: roles, problem, labels, normalised once, split. No torch here."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,9 +21,10 @@ class TextData(Prepared):
 
     fields: list[list[str]]
 
-    def texts_of(self, rows: Sequence[int]) -> list[list[str]]:
+    def texts_of(self, rows: Iterable[int]) -> list[list[str]]:
         """For each field the texts of these rows."""
-        return [[texts[row] for row in rows] for texts in self.fields]
+        picked = list(rows)
+        return [[texts[row] for row in picked] for texts in self.fields]
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def prepare(request: Request) -> TextData:
     assert isinstance(spec, TextClassificationSpec)
     roles, role_decision = _roles(request)
     described, fields, raw_labels = _rows(request, roles)
-    kind, why = decide_kind(spec.problem_type, described, len(roles.label), spec.label_separator)
+    kind, why = decide_kind(spec.problem_type, described, len(roles.label), spec.label_separator, "problem_type" in request.chosen)
     fields, targets, labels, strata = _targets(request, roles, kind, fields, raw_labels)
     problem = Problem.of(kind, labels, spec.primary_metric)
     train, validation = stratified_split(list(zip(*fields, strict=True)), strata, spec.validation_share, spec.seed)
@@ -57,12 +58,13 @@ def prepare(request: Request) -> TextData:
 
 
 def _roles(request: Request) -> tuple[Roles, Decision]:
-    columns, source, why = request.spec.columns, "chosen", "why.chosen"
+    columns = request.spec.columns
     if not columns:
         match = guess(list(request.tables[0].columns.values()))
         if match is None:
             raise RoleMissing(field="spec.columns", role="text, label")
-        columns, source, why = match.columns, "adapted", "why.columns_guessed"
+        columns = match.columns
+    source, why = ("chosen", "why.chosen") if "columns" in request.chosen else ("adapted", "why.columns_guessed")
     for role in ("text", "label"):
         if not columns.get(role):
             raise RoleMissing(field=f"spec.columns.{role}", role=role)
@@ -108,7 +110,9 @@ def _targets(
     """Return (fields of the rows that can be used, targets, labels, strata)."""
     spec = request.spec
     assert isinstance(spec, TextClassificationSpec)
-    values = numbers_of(raw[0]) if kind is ProblemType.REGRESSION else label_sets(raw, roles.label, kind, spec.label_separator)
+    values: list[Any] = (
+        numbers_of(raw[0]) if kind is ProblemType.REGRESSION else list(label_sets(raw, roles.label, kind, spec.label_separator))
+    )
     usable = [row for row, value in enumerate(values) if value is not None and fields[0][row].strip()]
     _report_dropped(request, roles, kind, raw, values, len(usable))
     fields, kept = [[texts[row] for row in usable] for texts in fields], [values[row] for row in usable]

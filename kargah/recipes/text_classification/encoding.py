@@ -103,7 +103,8 @@ class TokenEncoding:
 
     def save(self, folder: Path) -> None:
         self.tokenizer.save(str(folder / "tokenizer.json"))
-        files.write_json(folder / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": self.max_length})
+        about = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": self.max_length}
+        files.write_json(folder / "tokenizer_config.json", about)
 
     @classmethod
     def load(cls, folder: Path) -> "TokenEncoding":

@@ -89,7 +89,8 @@ class LstmEncoder(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(config.features, config.embedding_size, padding_idx=0)
         between = config.dropout if config.num_layers > 1 else 0.0
-        self.lstm = nn.LSTM(config.embedding_size, config.hidden_size, config.num_layers, batch_first=True, bidirectional=True, dropout=between)
+        sizes = (config.embedding_size, config.hidden_size, config.num_layers)
+        self.lstm = nn.LSTM(*sizes, batch_first=True, bidirectional=True, dropout=between)
         self.dropout = nn.Dropout(config.dropout)
         self.size = 4 * config.hidden_size
 
@@ -112,10 +113,10 @@ class TextNetwork(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = ENCODERS[config.preset](config)
-        size = self.encoder.size * (1 if config.fields == 1 else 4)
+        size = self.encoder.size
         self.dropout = nn.Dropout(config.dropout)
-        self.between = nn.Identity() if config.fields == 1 else nn.Sequential(nn.Linear(size, size // 2), nn.ReLU(), nn.Dropout(config.dropout))
-        self.head = nn.Linear(size if config.fields == 1 else size // 2, config.outputs)
+        self.between = nn.Identity() if config.fields == 1 else _pair_layer(size, config.dropout)
+        self.head = nn.Linear(size if config.fields == 1 else 2 * size, config.outputs)
 
     def forward(self, fields: list[Any]) -> Tensor:
         vectors = [self.encoder(field) for field in fields]
@@ -124,3 +125,8 @@ class TextNetwork(nn.Module):
             vectors = [first, second, (first - second).abs(), first * second]
         answer: Tensor = self.head(self.between(self.dropout(torch.cat(vectors, dim=1))))
         return answer
+
+
+def _pair_layer(size: int, dropout: float) -> nn.Module:
+    """From u, v, |u - v| and u · v to half as many numbers."""
+    return nn.Sequential(nn.Linear(4 * size, 2 * size), nn.ReLU(), nn.Dropout(dropout))

@@ -1,4 +1,4 @@
-"""Transformers of the ``transformers`` library: a small one from scratch, or a base model from a folder. Safetensors only, no remote code."""
+"""Transformers of the ``transformers`` library: a small one from scratch, or a base model's folder. Safetensors only, no remote code."""
 
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ _PROBLEM_NAMES = {
     ProblemType.REGRESSION: "regression",
 }
 _LONGEST = 512
+_OFFLINE: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
 
 
 class Transformer(nn.Module):
@@ -84,7 +85,8 @@ def fast_tokenizer(tokenizer: Any) -> Any:
     names = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
     special = dict(zip(names, SPECIAL_TOKENS, strict=True))
     inputs = ["input_ids", "token_type_ids", "attention_mask"]
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_input_names=inputs, clean_up_tokenization_spaces=False, **special)
+    make: Any = PreTrainedTokenizerFast
+    return make(tokenizer_object=tokenizer, model_input_names=inputs, clean_up_tokenization_spaces=False, **special)
 
 
 def load(folder: Path, problem: Problem, normaliser: dict[str, Any] | None, request: Request) -> tuple[Transformer, Any]:
@@ -100,9 +102,9 @@ def load(folder: Path, problem: Problem, normaliser: dict[str, Any] | None, requ
     _check_shapes(config, shapes)
     request.check()
     model = AutoModelForSequenceClassification.from_pretrained(
-        folder, config=config, use_safetensors=True, trust_remote_code=False, local_files_only=True, ignore_mismatched_sizes=True, dtype=torch.float32
+        folder, config=config, ignore_mismatched_sizes=True, dtype=torch.float32, use_safetensors=True, **_OFFLINE
     )
-    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(folder, **_OFFLINE)
     if not tokenizer.is_fast or tokenizer.pad_token_id is None:
         raise BaseModelUnusable(field="base_model", reason="tokenizer")
     _bake(tokenizer, normaliser)
@@ -116,7 +118,7 @@ def _config(folder: Path, problem: Problem) -> Any:
     if not (folder / "config.json").exists():
         raise BaseModelUnusable(field="base_model", reason="no_config")
     try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True, **label_settings(problem))
+        config = AutoConfig.from_pretrained(folder, **_OFFLINE, **label_settings(problem))
     except (ValueError, KeyError, OSError) as error:
         raise BaseModelUnusable(field="base_model", reason="unknown_family", detail=str(error)[:200]) from error
     if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
@@ -131,8 +133,9 @@ def _check_shapes(config: Any, shapes: dict[str, tuple[int, ...]]) -> None:
     """
     from transformers import AutoModelForSequenceClassification
 
+    make: Any = AutoModelForSequenceClassification
     with torch.device("meta"):
-        model = AutoModelForSequenceClassification.from_config(config, trust_remote_code=False)
+        model = make.from_config(config, trust_remote_code=False)
     prefix = f"{model.base_model_prefix}."
     wanted = {name.removeprefix(prefix): tuple(tensor.shape) for name, tensor in model.state_dict().items() if name.startswith(prefix)}
     stored = {name.removeprefix(prefix): shape for name, shape in shapes.items()}

@@ -23,6 +23,7 @@ from kargah.recipes.text_classification.spec import TextClassificationSpec
 from kargah.recipes.tokenizing import train_tokenizer
 
 _SCORING_BATCH = 64
+_SIZES = ("hidden_size", "num_layers", "dropout", "vocab_size")
 
 
 @dataclass
@@ -60,7 +61,8 @@ class TextModel:
         if isinstance(self.network, TextNetwork):
             from safetensors.torch import save_file
 
-            files.write_json(folder / "config.json", {"architectures": ["KargahTextNetwork"], **self.network.config.as_dict(), "scale": self.scale})
+            config = {"architectures": ["KargahTextNetwork"], **self.network.config.as_dict(), "scale": self.scale}
+            files.write_json(folder / "config.json", config)
             save_file({name: tensor.contiguous() for name, tensor in self.network.state_dict().items()}, folder / "model.safetensors")
         else:
             assert isinstance(self.network, pretrained.Transformer)
@@ -111,7 +113,7 @@ def build_task(data: TextData, request: Request) -> TextTask:
         model, decisions = pretrained_model(data, request, request.base_model)
         defaults, why = FINE_TUNING, "why.fine_tuning"
     else:
-        preset, decisions = _preset(spec, request, rows)
+        preset, decisions = _preset(spec, rows)
         defaults, why = replace(preset.defaults, epochs=epochs_for(preset, rows)), "why.preset"
         model = _from_scratch(data, request, preset, decisions)
     settings, settled = decide_settings(request, defaults, why, preset=model.architecture, rows=rows)
@@ -121,16 +123,16 @@ def build_task(data: TextData, request: Request) -> TextTask:
     return TextTask(model, settings, [*decisions, *settled], items, _goals(data, model.scale), held, _loss_function(data, spec))
 
 
-def _preset(spec: TextClassificationSpec, request: Request, rows: int) -> tuple[Preset, list[Decision]]:
+def _preset(spec: TextClassificationSpec, rows: int) -> tuple[Preset, list[Decision]]:
     name = default_preset(rows) if spec.preset == "auto" else spec.preset
     chosen = spec.preset != "auto"
     preset = PRESETS[name]
-    changed = {key: value for key in ("hidden_size", "num_layers", "dropout", "vocab_size", "max_length") if (value := getattr(spec, key))}
+    changed = {key: value for key in (*_SIZES, "max_length") if (value := getattr(spec, key)) is not None}
     source, why = ("chosen", "why.chosen") if chosen else ("adapted", "why.preset_by_rows")
     decisions = [Decision("preset", name, source, why, {"rows": rows})]
-    for key in ("hidden_size", "num_layers", "dropout", "vocab_size"):
-        used = key in changed
-        decisions.append(Decision(key, changed.get(key, getattr(preset, key)), "chosen" if used else "adapted", "why.chosen" if used else "why.preset", {"preset": name}))
+    for key in _SIZES:
+        source, why = ("chosen", "why.chosen") if key in changed else ("adapted", "why.preset")
+        decisions.append(Decision(key, changed.get(key, getattr(preset, key)), source, why, {"preset": name}))
     return replace(preset, **changed), decisions
 
 

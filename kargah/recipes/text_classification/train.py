@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,8 +69,3 @@ def build(prepared: Prepared, request: Request) -> Task:
 
     assert isinstance(prepared, TextData)
     return build_task(prepared, request)
-
-
-def one_row(texts: Sequence[str]) -> list[list[str]]:
-    """One question as fields of one row each."""
-    return [[text] for text in texts]
