@@ -4,6 +4,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from kargah.accounts import passwords, service
+from kargah.accounts.errors import NoAccounts
 from kargah.accounts.schemas import UserOut
 from kargah.accounts.tables import User
 from kargah.cli import homes
@@ -28,6 +29,15 @@ def reset_password(home: str | None, email: str, password: str) -> None:
     password_hash = passwords.hash_of(password)
     with homes.writing_as_admin(home) as (session, admin):
         service.reset_password(session, admin, id_of(session, email), password_hash)
+
+
+def admin_email(home: str | None) -> str | None:
+    """The account that commands on this machine act as; None in a home without accounts."""
+    with homes.database_of(home) as (_, database), database.read() as session:
+        try:
+            return service.me(session, service.local_admin(session)).email
+        except NoAccounts:
+            return None
 
 
 def id_of(session: Session, email: str) -> str:

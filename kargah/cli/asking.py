@@ -27,7 +27,11 @@ def predict(
     if json:
         screen.as_json(outputs)
         return
-    screen.table(["cli.predict.input", "cli.predict.answer", "cli.predict.score"], map(_row, inputs, outputs), numbers_from=2)
+    screen.table(["cli.predict.input", "cli.predict.answer", "cli.predict.score"], answer_rows(inputs, outputs), numbers_from=2)
+
+
+def answer_rows(inputs: list[str], outputs: list[dict[str, Any]]) -> list[list[str]]:
+    return [_row(given, output) for given, output in zip(inputs, outputs, strict=True)]
 
 
 def _input(text: str) -> Any:

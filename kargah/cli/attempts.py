@@ -30,10 +30,17 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 
 @contextmanager
 def workspace() -> Iterator[Path]:
-    """A folder for the attempts of one command: gone after success, kept after a failure, whose evidence it holds."""
+    """A folder for the attempts of one command: gone at the end, but kept when a worker died, whose log it holds."""
     folder = Path(tempfile.mkdtemp(prefix="kargah-"))
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+    keep = False
+    try:
+        yield folder
+    except WorkerDied:
+        keep = True
+        raise
+    finally:
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def usable_cores() -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 from kargah.cli.words import language
 from kargah.contract import attempt
+from kargah.hardware import profile
 from kargah.kit import i18n
 from kargah.kit.settings import Settings
 from kargah.store import schema
@@ -27,6 +28,7 @@ NEEDED_EXTRAS = frozenset({"train"})
 
 class Verdict(StrEnum):
     GOOD = "good"
+    OPTIONAL = "optional"
     WARNING = "warning"
     BROKEN = "broken"
 
@@ -137,7 +139,7 @@ def _answers_as_kargah(settings: Settings) -> bool:
 
 
 def _agent(settings: Settings) -> Finding:
-    alive = attempt.is_held(settings.run_folder / "agent.lock")
+    alive = attempt.is_held(settings.run_folder / f"agent-{profile.host_name()}.lock")
     return Finding("agent", Verdict.GOOD if alive else Verdict.WARNING, "agent_alive" if alive else "agent_absent")
 
 
@@ -146,5 +148,6 @@ def _extra(name: str, modules: tuple[str, ...]) -> Finding:
     params = {"extra": name, "missing": ", ".join(missing), "command": f'pip install "kargah[{name}]"'}
     if not missing:
         return Finding("extra", Verdict.GOOD, "extra_good", params)
-    needed = name in NEEDED_EXTRAS
-    return Finding("extra", Verdict.WARNING if needed else Verdict.GOOD, "extra_missing" if needed else "extra_absent", params)
+    if name in NEEDED_EXTRAS:
+        return Finding("extra", Verdict.WARNING, "extra_missing", params)
+    return Finding("extra", Verdict.OPTIONAL, "extra_absent", params)

@@ -5,7 +5,7 @@ import typer
 from kargah.cli.options import Home, Json
 from kargah.cli.words import t
 
-_MARKS = {"good": "✓", "warning": "!", "broken": "✗"}
+_MARKS = {"good": "✓", "optional": "·", "warning": "!", "broken": "✗"}
 
 
 def doctor(json: Json = False, home: Home = None) -> None:

@@ -152,13 +152,17 @@ def _names(columns: Sequence[Column]) -> str:
     return ", ".join(column.name for column in columns)
 
 
+def others_of(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}-others")
+
+
 def _keep(result: TrainResult, outputs: Path, target: Path) -> Path | None:
-    """The recommended model at ``target``; the others under ``target``-models, so that a comparison stays possible."""
+    """The recommended model at ``target``; the others beside it (``others_of``), so that a comparison stays possible."""
     if result.recommended is None:
         return None
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copytree(outputs / result.recommended, target, dirs_exist_ok=True)
     for model in result.models:
         if model.name != result.recommended:
-            shutil.copytree(outputs / model.name, target.with_name(f"{target.name}-others") / model.name, dirs_exist_ok=True)
+            shutil.copytree(outputs / model.name, others_of(target) / model.name, dirs_exist_ok=True)
     return target

@@ -32,6 +32,7 @@ class JobProgress:
         )
         self._title = title
         self._task = self._progress.add_task(title, total=None, facts="")
+        self._steps, self._evaluation = "", ""
 
     def __enter__(self) -> "JobProgress":
         self._progress.start()
@@ -42,13 +43,14 @@ class JobProgress:
 
     def on_event(self, kind: str, fields: dict[str, Any]) -> None:
         if kind == "Step":
-            self._progress.update(self._task, completed=fields["step"], facts=_step_facts(fields))
+            self._steps = _step_facts(fields)
+            self._progress.update(self._task, completed=fields["step"], facts=self._facts)
         elif kind == "Progress":
             self._at_work(fields)
         elif kind == "Running":
             self._progress.reset(self._task, total=fields.get("total_steps"), description=self._title, facts="")
         elif kind == "Evaluated":
-            self._print(_evaluation(fields))
+            self._evaluated(fields)
         elif kind == "Logged":
             self._print(_message(fields), _STYLES.get(str(fields.get("level")), ""))
         elif kind == "Waiting":
@@ -57,6 +59,19 @@ class JobProgress:
             self._progress.update(self._task, total=1, completed=1)
         elif kind in _SCHEDULER_KINDS:
             self._progress.update(self._task, facts=t(f"cli.event.{kind}", **{name: str(value) for name, value in fields.items()}))
+
+    @property
+    def _facts(self) -> str:
+        return "  ".join(filter(None, (self._steps, self._evaluation)))
+
+    def _evaluated(self, fields: dict[str, Any]) -> None:
+        """The model's own evaluations come every epoch and move in place; a baseline's is said once and stays."""
+        metrics = _metrics(fields["metrics"])
+        if fields.get("model", "model") == "model":
+            self._evaluation = metrics
+            self._progress.update(self._task, facts=self._facts)
+        else:
+            self._print(t("cli.progress.evaluated", model=fields["model"], metrics=metrics))
 
     def _at_work(self, fields: dict[str, Any]) -> None:
         unit = str(fields["unit"])
@@ -75,10 +90,9 @@ def _step_facts(fields: dict[str, Any]) -> str:
     return facts if loss is None else t("cli.progress.loss", facts=facts, loss=i18n.number(language(), loss, 4))
 
 
-def _evaluation(fields: dict[str, Any]) -> str:
-    metrics = fields["metrics"]
-    shown = [f"{name} {i18n.number(language(), metrics[name], 4)}" for name in _METRICS if metrics.get(name) is not None]
-    return t("cli.progress.evaluated", model=fields.get("model", ""), step=fields["step"], metrics=", ".join(shown))
+def _metrics(metrics: dict[str, float | None]) -> str:
+    known = ((name, metrics.get(name)) for name in _METRICS)
+    return ", ".join(f"{name} {i18n.number(language(), value, 4)}" for name, value in known if value is not None)
 
 
 def _message(fields: dict[str, Any]) -> str:

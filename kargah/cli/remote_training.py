@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from kargah.cli import connection, screen
+from kargah.cli import connection, results, screen
 from kargah.cli.jobs import follow_job
 from kargah.cli.plan_file import PlanFile
 from kargah.client import Kargah
+from kargah.contract.results import TrainResult
 
 
 def train(plan: PlanFile, server: str, token: str | None) -> None:
@@ -16,11 +17,15 @@ def train(plan: PlanFile, server: str, token: str | None) -> None:
         datasets=datasets, recipe=plan.recipe, spec=plan.spec, base_model=plan.base_model, title=plan.title, dry_run=plan.dry_run
     )
     screen.say("cli.train.queued", job=training.job.id, url=f"{kargah.transport.url}/runs/{training.run_id}")
-    result = follow_job(kargah, training.job.id).result or {}
-    versions = result.get("model_versions") or {}
-    for name, version in versions.items():
-        key = "cli.train.version_best" if name == result.get("recommended") else "cli.train.version"
-        screen.say(key, name=name, version=version)
+    job = follow_job(kargah, training.job.id)
+    result = job.result or {}
+    if result.get("dry_run"):
+        results.show(TrainResult(models=[], recommended=None, primary_metric="", steps=0, dry_run=True, forecast=result["forecast"]))
+        return
+    versions = kargah.trainings.models(training.run_id)
+    results.show_versions(versions)
+    for version in versions:
+        screen.say("cli.train.version_best" if version.recommended else "cli.train.version", name=version.name, version=version.id)
 
 
 def _uploaded(kargah: Kargah, name: str) -> str:

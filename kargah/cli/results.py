@@ -1,46 +1,98 @@
 """The models of a training side by side: the trained one and its baselines, with their 95 % intervals."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from kargah.cli import screen
 from kargah.cli.words import language, t
+from kargah.client import ModelVersion
 from kargah.contract.results import ModelOutput, TrainResult
 from kargah.kit import i18n
+
+HEADINGS = (
+    "cli.results.model",
+    "cli.results.family",
+    "cli.results.quality",
+    "cli.results.interval",
+    "cli.results.parameters",
+    "cli.results.seconds",
+)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One model of a training, wherever it was trained."""
+
+    name: str
+    family: str
+    recommended: bool
+    metric: str
+    value: float | None
+    interval: tuple[float, float] | None
+    parameters: int
+    seconds: float | None
 
 
 def show(result: TrainResult) -> None:
     if result.dry_run:
         screen.say("cli.results.dry_run")
         for name, value in result.forecast.items():
-            screen.say("cli.results.forecast", name=name, value=_shown(value))
+            screen.say("cli.results.forecast", name=name, value=shown(value))
         return
-    metric = result.primary_metric
-    ranked = sorted(result.models, key=lambda model: _rank(model, metric, result.lower_is_better))
-    headings = ["cli.results.model", "cli.results.family", metric, "cli.results.interval", "cli.results.parameters", "cli.results.seconds"]
-    screen.table(headings, (_row(model, metric, result.recommended) for model in ranked), numbers_from=2)
+    _table([_of_output(model, result) for model in result.models], result.lower_is_better)
 
 
-def best_of(result: TrainResult) -> ModelOutput | None:
-    return next((model for model in result.models if model.name == result.recommended), None)
+def show_versions(versions: Sequence[ModelVersion]) -> None:
+    """Models as a server tells of them, in its order: the recommended one first."""
+    _table([_of_version(version) for version in versions], None)
 
 
-def _row(model: ModelOutput, metric: str, recommended: str | None) -> list[str]:
-    mark = " ✓" if model.name == recommended else ""
-    interval = model.interval
-    between = f"{_shown(interval.low)} – {_shown(interval.high)}" if interval else "–"
-    seconds = i18n.number(language(), model.train_seconds, 1)
-    family = t(f"cli.family.{model.family}")
-    return [model.name + mark, family, _shown(model.metrics.get(metric)), between, i18n.number(language(), model.parameters), seconds]
+def _table(lines: list[Line], lower_is_better: bool | None) -> None:
+    if lower_is_better is not None:
+        known = [line for line in lines if line.value is not None]
+        unknown = [line for line in lines if line.value is None]
+        lines = sorted(known, key=lambda line: line.value or 0.0, reverse=not lower_is_better) + unknown
+    screen.table(HEADINGS, map(_row, lines), numbers_from=2)
 
 
-def _rank(model: ModelOutput, metric: str, lower_is_better: bool) -> float:
-    value = model.metrics.get(metric)
-    if value is None:
-        return float("inf")
-    return value if lower_is_better else -value
+def _of_output(model: ModelOutput, result: TrainResult) -> Line:
+    metric, interval = result.primary_metric, model.interval
+    return Line(
+        name=model.name,
+        family=model.family,
+        recommended=model.name == result.recommended,
+        metric=metric,
+        value=model.metrics.get(metric),
+        interval=(interval.low, interval.high) if interval else None,
+        parameters=model.parameters,
+        seconds=model.train_seconds,
+    )
 
 
-def _shown(value: Any) -> str:
+def _of_version(version: ModelVersion) -> Line:
+    metric, interval = version.primary_metric or "", version.detail.get("interval")
+    return Line(
+        name=version.name,
+        family=version.family,
+        recommended=version.recommended,
+        metric=metric,
+        value=version.metrics.get(metric),
+        interval=(interval["low"], interval["high"]) if interval else None,
+        parameters=version.parameters,
+        seconds=version.detail.get("train_seconds"),
+    )
+
+
+def _row(line: Line) -> list[str]:
+    between = "–" if line.interval is None else " – ".join(shown(end) for end in line.interval)
+    seconds = "–" if line.seconds is None else i18n.number(language(), line.seconds, 1)
+    quality = f"{line.metric} {shown(line.value)}"
+    family, parameters = t(f"cli.family.{line.family}"), i18n.number(language(), line.parameters)
+    return [line.name + (" ✓" if line.recommended else ""), family, quality, between, parameters, seconds]
+
+
+def shown(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return "–" if value is None else str(value)
     return i18n.number(language(), value, 0 if isinstance(value, int) else 4)

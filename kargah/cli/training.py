@@ -57,6 +57,8 @@ def train_here(plan: "PlanFile", target: str | None = None) -> None:
     results.show(result)
     if folder is not None:
         screen.say("cli.train.saved", path=str(folder), model=result.recommended or "")
+        if len(result.models) > 1:
+            screen.say("cli.train.others", path=str(local_training.others_of(folder)))
 
 
 def recipes(json: Json = False) -> None:

@@ -13,6 +13,18 @@
 
 from kargah.client.errors import JobEnded, Refused, ServerUnreachable
 from kargah.client.sdk import Kargah
-from kargah.client.shapes import Dataset, Event, Job, Page, Predictions, Training
+from kargah.client.shapes import Dataset, Event, Job, ModelVersion, Page, Predictions, Training
 
-__all__ = ["Dataset", "Event", "Job", "JobEnded", "Kargah", "Page", "Predictions", "Refused", "ServerUnreachable", "Training"]
+__all__ = [
+    "Dataset",
+    "Event",
+    "Job",
+    "JobEnded",
+    "Kargah",
+    "ModelVersion",
+    "Page",
+    "Predictions",
+    "Refused",
+    "ServerUnreachable",
+    "Training",
+]

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from kargah.client import stream
 from kargah.client.errors import JobEnded, Refused
-from kargah.client.shapes import Dataset, Event, Job, JsonDict, Page, Predictions, Training
+from kargah.client.shapes import Dataset, Event, Job, JsonDict, ModelVersion, Page, Predictions, Training
 from kargah.client.transport import UPLOAD_TIMEOUT_SECONDS, Transport
 from kargah.kit import files
 
@@ -152,6 +152,11 @@ class Trainings:
         stated: JsonDict = {"datasets": list(datasets), "spec": spec or {}, "dry_run": dry_run}
         stated |= {name: value for name, value in optional.items() if value is not None}
         return Training.model_validate(self._transport.json("POST", "/api/v1/trainings", json=stated))
+
+    def models(self, run_id: str) -> list[ModelVersion]:
+        """What a finished training made: the trained model and its baselines, the recommended one first."""
+        answer = self._transport.json("GET", f"/api/v1/runs/{run_id}/models")
+        return [ModelVersion.model_validate(version) for version in answer]
 
 
 class Models:

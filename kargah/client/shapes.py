@@ -23,8 +23,11 @@ class Page(_Shape, Generic[Item]):
 
 
 class Dataset(_Shape):
+    """``version`` is the current one: {id, number, state, rows, size_bytes, …}."""
+
     id: str
     title: str
+    version: JsonDict | None = None
 
 
 class Job(_Shape):
@@ -61,6 +64,21 @@ class Training(_Shape):
 
     job: Job
     run_id: str
+
+
+class ModelVersion(_Shape):
+    """``metrics`` are those of the held-out split; ``detail.interval`` is {low, high} at 95 %."""
+
+    id: str
+    model_id: str
+    name: str
+    family: str
+    parameters: int
+    primary_metric: str | None
+    metrics: dict[str, float | None]
+    detail: JsonDict = {}
+    recommended: bool
+    size_bytes: int
 
 
 class Predictions(_Shape):
