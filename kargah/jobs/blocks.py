@@ -3,6 +3,7 @@
 import json
 import zlib
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import delete, func, select
@@ -38,10 +39,14 @@ def event_of(row: EventRow) -> EventOut:
     )
 
 
-def events_of(block: StepBlock) -> Iterator[EventOut]:
+def events_of(block: StepBlock, after: int = 0) -> Iterator[EventOut]:
+    """Those at positions > ``after``."""
     for line in zlib.decompress(block.content).splitlines():
         position, seq, attempt, _, at, payload = json.loads(line)
-        yield EventOut(position=position, job_id=block.job_id, seq=seq, attempt=attempt, kind="Step", at=at, payload=payload)
+        if position > after:
+            yield EventOut.model_construct(
+                position=position, job_id=block.job_id, seq=seq, attempt=attempt, kind="Step", at=datetime.fromisoformat(at), payload=payload
+            )
 
 
 def _hot_count(session: Session, job_id: str) -> int:

@@ -92,7 +92,7 @@ def _room(session: Session, seat: Seat) -> tuple[int, int]:
         .join(Attempt, (Attempt.job_id == Job.id) & (Attempt.number == Job.attempt))
         .where(Job.state.in_(states.ACTIVE), Attempt.host == seat.host)
     )
-    running = session.execute(active).tuples().all()
+    running = session.execute(active).all()
     taken = sum(threads for kind, threads in running if kind not in seat.light_kinds)
     light = sum(1 for kind, _ in running if kind in seat.light_kinds)
     free = seat.cores - taken

@@ -76,7 +76,6 @@ def _unsealed(session: Session, query: Select[Any], position: int, limit: int) -
     for block in session.scalars(query.execution_options(yield_per=4)):
         if len(places) >= limit and block.first_position > sorted(places)[limit - 1]:
             return
-        for event in blocks.events_of(block):
-            if event.position > position:
-                places.append(event.position)
-                yield event
+        for event in blocks.events_of(block, after=position):
+            places.append(event.position)
+            yield event

@@ -137,7 +137,8 @@ def _with_metrics(session: Session, runs: Sequence[Run]) -> list[RunOut]:
     latest = select(LatestMetric).where(LatestMetric.run_id.in_(list(metrics))).order_by(LatestMetric.key)
     for row in session.scalars(latest):
         metrics[row.run_id][row.key] = row.value
-    state_of = dict(session.execute(select(Job.id, Job.state).where(Job.id.in_([run.job_id for run in runs]))).tuples().all())
+    jobs = select(Job.id, Job.state).where(Job.id.in_([run.job_id for run in runs]))
+    state_of = {job_id: state for job_id, state in session.execute(jobs)}
     return [_out(run, state_of.get(run.job_id or "", run.status), metrics[run.id]) for run in runs]
 
 

@@ -27,10 +27,9 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A transaction that changes nothing (on SQLite one that cannot wait for a writer)."""
+        """A transaction that changes nothing (on SQLite one that cannot wait for a writer). Rows may be read on after it."""
         with self._sessions() as session:
-            yield session
-            session.rollback()
+            yield session  # closing rolls back; an explicit rollback would empty the rows that were loaded
 
     @contextmanager
     def write(self) -> Iterator[Session]:

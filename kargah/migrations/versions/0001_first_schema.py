@@ -16,7 +16,7 @@ def upgrade() -> None:
     sa.Column('id', sa.String(length=64), nullable=False),
     sa.Column('host', sa.String(length=200), nullable=False),
     sa.Column('pid', sa.Integer(), nullable=False),
-    sa.Column('pid_started_at', sa.Float(), nullable=False),
+    sa.Column('pid_started_at', sa.Double(), nullable=False),
     sa.Column('cores', sa.Integer(), nullable=False),
     sa.Column('heartbeat_at', UtcDateTime(timezone=True), nullable=False),
     sa.Column('created_at', UtcDateTime(timezone=True), nullable=False),

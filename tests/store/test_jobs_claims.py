@@ -1,0 +1,120 @@
+"""Claims: nobody takes what another has, the order is fair, cores are not given out twice."""
+
+import threading
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from support.agents import seat
+
+from kargah.jobs import claims, history, service, states
+from kargah.jobs.claims import Look, Seat
+from kargah.jobs.states import Fence, LeaseLost, State
+from kargah.jobs.tables import Attempt, Job
+from kargah.store.access import Actor
+from kargah.store.database import Database
+
+
+def submitted(database: Database, actor: Actor, kind: str = "count", **options: Any) -> str:
+    with database.write() as session:
+        return service.submit(session, actor, kind, "شمارش", {}, **options).id
+
+
+def claimed(database: Database, of: Seat) -> Look:
+    with database.serialised() as session:
+        return claims.claim_next(session, of)
+
+
+def claimed_id(database: Database, of: Seat) -> str | None:
+    look = claimed(database, of)
+    return look.claimed.id if look.claimed else None
+
+
+def test_two_agents_never_claim_the_same_job(database: Database, actor: Actor) -> None:
+    jobs = {submitted(database, actor) for _ in range(12)}
+    taken: list[str] = []
+
+    def claim_all(of: Seat) -> None:
+        while (job_id := claimed_id(database, of)) is not None:
+            taken.append(job_id)
+
+    threads = [threading.Thread(target=claim_all, args=(seat(host=f"host{index}", cores=12),)) for index in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(taken) == sorted(jobs)
+
+
+def test_the_higher_priority_goes_first_then_the_older(database: Database, actor: Actor) -> None:
+    first, second = submitted(database, actor), submitted(database, actor)
+    urgent = submitted(database, actor, priority=5)
+    mine = seat(cores=3)
+    assert [claimed_id(database, mine) for _ in range(3)] == [urgent, first, second]
+
+
+def test_jobs_run_side_by_side_until_the_cores_are_taken(database: Database, actor: Actor) -> None:
+    for _ in range(3):
+        submitted(database, actor)
+    mine = seat(cores=2)
+    assert claimed(database, mine).claimed and claimed(database, mine).claimed
+    look = claimed(database, mine)
+    assert look.claimed is None and len(look.waiting) == 1
+
+
+def test_none_overtakes_a_job_that_waits_for_more_cores(database: Database, actor: Actor) -> None:
+    mine = seat(cores=2, job_threads=None)
+    submitted(database, actor, threads_wanted=1)
+    claimed(database, mine)
+    wide = submitted(database, actor, threads_wanted=2)
+    submitted(database, actor, threads_wanted=1)
+    assert claimed_id(database, mine) is None
+    light = submitted(database, actor, "quick")
+    look = claimed(database, mine)
+    assert look.claimed is not None and look.claimed.id == light
+    assert look.waiting[0] == wide
+
+
+def test_free_cores_are_shared_among_those_that_wait(database: Database, actor: Actor) -> None:
+    mine = seat(cores=4, job_threads=None)
+    submitted(database, actor)
+    submitted(database, actor)
+    assert [claimed(database, mine).threads, claimed(database, mine).threads] == [2, 2]
+
+
+def test_a_job_that_goes_on_gets_the_threads_it_began_with(database: Database, actor: Actor) -> None:
+    mine = seat(cores=4, job_threads=None)
+    job_id = submitted(database, actor, threads_wanted=None)
+    assert claimed(database, mine).threads == 4
+    with database.write() as session:
+        job = states.lock(session, job_id)
+        states.walk(session, job, State.PAUSED)
+    with database.write() as session:
+        service.resume(session, actor, job_id)
+    submitted(database, actor)
+    assert claimed(database, mine).threads == 4
+
+
+def test_a_reason_to_wait_is_said_once(database: Database, actor: Actor) -> None:
+    job_id = submitted(database, actor)
+    for _ in range(3):
+        with database.write() as session:
+            claims.say_waiting(session, job_id, "CORES_BUSY", {"cores": 2})
+    with database.read() as session:
+        assert len(history.life_cycle(session, job_id, "Waiting")) == 1
+        assert service.show(session, actor, job_id).waiting == {"code": "CORES_BUSY", "params": {"cores": 2}}
+
+
+def test_a_writer_behind_a_lost_lease_writes_nothing(database: Database, actor: Actor) -> None:
+    job_id = submitted(database, actor)
+    first = seat()
+    claimed(database, first)
+    with database.write() as session:
+        session.get_one(Job, job_id).lease_owner = "agent_other"
+    with pytest.raises(LeaseLost), database.write() as session:
+        states.lock(session, job_id, Fence(1, first.agent_id))
+    with pytest.raises(LeaseLost), database.write() as session:
+        states.move(session, session.get_one(Job, job_id), State.LOADING, Fence(1, first.agent_id))
+    with database.read() as session:
+        assert session.get_one(Job, job_id).state == State.STARTING
+        assert session.scalars(select(Attempt)).one().line == 0

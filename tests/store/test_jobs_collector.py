@@ -1,0 +1,201 @@
+"""The collector: each line once, whatever happens in between; and nothing that a worker writes stops it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from support.agents import seat, trades
+
+from kargah.contract.attempt import AttemptDirectory
+from kargah.contract.events import Event
+from kargah.contract.wire import EventWriter
+from kargah.jobs import claims, history, service
+from kargah.jobs.carrier import LocalCarrier
+from kargah.jobs.collector import BATCH_LINES, Collector, Place
+from kargah.jobs.states import Fence, LeaseLost
+from kargah.jobs.tables import Attempt, EventRow, Job
+from kargah.kit.errors import DiskFull
+from kargah.store.access import Actor
+from kargah.store.database import Database
+
+
+class Started:
+    """A claimed job whose worker is this test."""
+
+    def __init__(self, database: Database, actor: Actor, home: Path, **known: Any) -> None:
+        self.database, self.actor = database, actor
+        mine = seat()
+        with database.serialised() as session:
+            self.job_id = service.submit(session, actor, "count", "count", {}).id
+        with database.serialised() as session:
+            claims.claim_next(session, mine)
+        self.fence = Fence(1, mine.agent_id)
+        self.directory = AttemptDirectory.of(home, self.job_id, 1)
+        self.worker = EventWriter(self.directory.events)
+        self.place = Place()
+        self.collector = Collector(database, home, trades(**known))
+
+    def carry(self) -> int:
+        return self.collector.carry(self.job_id, self.fence, LocalCarrier(self.directory.events), self.place)
+
+    def carry_all(self) -> None:
+        while self.carry():
+            pass
+
+    def step(self, number: int) -> None:
+        self.worker.write("Step", step=number, epoch=0.0, metrics={"loss": 1 / number})
+
+    def job(self) -> Job:
+        with self.database.read() as session:
+            return session.get_one(Job, self.job_id)
+
+    def steps(self) -> list[int]:
+        with self.database.read() as session:
+            events = history.events_after(session, 0, job_id=self.job_id, limit=100_000)
+        return [event.payload["step"] for event in events if event.kind == "Step"]
+
+
+@pytest.fixture
+def started(database: Database, actor: Actor, tmp_path: Path) -> Started:
+    return Started(database, actor, tmp_path)
+
+
+def test_every_line_is_carried_once_in_batches(started: Started) -> None:
+    for number in range(1, 2 * BATCH_LINES + 2):
+        started.step(number)
+    started.carry_all()
+    assert started.steps() == list(range(1, 2 * BATCH_LINES + 2))
+    assert started.carry() == 0
+
+
+def test_a_collector_that_dies_in_a_batch_leaves_no_trace_of_it(database: Database, actor: Actor, tmp_path: Path) -> None:
+    started = Started(database, actor, tmp_path)
+    for number in range(1, 8):
+        started.step(number)
+
+    class Dead(BaseException):
+        pass
+
+    def die(session: Session, job: Job, events: Sequence[Event]) -> None:
+        raise Dead
+
+    known = trades()
+    doomed = Collector(database, tmp_path, type(known)(known.by_kind, known.lay_out, [die]))
+    with pytest.raises(Dead):
+        doomed.carry(started.job_id, started.fence, LocalCarrier(started.directory.events), Place())
+    assert started.steps() == []
+    started.carry_all()
+    assert started.steps() == list(range(1, 8))
+
+
+def test_a_collector_that_forgot_its_place_doubles_nothing(started: Started) -> None:
+    started.step(1)
+    started.carry_all()
+    started.step(2)
+    started.place = Place()
+    started.carry_all()
+    assert started.steps() == [1, 2]
+
+
+def test_an_unterminated_line_is_not_carried(started: Started) -> None:
+    started.step(1)
+    with started.directory.events.open("ab") as file:
+        file.write(b'{"kind":"Step","step":2')
+    started.carry_all()
+    assert started.steps() == [1]
+
+
+@pytest.mark.parametrize("line", [b"", b"\xff\xfe\0", b"[]", b'{"kind":"Nonsense"}', b'{"kind":"Queued","at":"2026-01-01T00:00:00Z"}'])
+def test_a_line_that_is_no_event_becomes_a_warning(started: Started, line: bytes) -> None:
+    with started.directory.events.open("ab") as file:
+        file.write(line + b"\n")
+    started.step(1)
+    started.carry_all()
+    with started.database.read() as session:
+        (warning,) = history.life_cycle(session, started.job_id, "Logged")
+    assert (warning.payload["level"], warning.payload["code"], warning.payload["params"]["line"]) == ("warning", "job.unreadable_line", 1)
+    assert started.steps() == [1]
+
+
+def test_a_line_longer_than_a_reading_is_carried(started: Started) -> None:
+    started.worker.write("Logged", level="info", code="x", params={"text": "ی" * (3 << 20)})
+    started.step(1)
+    started.carry_all()
+    assert started.steps() == [1]
+
+
+def test_the_events_of_a_worker_move_its_job(started: Started) -> None:
+    seen = []
+    for kind, fields in (
+        ("Started", {"pid": 1, "threads": 1}),
+        ("Running", {"total_steps": 4}),
+        ("Step", {"step": 1, "epoch": 0.25, "metrics": {"loss": 2.0}}),
+        ("Finished", {"result": {"steps": 4}}),
+    ):
+        started.worker.write(kind, **fields)
+        started.carry_all()
+        job = started.job()
+        seen.append((job.state, job.progress.get("percent")))
+    assert seen == [("LOADING", None), ("RUNNING", None), ("RUNNING", 25.0), ("COMPLETED", 100.0)]
+    assert started.job().result == {"steps": 4} and started.job().finished_at is not None
+
+
+def test_a_worker_may_finish_without_having_said_that_it_runs(started: Started) -> None:
+    started.worker.write("Finished", result={})
+    started.carry_all()
+    assert started.job().state == "COMPLETED"
+
+
+def test_a_stale_agent_carries_nothing(started: Started) -> None:
+    started.step(1)
+    with started.database.write() as session:
+        session.get_one(Job, started.job_id).lease_owner = "agent_new"
+    with pytest.raises(LeaseLost):
+        started.carry()
+    assert started.steps() == []
+
+
+def test_a_result_that_cannot_be_kept_fails_the_job_with_its_reason(database: Database, actor: Actor, tmp_path: Path) -> None:
+    def project(session: Session, home: Path, job: Job, event: Event) -> None:
+        if event.kind == "Finished":
+            job.title = "must not stay"
+            session.flush()
+            raise DiskFull(needed_bytes=2, free_bytes=1)
+
+    started = Started(database, actor, tmp_path, project=project)
+    started.worker.write("Finished", result={})
+    started.carry_all()
+    job = started.job()
+    assert (job.state, job.error, job.title) == ("FAILED", {"code": "DISK_FULL", "params": {"needed_bytes": 2, "free_bytes": 1}}, "count")
+    with database.read() as session:
+        assert [row.kind for row in session.scalars(select(EventRow).where(EventRow.attempt == 1))] == ["Failed"]
+
+
+def test_what_a_domain_stores_and_the_completed_state_are_one_transaction(database: Database, actor: Actor, tmp_path: Path) -> None:
+    order: list[str] = []
+
+    def prepare(home: Path, job: Job, event: Event) -> None:
+        order.append(f"prepare in {started.job().state}")
+
+    def project(session: Session, home: Path, job: Job, event: Event) -> None:
+        if event.kind == "Finished":
+            order.append(f"project in {started.job().state}")
+            job.result = {"kept": True}
+
+    started = Started(database, actor, tmp_path, prepare=prepare, project=project)
+    started.worker.write("Finished", result={})
+    started.carry_all()
+    assert order == ["prepare in STARTING", "project in STARTING"]
+    assert (started.job().state, started.job().result) == ("COMPLETED", {"kept": True})
+
+
+def test_the_offset_moves_with_the_rows(started: Started) -> None:
+    started.step(1)
+    started.step(2)
+    started.carry_all()
+    with started.database.read() as session:
+        attempt = session.get_one(Attempt, (started.job_id, 1))
+    assert (attempt.line, attempt.offset_bytes) == (2, started.directory.events.stat().st_size)
