@@ -122,7 +122,7 @@ def date(language: str, moment: datetime, with_time: bool = True) -> str:
         return local.strftime("%d %b %Y, %H:%M UTC" if with_time else "%d %b %Y")
     from persiantools.jdatetime import JalaliDateTime
 
-    jalali = JalaliDateTime.to_jalali(local)
+    jalali = JalaliDateTime.to_jalali(local)  # type: ignore[no-untyped-call]
     day = f"{jalali.day} {jalali.strftime('%B', locale='fa')} {jalali.year}"
     return digits("fa", f"{day}، ساعت {jalali:%H:%M}" if with_time else day)
 

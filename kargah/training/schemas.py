@@ -10,7 +10,7 @@ from kargah.jobs.schemas import JobOut
 class TrainingRequest(BaseModel):
     """The same words as the YAML of ``kargah train`` and the form. Ids of data sets or of their versions, of model versions.
 
-    Without ``recipe`` the task is guessed from the columns; without ``datasets`` the bundled x,y table is learned.
+    Without ``recipe`` the task is guessed from the columns.
     ``spec`` holds only what is set; the rest is decided from the data and shown with its reason.
     """
 

@@ -1,12 +1,13 @@
 """Starting a training: a request becomes a whole, checked plan, a queued job and its run, in one transaction."""
 
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from kargah.contract.plans import BaseModelInput, DatasetInput, InputFile, TrainPlan
+from kargah.datasets import bundled
 from kargah.datasets import service as datasets
 from kargah.datasets.tables import Dataset, DatasetVersion
 from kargah.jobs import service as jobs
@@ -29,6 +30,10 @@ class NoTaskFits(BadInput):
     """No recipe recognises the columns: the user must name the recipe and the roles."""
 
     code = "NO_TASK_FITS"
+
+
+class DatasetsMissing(BadInput):
+    code = "DATASETS_MISSING"
 
 
 class DatasetNotReady(Conflict):
@@ -56,7 +61,7 @@ def start(session: Session, actor: Actor, request: TrainingRequest) -> TrainingS
     access.require_creator(actor)
     chosen = [_ready_version(session, actor, given) for given in request.datasets]
     if not chosen:
-        raise BadInput(field="datasets", reason="empty")
+        raise DatasetsMissing(field="datasets")
     columns = _common_columns(chosen)
     recipe, match = _recipe_for(request, columns)
     base = _base_model(session, actor, recipe, request.base_model)
@@ -69,6 +74,11 @@ def start(session: Session, actor: Actor, request: TrainingRequest) -> TrainingS
     versions = [version.id for _, version in chosen]
     run = runs.create_for_job(session, actor, job, recipe.name, dataset_version_ids=versions, tags={"dry_run": request.dry_run})
     return TrainingStarted(job=JobOut.model_validate(job), run_id=run.id)
+
+
+def start_on_sample(session: Session, actor: Actor, request: TrainingRequest, home: Path) -> TrainingStarted:
+    """The documented routes train the bundled x,y table when no data is named."""
+    return start(session, actor, request.model_copy(update={"datasets": [bundled.ensure_line(session, actor, home)]}))
 
 
 def _ready_version(session: Session, actor: Actor, given: str) -> Chosen:
@@ -183,9 +193,3 @@ def _inputs(folder: str, entries: list[Any], wanted: set[str] | None) -> list[In
         if wanted is None or entry["path"] in wanted
     ]
 
-
-def used_by(session: Session, dataset_version_id: str) -> list[str]:
-    """Runs that stand on a data set version."""
-    from kargah.runs.tables import RunInput
-
-    return list(session.scalars(select(RunInput.run_id).where(RunInput.dataset_version_id == dataset_version_id)))

@@ -20,7 +20,7 @@ from kargah.jobs import service as jobs
 from kargah.training import pictures
 from kargah.training import service as training
 from kargah.training.pictures import Picture
-from kargah.training.schemas import TrainingRequest
+from kargah.training.schemas import TrainingRequest, TrainingStarted
 from kargah.web import envelopes, live, login
 from kargah.web.api.jobs import artifacts_of, position_of, stream_of, until_seconds
 from kargah.web.deps import Ask, Asking
@@ -97,7 +97,7 @@ async def me(ask: Ask) -> Body:
 
 @router.post("/train")
 async def train(form: TrainForm, ask: Ask) -> Body:
-    started = await ask(training.start, form.as_request())
+    started = await _start(form, ask)
     return ok(job_id=started.job.id, pid=None, status=started.job.state)
 
 
@@ -119,7 +119,7 @@ async def train_jobs(ask: Ask, limit: Limit = LISTED) -> Body:
 
 @router.post("/lifecycle/jobs")
 async def create_job(form: TrainForm, ask: Ask) -> Body:
-    started = await ask(training.start, form.as_request())
+    started = await _start(form, ask)
     return await _job(ask, started.job.id)
 
 
@@ -190,6 +190,13 @@ async def analysis_jobs(ask: Ask, limit: Limit = LISTED) -> Body:
 @router.get("/analysis/training/status/{run_id}")
 async def analysis_status(run_id: str, ask: Ask) -> Body:
     return ok(data=envelopes.record_of(await ask(pictures.record, run_id), ask.language))
+
+
+async def _start(form: TrainForm, ask: Asking) -> TrainingStarted:
+    request = form.as_request()
+    if request.datasets:
+        return await ask(training.start, request)
+    return await ask(training.start_on_sample, request, ask.settings.home)
 
 
 async def _job(ask: Asking, job_id: str) -> Body:

@@ -54,7 +54,15 @@ def test_sizes_are_decimal() -> None:
 
 @pytest.mark.parametrize(
     ("header", "language"),
-    [(None, "fa"), ("", "fa"), ("en-US,en;q=0.9,fa;q=0.8", "en"), ("de,fr;q=0.5", "fa"), ("fa;q=0.2,en;q=0.1", "fa"), ("en;q=0, fa", "fa"), (";;;q=x,", "fa")],
+    [
+        (None, "fa"),
+        ("", "fa"),
+        ("en-US,en;q=0.9,fa;q=0.8", "en"),
+        ("de,fr;q=0.5", "fa"),
+        ("fa;q=0.2,en;q=0.1", "fa"),
+        ("en;q=0, fa", "fa"),
+        (";;;q=x,", "fa"),
+    ],
 )
 def test_the_best_of_our_languages_is_chosen(header: str | None, language: str) -> None:
     assert i18n.preferred(header) == language

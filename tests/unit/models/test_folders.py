@@ -51,7 +51,8 @@ def test_cut_weights_are_refused(tmp_path: Path, missing_bytes: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\0" * 8, b"\xff" * 200, struct.pack("<Q", 2) + b"[]", struct.pack("<Q", 2) + b"{}x", struct.pack("<Q", 9) + b'{"a":"b"}']
+    "content",
+    [b"", b"\0" * 8, b"\xff" * 200, struct.pack("<Q", 2) + b"[]", struct.pack("<Q", 2) + b"{}x", struct.pack("<Q", 9) + b'{"a":"b"}'],
 )
 def test_garbage_that_calls_itself_weights_is_refused(tmp_path: Path, content: bytes) -> None:
     root = make_folder(tmp_path / "m")
