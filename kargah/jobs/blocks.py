@@ -44,8 +44,9 @@ def events_of(block: StepBlock, after: int = 0) -> Iterator[EventOut]:
     for line in zlib.decompress(block.content).splitlines():
         position, seq, attempt, _, at, payload = json.loads(line)
         if position > after:
+            moment = datetime.fromisoformat(at)
             yield EventOut.model_construct(
-                position=position, job_id=block.job_id, seq=seq, attempt=attempt, kind="Step", at=datetime.fromisoformat(at), payload=payload
+                position=position, job_id=block.job_id, seq=seq, attempt=attempt, kind="Step", at=moment, payload=payload
             )
 
 

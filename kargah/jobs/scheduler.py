@@ -135,7 +135,7 @@ class Scheduler:
             return
         with self._database.read() as session:
             found = select(Job.id, Job.state).where(Job.id.in_(list(self.held)))
-            state_of = {job_id: state for job_id, state in session.execute(found)}
+            state_of = {row.id: row.state for row in session.execute(found)}
         for held in list(self.held.values()):
             try:
                 self._watch(held, state_of.get(held.job_id))

@@ -138,7 +138,7 @@ def _with_metrics(session: Session, runs: Sequence[Run]) -> list[RunOut]:
     for row in session.scalars(latest):
         metrics[row.run_id][row.key] = row.value
     jobs = select(Job.id, Job.state).where(Job.id.in_([run.job_id for run in runs]))
-    state_of = {job_id: state for job_id, state in session.execute(jobs)}
+    state_of = {row.id: row.state for row in session.execute(jobs)}
     return [_out(run, state_of.get(run.job_id or "", run.status), metrics[run.id]) for run in runs]
 
 

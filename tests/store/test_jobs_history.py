@@ -71,7 +71,8 @@ def test_sealing_changes_nothing_that_a_reader_sees(database: Database, actor: A
     jobs = [submitted(database, actor) for _ in range(2)]
     for start in range(1, 1400, 100):
         for job_id in jobs:
-            told(database, job_id, 1, *(step(number) for number in range(start, start + 100)), said("Saved", step=start, path="x", size_bytes=1))
+            steps = [step(number) for number in range(start, start + 100)]
+            told(database, job_id, 1, *steps, said("Saved", step=start, path="x", size_bytes=1))
 
     def all_events(**which: object) -> list[tuple[int, str, int, dict[str, object]]]:
         position, events = 0, []
@@ -115,7 +116,8 @@ def test_an_attempt_that_begins_again_supersedes_all_before(database: Database, 
 
 def test_a_long_curve_keeps_its_peaks_sealed_or_not(database: Database, actor: Actor) -> None:
     job_id = submitted(database, actor)
-    told(database, job_id, 1, said("Running"), *(step(number, 50.0 if number == 777 else -9.0 if number == 1500 else 1.0) for number in range(1, 3001)))
+    peaks = {777: 50.0, 1500: -9.0}
+    told(database, job_id, 1, said("Running"), *(step(number, peaks.get(number, 1.0)) for number in range(1, 3001)))
     told(database, job_id, 1, said("Evaluated", step=3000, epoch=1.0, metrics={"accuracy": 0.5}))
     for _ in range(2):
         with database.read() as session:

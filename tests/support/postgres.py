@@ -56,5 +56,6 @@ def _run(user: str, name: str, *arguments: str) -> None:
     assert folder is not None
     switch = {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []} if os.getuid() == 0 else {}
     command = [str(folder / name), *arguments]
-    done = subprocess.run(command, cwd="/", stdout=subprocess.PIPE if name == "initdb" else subprocess.DEVNULL, stderr=subprocess.STDOUT, **switch)
-    assert done.returncode == 0, f"{command}: {done.stdout!r}"
+    # No pipe: the server would inherit it from pg_ctl and hold it open.
+    done = subprocess.run(command, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **switch)
+    assert done.returncode == 0, f"{command} ended with {done.returncode}"

@@ -44,6 +44,7 @@ class Server:
 def running(home: Path, **settings: Any) -> Iterator[Server]:
     """``kargah serve`` on a free port of the loopback, ready to answer; ``settings`` as KARGAH_<NAME>."""
     home.mkdir(parents=True, exist_ok=True)
+    (home / "run" / "web.json").unlink(missing_ok=True)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("KARGAH_")}
     environment |= {f"KARGAH_{name.upper()}": str(value) for name, value in settings.items()}
     command = [sys.executable, "-m", "kargah", "--language", "en", "serve", "--home", str(home), "--port", "0"]
