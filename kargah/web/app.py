@@ -1,13 +1,12 @@
 """The web application, put together. Nothing else in the process knows all of its parts."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.staticfiles import StaticFiles
 
 import kargah
 from kargah.kit.clock import Clock, SystemClock
@@ -17,9 +16,10 @@ from kargah.store.database import Database
 from kargah.web import errors
 from kargah.web.bodies import BodyGuard
 from kargah.web.deps import Threads
+from kargah.web.live import Live
+from kargah.web.pages import doors as pages
 from kargah.web.security import Frame, Gate
-
-STATIC = Path(__file__).parent / "static"
+from kargah.web.sockets import mount_sockets
 
 
 def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
@@ -37,19 +37,22 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.settings = settings
+    app.state.stop = lambda: app.state.live.stop()
     app.state.clock = clock
     app.state.started_at = clock.monotonic_seconds()
     for router in _routers():
         app.include_router(router)
-    app.mount("/static", StaticFiles(directory=STATIC, check_dir=False), name="static")
+    pages.add_to(app)
+    mount_sockets(app)
     return app
 
 
 def _routers() -> Iterator[APIRouter]:
     """All doors. One that is to be there stands here."""
-    from kargah.web.api import auth, health, users
+    from kargah.web import documented
+    from kargah.web.api import auth, health, jobs, runs, users
 
-    yield from (health.router, auth.router, users.router)
+    yield from (documented.router, health.router, auth.router, users.router, jobs.router, runs.router)
 
 
 def _middleware(settings: Settings, clock: Clock) -> Iterator[Middleware]:
@@ -76,8 +79,12 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     schema.bring_up_to_date(database, settings.run_folder)
     app.state.database = database
     app.state.threads = Threads(database)
+    app.state.live = Live(app.state.threads)
+    tailing = asyncio.create_task(app.state.live.run())
     try:
         yield
     finally:
+        app.state.live.stop()
+        await tailing
         app.state.threads.close()
         database.close()

@@ -1,0 +1,141 @@
+"""Jobs: listed, shown, asked to stop, and followed while they happen."""
+
+import time
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel
+from sqlalchemy.orm import Session
+
+from kargah.jobs import history
+from kargah.jobs import service as jobs
+from kargah.jobs.schemas import Curve, JobOut, JobPage, LogsOut
+from kargah.kit.errors import NotFound
+from kargah.models import service as models
+from kargah.runs import service as runs
+from kargah.runs.schemas import RunOut
+from kargah.store.access import Actor
+from kargah.web import live
+from kargah.web.deps import Ask, Asking
+
+router = APIRouter(prefix="/api/v1", tags=["jobs"])
+
+Cursor = Annotated[str | None, Query(max_length=64, description="next_cursor of the page before")]
+Limit = Annotated[int, Query(ge=1, le=200)]
+Words = Annotated[str | None, Query(max_length=200)]
+Position = Annotated[int | None, Query(ge=0, le=2**62, description="position of the last event that is known; Last-Event-ID wins")]
+LastEventId = Annotated[str | None, Header(max_length=32)]
+
+
+class Artifact(BaseModel):
+    """A file that a job made; fetch it from /api/v1/models/{model_version_id}/files/{path}."""
+
+    model: str
+    model_version_id: str
+    path: str
+    size_bytes: int
+    sha256: str
+
+
+@router.get("/jobs")
+async def list_jobs(
+    ask: Ask,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+    state: Annotated[list[str] | None, Query(max_length=16)] = None,
+    kind: Annotated[str | None, Query(max_length=32)] = None,
+    query: Words = None,
+) -> JobPage:
+    return await ask(jobs.list_for, cursor=cursor, limit=limit, states=state, kind=kind, query=query)
+
+
+@router.get("/jobs/{job_id}")
+async def show_job(job_id: str, ask: Ask) -> JobOut:
+    return await ask(jobs.show, job_id)
+
+
+@router.post("/jobs/{job_id}/{action}")
+async def control_job(job_id: str, action: Literal["stop", "pause", "resume"], ask: Ask) -> JobOut:
+    """Stop is complete within five seconds; pause keeps a checkpoint; resume queues again."""
+    use_cases = {"stop": jobs.stop, "pause": jobs.pause, "resume": jobs.resume}
+    return await ask(use_cases[action], job_id)
+
+
+@router.get("/jobs/{job_id}/logs")
+async def job_logs(job_id: str, ask: Ask) -> LogsOut:
+    return await ask(jobs.logs, job_id, ask.settings.home)
+
+
+@router.get("/jobs/{job_id}/run")
+async def job_run(job_id: str, ask: Ask) -> RunOut:
+    return await ask(runs.show_for_job, job_id)
+
+
+@router.get("/jobs/{job_id}/curve")
+async def job_curve(
+    job_id: str,
+    ask: Ask,
+    key: Annotated[list[str] | None, Query(max_length=32)] = None,
+    max_points: Annotated[int, Query(ge=2, le=10_000)] = 1000,
+) -> Curve:
+    """Metrics by step, at most about ``max_points`` a metric; events after ``position`` go on from here."""
+    return await ask(_curve, job_id, key, max_points)
+
+
+def _curve(session: Session, actor: Actor, job_id: str, keys: list[str] | None, max_points: int) -> Curve:
+    return history.curve(session, jobs.get_for(session, actor, job_id).id, keys, max_points)
+
+
+@router.get("/jobs/{job_id}/artifacts")
+async def job_artifacts(job_id: str, ask: Ask) -> list[Artifact]:
+    return await ask(artifacts_of, job_id)
+
+
+def artifacts_of(session: Session, actor: Actor, job_id: str) -> list[Artifact]:
+    """The files of the model versions that a training made; empty for a job that made none."""
+    jobs.get_for(session, actor, job_id)
+    try:
+        run = runs.show_for_job(session, actor, job_id)
+    except NotFound:
+        return []
+    return [
+        Artifact(model=version.name, model_version_id=version.id, path=file.path, size_bytes=file.size_bytes, sha256=file.sha256)
+        for version in models.versions_of_run(session, actor, run.id)
+        for file in version.files
+    ]
+
+
+@router.get("/jobs/{job_id}/events", response_class=StreamingResponse)
+async def job_events(request: Request, job_id: str, ask: Ask, since: Position = None, last_event_id: LastEventId = None) -> Response:
+    """Server-sent events of one job, from the start or after a position, to the one that ends it. ``id`` is the position."""
+    position = position_of(last_event_id, since) or 0
+    ended = await ask(live.last_word, job_id)
+    if ended is not None and last_event_id is not None and ended.position <= position:
+        return Response(status_code=204)  # tells an EventSource that there is nothing to reconnect to
+    return stream_of(live.job_messages(request.app.state.live, ask.actor, job_id, position, ended, until_seconds(ask)))
+
+
+@router.get("/events", response_class=StreamingResponse)
+async def all_events(request: Request, ask: Ask, since: Position = None, last_event_id: LastEventId = None) -> Response:
+    """Server-sent events of all jobs one may see: life-cycle as it happens, progress at most once a second a job."""
+    position = position_of(last_event_id, since)
+    return stream_of(live.dashboard_messages(request.app.state.live, ask.actor, position, until_seconds(ask)))
+
+
+def position_of(last_event_id: str | None, since: int | None) -> int | None:
+    """The header that a reconnecting browser sends wins; one that is no position of ours counts as none."""
+    shown = (last_event_id or "").strip()
+    return int(shown) if shown.isascii() and shown.isdigit() and len(shown) < 19 else since
+
+
+def until_seconds(ask: Asking) -> float:
+    """A stream ends with the credential that opened it, or after half an hour: it may be opened again."""
+    expires_at = ask.connection.state.identity.expires_at
+    longest = time.time() + live.LONGEST_SECONDS
+    return min(longest, expires_at.timestamp()) if expires_at is not None else longest
+
+
+def stream_of(messages: object) -> StreamingResponse:
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(messages, media_type="text/event-stream", headers=headers)  # type: ignore[arg-type]

@@ -1,0 +1,44 @@
+"""Runs: the record of what was trained."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from kargah.jobs.schemas import Curve
+from kargah.models import service as models
+from kargah.models.schemas import ModelVersionOut
+from kargah.runs import service as runs
+from kargah.runs.schemas import RunOut, RunPage
+from kargah.web.api.jobs import Cursor, Limit, Words
+from kargah.web.deps import Ask
+
+router = APIRouter(prefix="/api/v1/runs", tags=["runs"])
+
+
+@router.get("")
+async def list_runs(
+    ask: Ask, cursor: Cursor = None, limit: Limit = 50, recipe: Annotated[str | None, Query(max_length=64)] = None, query: Words = None
+) -> RunPage:
+    return await ask(runs.list_for, cursor=cursor, limit=limit, recipe=recipe, query=query)
+
+
+@router.get("/{run_id}")
+async def show_run(run_id: str, ask: Ask) -> RunOut:
+    return await ask(runs.show, run_id)
+
+
+@router.get("/{run_id}/curve")
+async def run_curve(
+    run_id: str,
+    ask: Ask,
+    key: Annotated[list[str] | None, Query(max_length=32)] = None,
+    max_points: Annotated[int, Query(ge=2, le=10_000)] = 1000,
+) -> Curve:
+    return await ask(runs.curve, run_id, key, max_points)
+
+
+@router.get("/{run_id}/models")
+async def run_models(run_id: str, ask: Ask) -> list[ModelVersionOut]:
+    """What the training made, baselines included, the recommended one first."""
+    await ask(runs.show, run_id)
+    return await ask(models.versions_of_run, run_id)

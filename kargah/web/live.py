@@ -1,0 +1,271 @@
+"""The only stream code: what happens to jobs, told while it happens to whoever listens.
+
+One tailer a process reads new events while somebody listens and hands each to the listeners that may see it and want
+it. A stream makes no call to the database but its replay: it registers first, replays what it missed up to now, and
+goes on with what was handed over meanwhile, so nothing is lost or doubled between the two. ``position`` is the id of
+every stream, so one that breaks off is taken up again where it was, by any process.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from kargah.jobs import history
+from kargah.jobs import service as jobs
+from kargah.jobs.schemas import EventOut
+from kargah.jobs.states import TERMINAL
+from kargah.jobs.tables import EventRow, Job
+from kargah.store.access import Actor
+from kargah.web.deps import Threads
+
+log = structlog.get_logger(__name__)
+
+POLL_SECONDS = 0.15
+HEARTBEAT_SECONDS = 15.0
+#: A stream is asked to come back after this long, so that a revoked session does not listen on.
+LONGEST_SECONDS = 30 * 60.0
+#: A listener this far behind is cut off; it comes back and replays.
+MOST_WAITING = 2000
+BATCH = 500
+#: The last words of a job, not only of an attempt.
+LAST_WORDS = frozenset({"Finished", "Failed", "Stopped"})
+FREQUENT = frozenset({"Step", "Progress"})
+FREQUENT_EVERY_SECONDS = 1.0
+HEARTBEAT = b": still here\n\n"
+
+
+@dataclass(frozen=True)
+class JobFacts:
+    """Who may hear of a job."""
+
+    owner_id: str
+    workspace_id: str
+    visibility: str
+
+    def heard_by(self, actor: Actor) -> bool:
+        """The same rule as access.visible_to, for events that are in memory already."""
+        if self.workspace_id not in actor.workspace_ids:
+            return False
+        return actor.is_admin or self.visibility == "workspace" or self.owner_id == actor.user_id
+
+
+@dataclass(frozen=True)
+class Heard:
+    event: EventOut
+    facts: JobFacts
+
+
+def message_of(event: EventOut) -> bytes:
+    return b"id: %d\ndata: %s\n\n" % (event.position, event.model_dump_json().encode())
+
+
+class Listener:
+    """The bounded queue of one stream."""
+
+    def __init__(self, wants: Callable[[Heard], bool]) -> None:
+        self._wants = wants
+        self._waiting: deque[Heard] = deque()
+        self._wake = asyncio.Event()
+        self.ended = False
+
+    def offer(self, heard: Heard) -> None:
+        if self.ended or not self._wants(heard):
+            return
+        if len(self._waiting) >= MOST_WAITING:
+            self.end()
+            return
+        self._waiting.append(heard)
+        self._wake.set()
+
+    def end(self) -> None:
+        self.ended = True
+        self._wake.set()
+
+    async def next(self, wait_seconds: float) -> list[Heard]:
+        """What has come, or an empty list when nothing did in time."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_seconds):
+                await self._wake.wait()
+        self._wake.clear()
+        found, self._waiting = list(self._waiting), deque()
+        return found
+
+
+class Live:
+    """The tailer and its listeners. ``run`` is one task of the process; ``stop`` ends every stream at once."""
+
+    def __init__(self, threads: Threads) -> None:
+        self._threads = threads
+        self._listeners: set[Listener] = set()
+        self._position: int | None = None
+        self._someone = asyncio.Event()
+        self._placed = asyncio.Event()
+        self.stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        self.stopping.set()
+        self._someone.set()
+        for listener in self._listeners:
+            listener.end()
+
+    async def run(self) -> None:
+        while not self.stopping.is_set():
+            if not self._listeners:
+                self._position = None
+                self._placed.clear()
+                self._someone.clear()
+                await self._someone.wait()
+                continue
+            try:
+                full = await self._tick()
+            except Exception as error:  # the edge of all streams: the database may be away for a while
+                log.error("tailer_failed", exc_info=error)
+                full = False
+                await asyncio.sleep(1.0)
+            if not full:
+                await asyncio.sleep(POLL_SECONDS)
+
+    async def _tick(self) -> bool:
+        """Returns whether there may be more at once."""
+        if self._position is None:
+            self._position = await self._threads.read(history.latest_position)
+            self._placed.set()
+        events, facts = await self._threads.read(_after, self._position)
+        for event in events:
+            if event.job_id in facts:
+                self._hand_out(Heard(event, facts[event.job_id]))
+        if events:
+            self._position = events[-1].position
+        return len(events) >= BATCH
+
+    def _hand_out(self, heard: Heard) -> None:
+        for listener in tuple(self._listeners):
+            listener.offer(heard)
+
+    @contextlib.asynccontextmanager
+    async def listening(self, wants: Callable[[Heard], bool]) -> AsyncIterator[Listener]:
+        """A listener that gets all that is wanted from a moment before this returns."""
+        listener = Listener(wants)
+        self._listeners.add(listener)
+        self._someone.set()
+        try:
+            placed = asyncio.ensure_future(self._placed.wait())
+            stopping = asyncio.ensure_future(self.stopping.wait())
+            await asyncio.wait({placed, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            placed.cancel()
+            stopping.cancel()
+            if self.stopping.is_set():
+                listener.end()
+            yield listener
+        finally:
+            self._listeners.discard(listener)
+
+    async def subscribe(
+        self, actor: Actor, job_ids: Iterable[str] | None = None, since: int | None = None
+    ) -> AsyncGenerator[list[EventOut]]:
+        """Batches of events that ``actor`` may see, of ``job_ids`` or of all jobs, after position ``since`` (None: from now on).
+
+        An empty batch every 15 seconds says that the line stands. Ends when the server stops or the reader is too slow:
+        subscribe again with the last position.
+        """
+        wanted = frozenset(job_ids) if job_ids is not None else None
+        wants = _wanted_by(actor, wanted)
+        async with self.listening(wants) as listener:
+            last = -1 if since is None else since
+            if since is not None:
+                async for batch in self._replay(actor, wanted, since):
+                    last = batch[-1].position
+                    yield batch
+            while not listener.ended:
+                found = await listener.next(HEARTBEAT_SECONDS)
+                if fresh := [heard.event for heard in found if heard.event.position > last]:
+                    last = fresh[-1].position
+                if fresh or not found:
+                    yield fresh
+
+    async def _replay(self, actor: Actor, wanted: frozenset[str] | None, since: int) -> AsyncIterator[list[EventOut]]:
+        """One job by its own index; many by reading on in the history and keeping theirs."""
+        only = next(iter(wanted)) if wanted is not None and len(wanted) == 1 else None
+        while not self.stopping.is_set():
+            batch = await self._threads.read(history.events_after, since, job_id=only, actor=actor, limit=BATCH)
+            if kept := [event for event in batch if wanted is None or event.job_id in wanted]:
+                yield kept
+            if len(batch) < BATCH:
+                return
+            since = batch[-1].position
+
+
+def _wanted_by(actor: Actor, wanted: frozenset[str] | None) -> Callable[[Heard], bool]:
+    def wants(heard: Heard) -> bool:
+        return (wanted is None or heard.event.job_id in wanted) and heard.facts.heard_by(actor)
+
+    return wants
+
+
+def _after(session: Session, position: int) -> tuple[list[EventOut], dict[str, JobFacts]]:
+    events = history.events_after(session, position, limit=BATCH)
+    wanted = list({event.job_id for event in events})
+    rows = session.execute(select(Job.id, Job.owner_id, Job.workspace_id, Job.visibility).where(Job.id.in_(wanted))) if wanted else ()
+    return events, {row.id: JobFacts(row.owner_id, row.workspace_id, row.visibility) for row in rows}
+
+
+def last_word(session: Session, actor: Actor, job_id: str) -> EventOut | None:
+    """The event that ended a job, when it has ended. Raises NotFound for a job that ``actor`` does not see."""
+    if jobs.get_for(session, actor, job_id).state not in TERMINAL:
+        return None
+    query = select(EventRow).where(EventRow.job_id == job_id, EventRow.kind.in_(LAST_WORDS)).order_by(EventRow.seq.desc()).limit(1)
+    row = session.scalars(query).first()
+    return EventOut.model_validate(row, from_attributes=True) if row is not None else None
+
+
+async def job_messages(
+    live: Live, actor: Actor, job_id: str, since: int, ended: EventOut | None, until_seconds: float
+) -> AsyncIterator[bytes]:
+    """The server-sent events of one job. Closes after the event that ended it, and says that one again to whoever comes later."""
+    if ended is not None and ended.position <= since:
+        yield message_of(ended)
+        return
+    async with contextlib.aclosing(live.subscribe(actor, [job_id], since)) as batches:
+        async for batch in batches:
+            end = next((place for place, event in enumerate(batch) if event.kind in LAST_WORDS), None)
+            yield b"".join(map(message_of, batch[: None if end is None else end + 1])) or HEARTBEAT
+            if end is not None or time.time() >= until_seconds:
+                return
+
+
+async def dashboard_messages(live: Live, actor: Actor, since: int | None, until_seconds: float) -> AsyncIterator[bytes]:
+    """Of every job that ``actor`` sees: each moment of its life, and at most one step or progress a second."""
+    yield HEARTBEAT
+    throttle = Throttle()
+    async with contextlib.aclosing(live.subscribe(actor, None, since)) as batches:
+        async for batch in batches:
+            kept = [message_of(event) for event in batch if throttle.lets_pass(event)]
+            if kept or not batch:
+                yield b"".join(kept) or HEARTBEAT
+            if time.time() >= until_seconds:
+                return
+
+
+class Throttle:
+    """By the events' own time, so that a replay is thinned as the live stream was."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, float] = {}
+
+    def lets_pass(self, event: EventOut) -> bool:
+        if event.kind in LAST_WORDS:
+            self._last.pop(event.job_id, None)
+        if event.kind not in FREQUENT:
+            return True
+        at = event.at.timestamp()
+        if at - self._last.get(event.job_id, 0.0) < FREQUENT_EVERY_SECONDS:
+            return False
+        self._last[event.job_id] = at
+        return True
