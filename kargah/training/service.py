@@ -153,7 +153,7 @@ def _base_model(session: Session, actor: Actor, recipe: Recipe, version_id: str 
     if version_id is None:
         return None
     version = models.get_version_for(session, actor, version_id)
-    if "base" not in recipe.starts_from or version.family not in {"base", "network"}:
+    if "base_model" not in recipe.starts_from or version.family not in {"base", "network"}:
         raise NotABaseModel(field="base_model", recipe=recipe.name, id=version_id)
     return version
 

@@ -36,6 +36,9 @@ class Words:
     def optional(self, key: str) -> str:
         return self.text(key) if self.has(key) else ""
 
+    def optional_with(self, key: str, params: Params) -> str:
+        return self.text(key, **params) if self.has(key) else ""
+
     def number(self, value: float | None, decimals: int | None = None) -> str:
         return "–" if value is None else i18n.number(self.language, value, decimals)
 

@@ -1,0 +1,242 @@
+"""A data set as its pages show it: every value finished, in the reader's language."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from kargah.datasets.schemas import DatasetDetail, DatasetOut, Preview, Suggestion
+from kargah.jobs.schemas import JobOut
+from kargah.recipes.columns import Column
+from kargah.web.pages import figures
+from kargah.web.pages.figures import Bar, Figure
+from kargah.web.pages.parts import Badge, Progress, progress_of
+from kargah.web.pages.words import Words
+
+RUNNING = ["QUEUED", "STARTING", "LOADING", "RUNNING", "STOPPING"]
+SEVERITIES = {"error": ("error", "a-r"), "warning": ("warn", "a-y"), "info": ("info", "")}
+MOST_LABELS = 12
+LINES_SHOWN = 5
+LONGEST_CELL = 600
+#: Characters that turn a text around or cannot be seen: shown by their code.
+HIDDEN = {
+    code: f"⟨U+{code:04X}⟩" for code in (0x200E, 0x200F, 0x202A, 0x202B, 0x202C, 0x202D, 0x202E, 0x2066, 0x2067, 0x2068, 0x2069, 0xFEFF)
+}
+
+
+@dataclass(frozen=True)
+class DatasetRow:
+    id: str
+    title: str
+    href: str
+    badge: Badge
+    facts: list[str]
+    when: str
+    progress: Progress | None
+
+
+@dataclass(frozen=True)
+class Problem:
+    icon: str
+    style: str
+    title: str
+    body: str
+    count: str
+
+
+@dataclass(frozen=True)
+class ColumnRow:
+    name: str
+    kind: str
+    distinct: str
+    nulls: str
+    range: str
+    examples: list[str]
+
+
+@dataclass(frozen=True)
+class Labels:
+    column: str
+    bars: list[Bar]
+    more: str
+
+
+@dataclass(frozen=True)
+class Guess:
+    recipe: str
+    title: str
+    reasons: list[str]
+    href: str
+
+
+def badge_of(words: Words, state: str, problems: int = 0) -> Badge:
+    if state == "READY":
+        return (
+            Badge("warn", "warn", words.text("dataset.has_problems", n=problems))
+            if problems
+            else Badge("ready", "check", words.text("state.READY"))
+        )
+    return (
+        Badge("LOADING", "adapt", words.text("state.IMPORTING"))
+        if state == "IMPORTING"
+        else Badge("ERROR", "error", words.text("state.ERROR"))
+    )
+
+
+def import_of(dataset: DatasetOut) -> str:
+    """The id of the job that imports, or imported, the shown version."""
+    return (dataset.version.job_id if dataset.version else None) or ""
+
+
+def row_of(words: Words, dataset: DatasetOut, job: JobOut | None) -> DatasetRow:
+    version = dataset.version
+    facts = [words.text("dataset.rows", n=version.rows)] if version and version.rows is not None else []
+    facts += [words.size(version.source_size_bytes), version.source_filename] if version else []
+    return DatasetRow(
+        id=dataset.id,
+        title=dataset.title,
+        href=f"/datasets/{dataset.id}",
+        badge=badge_of(words, version.state if version else "FAILED"),
+        facts=facts,
+        when=words.ago(dataset.created_at),
+        progress=progress_of(words, job) if job else None,
+    )
+
+
+def values_of(
+    words: Words, dataset: DatasetDetail, job: JobOut | None, suggestions: list[Suggestion], preview: Preview | None
+) -> dict[str, Any]:
+    version = dataset.version
+    report = (version.report if version else None) or {}
+    columns = (version.columns if version else None) or []
+    problems = [_problem(words, found) for found in report.get("problems", [])]
+    severe = sum(found["severity"] == "error" for found in report.get("problems", []))
+    return {
+        "dataset": dataset,
+        "state": version.state if version else "FAILED",
+        "badge": badge_of(words, version.state if version else "FAILED", severe),
+        "facts": _facts(words, dataset),
+        "progress": progress_of(words, job) if job and not job.is_over else None,
+        "can_stop": bool(job and job.state in RUNNING),
+        "error": words.error(version.error) if version and version.error else "",
+        "strip": _strip(words, dataset, report),
+        "problems": problems,
+        "columns": [_column(words, column) for column in columns],
+        "labels": _labels(words, columns, suggestions),
+        "normalised": _normalised(words, report),
+        "guesses": [_guess(words, dataset, suggestion) for suggestion in suggestions],
+        "preview": _preview(preview) if preview else None,
+        "preview_count": words.text("dataset.preview_count", shown=len(preview.rows), total=preview.total_rows) if preview else "",
+    }
+
+
+def _facts(words: Words, dataset: DatasetDetail) -> list[str]:
+    facts = [words.text("dataset.added", when=words.date(dataset.created_at))]
+    if dataset.version:
+        facts.append(dataset.version.source_filename)
+    if dataset.licence:
+        facts.append(words.text("dataset.licence", name=dataset.licence))
+    return facts
+
+
+def _strip(words: Words, dataset: DatasetDetail, report: dict[str, Any]) -> list[Figure]:
+    version = dataset.version
+    if version is None or version.state != "READY":
+        return []
+    dropped = int(report.get("rows_dropped") or 0)
+    return [
+        Figure(words.text("dataset.row_count"), words.number(version.rows), words.text("dataset.dropped", n=dropped) if dropped else ""),
+        Figure(words.text("dataset.column_count"), words.number(len(version.columns or []))),
+        Figure(words.text("dataset.size"), words.size(version.source_size_bytes)),
+        Figure(words.text("dataset.format"), str(version.format or "").upper()),
+        Figure(words.text("dataset.encoding"), str(version.encoding or "").upper()),
+    ]
+
+
+def _problem(words: Words, found: dict[str, Any]) -> Problem:
+    icon, style = SEVERITIES.get(found["severity"], SEVERITIES["info"])
+    params = {
+        **words.amounts(found.get("params") or {}),
+        "count": found["count"],
+        "columns": words.text("list.comma").join(found["columns"]),
+    }
+    body = [words.optional_with(f"problem.{found['code']}.help", params), _lines(words, found["lines"], found["count"])]
+    columns = words.text("dataset.in_column", columns=params["columns"]) if found["columns"] else ""
+    return Problem(
+        icon=icon,
+        style=style,
+        title=words.first(f"problem.{found['code']}", found["code"], **params),
+        body=" ".join(part for part in (*body, columns) if part),
+        count=words.number(found["count"]),
+    )
+
+
+def _lines(words: Words, lines: list[int], count: int) -> str:
+    if not lines:
+        return ""
+    shown = words.text("list.comma").join(words.digits(str(line)) for line in lines[:LINES_SHOWN])
+    return words.text("dataset.lines_more" if count > LINES_SHOWN else "dataset.lines", lines=shown)
+
+
+def _column(words: Words, column: Column) -> ColumnRow:
+    distinct = words.number(column.distinct) if column.distinct_is_exact else words.text("dataset.at_least", n=column.distinct)
+    return ColumnRow(
+        name=column.name,
+        kind=words.text(f"kind.{column.kind}"),
+        distinct=distinct,
+        nulls=words.number(column.nulls) if column.nulls else "–",
+        range=_range(words, column),
+        examples=[cell(example, 60) for example in column.examples[:3]],
+    )
+
+
+def _range(words: Words, column: Column) -> str:
+    if column.minimum is not None and column.maximum is not None:
+        return f"{figures.short(column.minimum)} – {figures.short(column.maximum)}"
+    if column.mean_length is not None:
+        return words.text("dataset.length", mean=round(column.mean_length), longest=column.max_length or 0)
+    return ""
+
+
+def _labels(words: Words, columns: list[Column], suggestions: list[Suggestion]) -> Labels | None:
+    """The bars of the column that would be learnt, when it holds classes."""
+    roles = suggestions[0].columns if suggestions else {}
+    named = roles.get("label") or roles.get("target")
+    name = named[0] if isinstance(named, list) and named else named
+    column = next((column for column in columns if column.name == name and column.top), None)
+    if column is None:
+        return None
+    most = max(label.count for label in column.top)
+    bars = [
+        Bar(cell(label.value, 60), round(100 * label.count / most), words.percent(label.count / column.rows), f"{label.count:,}", 1)
+        for label in column.top[:MOST_LABELS]
+    ]
+    hidden = len(column.top) - MOST_LABELS
+    return Labels(column.name, bars, words.text("dataset.more_labels", n=hidden) if hidden > 0 else "")
+
+
+def _normalised(words: Words, report: dict[str, Any]) -> list[Figure]:
+    """What the normaliser would change when a model reads these texts."""
+    counts = (report.get("normaliser") or {}).get("counts") or {}
+    known = [(name, count) for name, count in counts.items() if isinstance(count, int) and count]
+    return [
+        Figure(words.first(f"normaliser.{name}", name), words.number(count)) for name, count in sorted(known, key=lambda pair: -pair[1])
+    ]
+
+
+def _guess(words: Words, dataset: DatasetDetail, suggestion: Suggestion) -> Guess:
+    reasons = [words.text(reason.code, **reason.params) for reason in suggestion.reasons]
+    href = f"/runs/new?dataset={dataset.id}&recipe={suggestion.recipe}"
+    return Guess(suggestion.recipe, words.text(f"recipe.{suggestion.recipe}.title"), reasons, href)
+
+
+def _preview(preview: Preview) -> dict[str, Any]:
+    rows = [(str(number), [cell(row.get(name)) for name in preview.columns]) for number, row in enumerate(preview.rows, start=1)]
+    return {"columns": preview.columns, "rows": rows}
+
+
+def cell(value: Any, longest: int = LONGEST_CELL) -> str:
+    """A cell as itself: cut when long, what is hidden shown by its code."""
+    if value is None:
+        return ""
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    shown = text[:longest].translate(HIDDEN)
+    return shown + ("…" if len(text) > longest else "")

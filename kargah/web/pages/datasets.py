@@ -1,0 +1,177 @@
+"""Data sets: the list with the place to drop a file, and the page of one."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import APIRouter
+from sqlalchemy.orm import Session
+from starlette.datastructures import FormData, UploadFile
+from starlette.requests import Request
+from starlette.responses import Response
+
+from kargah.assets import blobs
+from kargah.datasets import service as datasets
+from kargah.datasets.schemas import DatasetDetail, DatasetPage, Preview, Suggestion
+from kargah.jobs import history
+from kargah.jobs import service as jobs
+from kargah.jobs.schemas import JobOut
+from kargah.kit.errors import BadInput, KargahError, NotFound
+from kargah.kit.files import Digest
+from kargah.store.access import Actor, Role
+from kargah.web.deps import Ask, Asking
+from kargah.web.pages import dataset_views as views
+from kargah.web.pages.access import see
+from kargah.web.pages.forms import Errors, errors_of, form_of, plain
+from kargah.web.pages.parts import pages_of
+from kargah.web.pages.render import render
+from kargah.web.pages.shell import page_of
+
+router = APIRouter(include_in_schema=False)
+PAGE = 20
+PREVIEW_ROWS = 20
+CHUNK_BYTES = 1 << 20
+MOST_IMPORTS = 100
+
+
+@router.get("/datasets")
+async def list_datasets(request: Request, ask: Ask, q: str = "", cursor: str | None = None, trash: bool = False) -> Response:
+    return await _list_page(request, ask, q, cursor, trash)
+
+
+async def _list_page(
+    request: Request,
+    ask: Asking,
+    q: str = "",
+    cursor: str | None = None,
+    trash: bool = False,
+    *,
+    values: dict[str, str] | None = None,
+    errors: Errors | None = None,
+    status: int = 200,
+) -> Response:
+    found, imports, position = await ask.read(_list, q, cursor, trash)
+    page = page_of(request, "datasets", stream=f"/api/v1/events?since={position}")
+    words = page.words
+    kept = {"q": q, "trash": "true" if trash else "", "cursor": cursor or ""}
+    return render(
+        "datasets.html",
+        page,
+        status=status,
+        rows=[views.row_of(words, dataset, imports.get(views.import_of(dataset))) for dataset in found.items],
+        query=q,
+        trash=trash,
+        pages=pages_of("/datasets", kept, found.next_cursor),
+        values=values or {},
+        errors=errors or {},
+        limit=words.size(ask.settings.upload_limit_bytes),
+    )
+
+
+def _list(session: Session, actor: Actor, query: str, cursor: str | None, trash: bool) -> tuple[DatasetPage, dict[str, JobOut], int]:
+    """With the imports that run now, for their progress."""
+    position = history.latest_position(session)
+    found = datasets.list_for(session, actor, query=query or None, cursor=cursor, limit=PAGE, trashed=trash)
+    running = jobs.list_for(session, actor, kind="ingest", states=views.RUNNING, limit=MOST_IMPORTS)
+    return found, {job.id: job for job in running.items}, position
+
+
+@router.post("/datasets")
+async def upload(request: Request, ask: Ask) -> Response:
+    """One file, streamed to the disk; the form works without JavaScript too."""
+    values: dict[str, str] = {}
+    try:
+        async with request.form() as form:
+            values = plain(form)
+            dataset_id = await _keep(ask, form)
+    except KargahError as error:
+        errors = errors_of(request, error)
+        return await _list_page(request, ask, values=values, errors={"file": next(iter(errors.values()))}, status=error.status)
+    return see(f"/datasets/{dataset_id}?done=dataset_uploaded")
+
+
+async def _keep(ask: Asking, form: FormData) -> str:
+    file = form.get("file")
+    if not isinstance(file, UploadFile) or not file.filename:
+        raise BadInput(field="file", reason="no_file")
+    if ask.actor.role is Role.VIEWER:
+        await ask.write(datasets.create_from_upload, None, file.filename, NOTHING)  # refused before a byte is kept
+    digest = await blobs.put_stream(ask.settings.home, _chunks(file), ask.settings.upload_limit_bytes)
+    title = str(form.get("title") or "").strip() or None
+    dataset, _, _ = await ask.write(
+        datasets.create_from_upload, title, file.filename, digest, licence=str(form.get("licence") or "")[:100] or None
+    )
+    return dataset.id
+
+
+NOTHING = Digest(sha256="", git_sha1="", size_bytes=0)
+
+
+async def _chunks(file: UploadFile) -> AsyncIterator[bytes]:
+    while chunk := await file.read(CHUNK_BYTES):
+        yield chunk
+
+
+@router.get("/datasets/{dataset_id}")
+async def show_dataset(dataset_id: str, request: Request, ask: Ask) -> Response:
+    return await _show(request, ask, dataset_id)
+
+
+async def _show(request: Request, ask: Asking, dataset_id: str, errors: Errors | None = None, status: int = 200) -> Response:
+    dataset, job, suggestions, preview, position = await ask.read(_load, dataset_id, ask.settings.home)
+    stream = f"/api/v1/jobs/{job.id}/events?since={position}" if job and not job.is_over else None
+    page = page_of(request, "datasets", crumbs=((dataset.title, ""),), stream=stream)
+    values: dict[str, Any] = views.values_of(page.words, dataset, job, suggestions, preview)
+    return render("dataset.html", page, status=status, errors=errors or {}, **values)
+
+
+def _load(
+    session: Session, actor: Actor, dataset_id: str, home: Any
+) -> tuple[DatasetDetail, JobOut | None, list[Suggestion], Preview | None, int]:
+    position = history.latest_position(session)
+    dataset = datasets.get_for(session, actor, dataset_id)
+    job = _job(session, actor, dataset)
+    if dataset.version is None or dataset.version.state != "READY":
+        return dataset, job, [], None, position
+    return (
+        dataset,
+        job,
+        datasets.suggest(session, actor, dataset_id),
+        datasets.preview(session, actor, dataset_id, home, PREVIEW_ROWS),
+        position,
+    )
+
+
+def _job(session: Session, actor: Actor, dataset: DatasetDetail) -> JobOut | None:
+    try:
+        return jobs.show(session, actor, views.import_of(dataset))
+    except NotFound:
+        return None
+
+
+@router.post("/datasets/{dataset_id}/rename")
+async def rename(dataset_id: str, request: Request, ask: Ask) -> Response:
+    values = await form_of(request)
+    try:
+        await ask(datasets.rename, dataset_id, values.get("title", ""))
+    except BadInput as error:
+        return await _show(request, ask, dataset_id, errors_of(request, error), error.status)
+    return see(f"/datasets/{dataset_id}?done=renamed")
+
+
+@router.post("/datasets/{dataset_id}/delete")
+async def delete(dataset_id: str, ask: Ask) -> Response:
+    await ask(datasets.delete, dataset_id)
+    return see(f"/datasets?done=dataset_deleted&undo={dataset_id}")
+
+
+@router.post("/datasets/{dataset_id}/restore")
+async def restore(dataset_id: str, ask: Ask) -> Response:
+    await ask(datasets.restore, dataset_id)
+    return see(f"/datasets/{dataset_id}?done=dataset_restored")
+
+
+@router.post("/datasets/{dataset_id}/stop")
+async def stop_import(dataset_id: str, ask: Ask) -> Response:
+    dataset = await ask.read(datasets.get_for, dataset_id)
+    await ask(jobs.stop, views.import_of(dataset))
+    return see(f"/datasets/{dataset_id}")

@@ -1,0 +1,246 @@
+"""The form for a new training: made from the recipe's spec, filled with what the data says, the same as YAML, curl, CLI and Python."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import ValidationError
+from sqlalchemy.orm import Session
+from starlette.requests import Request
+from starlette.responses import Response
+
+from kargah.datasets import service as datasets
+from kargah.datasets.schemas import DatasetOut, Suggestion
+from kargah.jobs import service as jobs
+from kargah.kit.errors import KargahError
+from kargah.models import service as models
+from kargah.models.schemas import ModelOut
+from kargah.recipes import catalogue
+from kargah.recipes.base import Recipe
+from kargah.recipes.columns import Column
+from kargah.runs import service as runs
+from kargah.store.access import Actor
+from kargah.training import service as training
+from kargah.training.schemas import TrainingRequest
+from kargah.web.deps import Ask
+from kargah.web.pages import same_as, spec_form
+from kargah.web.pages.access import see
+from kargah.web.pages.dashboard import recipe_icon
+from kargah.web.pages.forms import Errors, errors_of, schema_errors
+from kargah.web.pages.render import render
+from kargah.web.pages.shell import page_of
+from kargah.web.pages.spec_form import Given, Option
+from kargah.web.pages.words import Words
+
+router = APIRouter(include_in_schema=False)
+MOST_DATASETS = 50
+SCRATCH, BASE = "scratch", "base_model"
+#: A change of one of these makes the columns be guessed anew.
+RESHAPING = {"dataset", "recipe"}
+
+
+@dataclass(frozen=True)
+class Materials:
+    """What one can train with: data that is ready, the columns of the chosen data, what could be learnt from them, base models."""
+
+    ready: list[DatasetOut]
+    chosen: list[str]
+    columns: list[Column]
+    suggestions: list[Suggestion]
+    bases: list[ModelOut]
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A form as far as it is filled in."""
+
+    recipe: Recipe
+    roles: dict[str, list[str]]
+    given: Given
+    start: str
+    base_model: str
+    title: str
+    errors: Errors = field(default_factory=dict)
+
+
+@router.get("/runs/new")
+async def new_training(request: Request, ask: Ask, like: str | None = None) -> Response:
+    given = await ask(given_of_run, like) if like else given_of(request.query_params.multi_items())
+    materials = await ask(materials_for, given.get("dataset", []))
+    return _page(request, materials, _filled(materials, given))
+
+
+@router.post("/runs/new")
+async def start_training(request: Request, ask: Ask) -> Response:
+    form = await request.form()
+    given = given_of([(name, str(value)) for name, value in form.multi_items()])
+    materials = await ask.read(materials_for, given.get("dataset", []))
+    filled = _filled(materials, given)
+    try:
+        _checked_spec(request, filled)
+        started = await ask(training.start, request_of(materials, filled, dry_run="dry_run" in given))
+    except _Refused as refused:
+        errors, status = refused.errors, 422
+    except KargahError as error:
+        errors, status = errors_of(request, error), error.status
+    else:
+        return see(f"/runs/{started.run_id}?done=run_queued")
+    return _page(request, materials, _filled(materials, given, errors), status)
+
+
+class _Refused(Exception):
+    def __init__(self, errors: Errors) -> None:
+        self.errors = errors
+
+
+def _checked_spec(request: Request, filled: Filled) -> None:
+    """Every field that is wrong at once, each beside itself."""
+    try:
+        filled.recipe.spec.model_validate(spec_form.spec_given(filled.recipe, filled.given))
+    except ValidationError as problem:
+        raise _Refused({f"spec.{name}": text for name, text in schema_errors(request, problem).items()}) from None
+
+
+def given_of(pairs: list[tuple[str, str]]) -> dict[str, list[str]]:
+    given: dict[str, list[str]] = {}
+    for name, value in pairs:
+        given.setdefault(name, []).append(value)
+    return given
+
+
+def given_of_run(session: Session, actor: Actor, run_id: str) -> dict[str, list[str]]:
+    """The form as it was filled in for an earlier run: only what was chosen then."""
+    run = runs.get_for(session, actor, run_id)
+    plan = jobs.get_for(session, actor, run.job_id or "").plan
+    of_version = {
+        dataset.version.id: dataset.id for dataset in datasets.list_for(session, actor, limit=MOST_DATASETS).items if dataset.version
+    }
+    given: dict[str, list[str]] = {"recipe": [plan["recipe"]], "title": [plan["title"]]}
+    given["dataset"] = [of_version[dataset["version_id"]] for dataset in plan["datasets"] if dataset["version_id"] in of_version]
+    for name in plan["chosen"]:
+        value = plan["spec"].get(name)
+        if name != "columns" and value is not None:
+            given[spec_form.PREFIX + name] = [str(value)] if value is not False else []
+    for role, taken in (plan["spec"].get("columns") or {}).items():
+        given[spec_form.ROLE_PREFIX + role] = [taken] if isinstance(taken, str) else taken
+    if plan.get("base_model"):
+        given |= {"start": [BASE], "base_model": [plan["base_model"]["version_id"]]}
+    return given
+
+
+def materials_for(session: Session, actor: Actor, wanted: list[str]) -> Materials:
+    ready = [one for one in datasets.list_for(session, actor, limit=MOST_DATASETS).items if one.version and one.version.state == "READY"]
+    known = {dataset.id for dataset in ready}
+    for dataset_id in wanted:
+        if dataset_id not in known:
+            ready.insert(0, datasets.get_for(session, actor, dataset_id))
+    chosen = list(dict.fromkeys(wanted)) or [dataset.id for dataset in ready[:1]]
+    is_ready = bool(chosen) and next(one for one in ready if one.id == chosen[0]).current_version_id is not None
+    return Materials(
+        ready=ready,
+        chosen=chosen,
+        columns=datasets.columns(session, actor, chosen[0]) if is_ready else [],
+        suggestions=datasets.suggest(session, actor, chosen[0]) if is_ready else [],
+        bases=models.list_for(session, actor, source="local").items,
+    )
+
+
+def _filled(materials: Materials, given: dict[str, list[str]], errors: Errors | None = None) -> Filled:
+    changed = _one(given, "changed")
+    asked = _one(given, "recipe") if changed != "dataset" else ""
+    name = (
+        asked if asked in catalogue.RECIPES else materials.suggestions[0].recipe if materials.suggestions else next(iter(catalogue.RECIPES))
+    )
+    recipe = catalogue.get(name)
+    roles = spec_form.roles_given(recipe, given)
+    if changed in RESHAPING or not any(roles.values()):
+        roles = _guessed(materials, recipe)
+    bases = BASE in recipe.starts_from and bool(materials.bases)
+    start = BASE if bases and _one(given, "start") == BASE else SCRATCH
+    return Filled(recipe, roles, given, start, _one(given, "base_model"), _one(given, "title"), errors or {})
+
+
+def _guessed(materials: Materials, recipe: Recipe) -> dict[str, list[str]]:
+    match = next((suggestion for suggestion in materials.suggestions if suggestion.recipe == recipe.name), None)
+    return {role: [taken] if isinstance(taken, str) else taken for role, taken in match.columns.items()} if match else {}
+
+
+def _one(given: Given, name: str) -> str:
+    values = given.get(name) or [""]
+    return values[-1]
+
+
+def request_of(materials: Materials, filled: Filled, dry_run: bool = False) -> TrainingRequest:
+    spec: dict[str, Any] = spec_form.spec_given(filled.recipe, filled.given)
+    columns = spec_form.columns_of(filled.recipe, filled.roles)
+    return TrainingRequest(
+        recipe=filled.recipe.name,
+        title=filled.title.strip()[:300] or None,
+        datasets=materials.chosen[:32],
+        base_model=filled.base_model[:64] or None if filled.start == BASE else None,
+        spec={**({"columns": columns} if columns else {}), **spec},
+        dry_run=dry_run,
+    )
+
+
+def _page(request: Request, materials: Materials, filled: Filled, status: int = 200) -> Response:
+    page = page_of(request, "runs", crumbs=((Words(request.state.language).text("nav.new"), ""),))
+    words = page.words
+    groups = spec_form.groups_of(words, filled.recipe, filled.given, filled.errors)
+    return render(
+        "new_training.html",
+        page,
+        status=status,
+        recipes=[_recipe_choice(words, name, filled, materials) for name in catalogue.RECIPES],
+        datasets=[_dataset_choice(words, dataset, materials) for dataset in materials.ready],
+        roles=spec_form.roles_of(words, filled.recipe, materials.columns, filled.roles, filled.errors),
+        reasons=_reasons(words, materials, filled),
+        can_base=BASE in filled.recipe.starts_from,
+        bases=[
+            Option(version.id, model.title, version.id == filled.base_model) for model in materials.bases for version in model.versions[:1]
+        ],
+        start=filled.start,
+        groups=groups,
+        field_count=sum(len(group.fields) for group in groups),
+        view="all" if _one(filled.given, "view") == "all" or _hidden_error(groups) else "basic",
+        title=filled.title,
+        title_hint=next((dataset.title for dataset in materials.ready if dataset.id in materials.chosen), ""),
+        errors=filled.errors,
+        other_error=_other_error(filled),
+        same=same_as.of(request_of(materials, filled), str(request.base_url).rstrip("/")),
+        blocked="" if materials.columns else words.text("train.needs_data" if not materials.ready else "train.choose_data"),
+    )
+
+
+def _recipe_choice(words: Words, name: str, filled: Filled, materials: Materials) -> dict[str, Any]:
+    guessed = bool(materials.suggestions) and materials.suggestions[0].recipe == name
+    return {
+        "name": name,
+        "icon": recipe_icon(name),
+        "title": words.text(f"recipe.{name}.title"),
+        "help": words.text("train.guessed") if guessed else words.text(f"recipe.{name}.help"),
+        "chosen": name == filled.recipe.name,
+    }
+
+
+def _dataset_choice(words: Words, dataset: DatasetOut, materials: Materials) -> dict[str, Any]:
+    version = dataset.version
+    facts = f"{words.text('dataset.rows', n=version.rows)} · {words.size(version.source_size_bytes)}" if version and version.rows else ""
+    return {"id": dataset.id, "title": dataset.title, "facts": facts, "chosen": dataset.id in materials.chosen}
+
+
+def _reasons(words: Words, materials: Materials, filled: Filled) -> list[str]:
+    match = next((suggestion for suggestion in materials.suggestions if suggestion.recipe == filled.recipe.name), None)
+    if match is None or filled.roles != _guessed(materials, filled.recipe):
+        return []
+    return [words.text(reason.code, **reason.params) for reason in match.reasons]
+
+
+def _hidden_error(groups: list[spec_form.Group]) -> bool:
+    return any(found.error and not found.basic for group in groups for found in group.fields)
+
+
+def _other_error(filled: Filled) -> str:
+    """What is wrong with no field of the form."""
+    shown = {"datasets", "base_model", "title"}
+    return next((text for name, text in filled.errors.items() if name not in shown and not name.startswith("spec.")), "")
