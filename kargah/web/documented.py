@@ -21,7 +21,7 @@ from kargah.training import pictures
 from kargah.training import service as training
 from kargah.training.pictures import Picture
 from kargah.training.schemas import TrainingRequest, TrainingStarted
-from kargah.web import envelopes, live, login
+from kargah.web import documented_data, envelopes, live, login
 from kargah.web.api.jobs import artifacts_of, position_of, stream_of, until_seconds
 from kargah.web.deps import Ask, Asking
 from kargah.web.envelopes import Body, ok
@@ -207,3 +207,6 @@ async def _job(ask: Asking, job_id: str) -> Body:
 
 def _statuses(found: list[Picture], ask: Asking) -> list[dict[str, Any]]:
     return [envelopes.status_of(picture, ask.language) for picture in found]
+
+
+router.include_router(documented_data.router)
