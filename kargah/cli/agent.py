@@ -1,7 +1,6 @@
 """``kargah agent``: the process that runs the jobs of one host. Here all domains' parts in that are put together."""
 
 import fcntl
-import logging
 import signal
 import sys
 import threading
@@ -9,6 +8,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TextIO
 
+from kargah.cli.logs import configure_logs
 from kargah.cli.words import t
 from kargah.hardware import profile
 from kargah.jobs.claims import Seat
@@ -24,12 +24,10 @@ DRAIN_SECONDS = 60.0
 #: serve's word for "checkpoint and stop the jobs, then end".
 DRAIN_SIGNAL = signal.SIGUSR1
 
-log = logging.getLogger(__name__)
-
 
 def run_agent(settings: Settings, trades: Trades | None = None) -> int:
     """Run until SIGINT or SIGTERM; running jobs go on without it. Returns the exit status."""
-    logging.basicConfig(level=settings.log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    configure_logs(settings)
     stopping, draining = threading.Event(), threading.Event()
     _obey_signals(stopping, draining)
     host = profile.host_name()

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from types import FrameType
 
-from kargah.cli.words import t
+from kargah.cli.words import language, t
 from kargah.kit.settings import Settings
 
 POLL_SECONDS = 0.05
@@ -64,8 +64,9 @@ class Parent:
 
     def _start(self, name: str) -> Child:
         process = subprocess.Popen(
-            [sys.executable, "-m", "kargah", name],
+            [sys.executable, "-m", "kargah", "--language", language(), name],
             env=self._environment,
+            stdout=subprocess.DEVNULL if name == "web" else None,  # all that it prints is its address, which is said here
             process_group=0,  # the terminal's Ctrl-C reaches this parent only
             preexec_fn=_end_with_parent,
         )

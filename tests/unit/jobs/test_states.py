@@ -27,5 +27,5 @@ def test_whatever_has_a_process_can_be_stopped() -> None:
 
 def test_documented_words_are_those_of_the_contract() -> None:
     words = {documented(shown(state)) for state in State}
-    assert words == set(["QUEUED", "STARTING", "LOADING", "RUNNING", "PAUSING", "PAUSED", "STOPPING", "COMPLETED", "ERROR", "STOPPED"])
+    assert words == {"QUEUED", "STARTING", "LOADING", "RUNNING", "PAUSING", "PAUSED", "STOPPING", "COMPLETED", "ERROR", "STOPPED"}
     assert DOCUMENTED[State.FAILED] == "ERROR"
