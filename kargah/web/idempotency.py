@@ -1,0 +1,100 @@
+"""A creation that is asked for twice with one Idempotency-Key happens once; the second gets the first's answer.
+
+The key is claimed in a transaction of its own before the work, and gets its answer after it. An answer is kept for a
+day; a claim whose work never answered (the process died) holds for two minutes.
+"""
+
+import hashlib
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Annotated, Any, Concatenate, ParamSpec
+
+from fastapi import Header
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
+
+from kargah.kit.clock import utc_now
+from kargah.kit.errors import BadInput, Conflict
+from kargah.store.access import Actor
+from kargah.store.tables import IdempotentAnswer
+from kargah.web.deps import Asking
+
+KEPT_FOR = timedelta(days=1)
+IN_FLIGHT_FOR = timedelta(minutes=2)
+
+P = ParamSpec("P")
+Key = Annotated[
+    str | None, Header(alias="Idempotency-Key", min_length=1, max_length=200, description="the same key: the same answer, once done")
+]
+
+
+class KeyReused(BadInput):
+    code = "IDEMPOTENCY_MISMATCH"
+
+
+class StillInFlight(Conflict):
+    code = "IDEMPOTENCY_IN_FLIGHT"
+
+
+async def once(
+    ask: Asking,
+    key: str | None,
+    body: bytes | str,
+    use_case: Callable[Concatenate[Session, Actor, P], BaseModel],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> Response:
+    """Run ``use_case`` and answer 201 with what it returns, or give again what the same key got before.
+
+    ``body`` is what must be the same (its hash is kept). Raises KeyReused for another body, StillInFlight for a race.
+    """
+    if key is None:
+        made = await ask.write(use_case, *args, **kwargs)
+        return JSONResponse(made.model_dump(mode="json"), 201)
+    sha256 = hashlib.sha256(body.encode("utf-8", "replace") if isinstance(body, str) else body).hexdigest()
+    route = ask.connection.url.path[:200]
+    known = await ask.write(_claim, key, route, sha256)
+    if known is not None:
+        return JSONResponse(known, 201, headers={"Idempotency-Replayed": "true"})
+    try:
+        # The work and its answer are one transaction: a crash leaves both or neither.
+        answer = await ask.write(_work, key, route, lambda session, actor: use_case(session, actor, *args, **kwargs))
+    except BaseException:
+        await ask.write(_release, key, route)
+        raise
+    return JSONResponse(answer, 201)
+
+
+def _claim(session: Session, actor: Actor, key: str, route: str, sha256: str) -> dict[str, Any] | None:
+    now = utc_now()
+    session.execute(delete(IdempotentAnswer).where(IdempotentAnswer.expires_at < now))
+    row = session.get(IdempotentAnswer, (key, actor.user_id, route), with_for_update=True)
+    if row is None:
+        _insert(session, actor, key, route, sha256)
+        return None
+    if row.body_sha256 != sha256:
+        raise KeyReused(field="Idempotency-Key")
+    if row.status is None:
+        raise StillInFlight
+    return row.answer
+
+
+def _insert(session: Session, actor: Actor, key: str, route: str, sha256: str) -> None:
+    row = IdempotentAnswer(key=key, user_id=actor.user_id, route=route, body_sha256=sha256, expires_at=utc_now() + IN_FLIGHT_FOR)
+    session.add(row)
+    session.flush()
+
+
+def _work(session: Session, actor: Actor, key: str, route: str, use_case: Callable[[Session, Actor], BaseModel]) -> dict[str, Any]:
+    answer = use_case(session, actor).model_dump(mode="json")
+    row = session.get(IdempotentAnswer, (key, actor.user_id, route))
+    if row is not None:
+        row.status, row.answer, row.expires_at = 201, answer, utc_now() + KEPT_FOR
+    return answer
+
+
+def _release(session: Session, actor: Actor, key: str, route: str) -> None:
+    own = (IdempotentAnswer.key == key, IdempotentAnswer.user_id == actor.user_id, IdempotentAnswer.route == route)
+    session.execute(delete(IdempotentAnswer).where(*own, IdempotentAnswer.status.is_(None)))

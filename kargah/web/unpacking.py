@@ -1,0 +1,49 @@
+"""A zip from outside becomes a folder: nothing leaves it, nothing grows beyond what was allowed."""
+
+import zipfile
+from pathlib import Path
+
+from kargah.kit import files
+from kargah.kit.errors import TooLarge
+from kargah.kit.files import CHUNK_BYTES
+from kargah.web.uploads import BadUpload
+
+MOST_FILES = 1000
+
+
+def workspace(home: Path) -> Path:
+    """Beside the blobs, so that what is unpacked can be moved and not copied."""
+    folder = home / "blobs" / "incoming"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def unpack(packed: Path, target: Path, limit_bytes: int) -> Path:
+    """The folder with the files: ``target``, or the single folder that the zip holds. Sizes are counted while writing, never believed.
+
+    Raises BadUpload for what is no zip, UnsafePath for a name that would leave the folder, TooLarge.
+    """
+    try:
+        with zipfile.ZipFile(packed) as archive:
+            members = [member for member in archive.infolist() if not member.is_dir()]
+            if len(members) > MOST_FILES:
+                raise BadUpload(field="file", reason="too_many_files")
+            room_bytes = limit_bytes
+            for member in members:
+                room_bytes -= _extract(archive, member, files.safe_join(target, *member.filename.split("/")), room_bytes, limit_bytes)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+        raise BadUpload(field="file", reason="not_a_zip") from error
+    inside = list(target.iterdir())
+    return inside[0] if len(inside) == 1 and inside[0].is_dir() else target
+
+
+def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, room_bytes: int, limit_bytes: int) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    size_bytes = 0
+    with archive.open(member) as source, path.open("xb") as target:
+        while chunk := source.read(CHUNK_BYTES):
+            size_bytes += len(chunk)
+            if size_bytes > room_bytes:
+                raise TooLarge(limit_bytes=limit_bytes)
+            target.write(chunk)
+    return size_bytes

@@ -1,0 +1,150 @@
+"""A file that comes in by HTTP, straight into the store of files: never whole in memory, never twice on the disk."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from python_multipart import MultipartParser
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import parse_options_header
+from starlette.requests import Request
+
+from kargah.assets import blobs
+from kargah.kit.files import Digest
+from kargah.kit.settings import Settings
+from kargah.web.errors import BadRequest
+
+FILE_FIELD = "file"
+MOST_FIELDS = 32
+LONGEST_FIELD_BYTES = 64 * 1024
+
+
+class BadUpload(BadRequest):
+    """``reason``: no_file, form_broken, or what else is wrong with the form around the file."""
+
+    code = "BAD_UPLOAD"
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file that is kept, and the other fields of its form."""
+
+    filename: str
+    digest: Digest
+    fields: dict[str, str]
+
+
+async def receive(request: Request, settings: Settings) -> Upload:
+    """The one file of a multipart form (field ``file``). Raises BadUpload, TooLarge, DiskFull; then nothing is kept.
+
+    Fields may stand before or after the file. The CSRF token was looked for by the gate.
+    """
+    form = _Form(_boundary_of(request))
+    digest = await blobs.put_stream(settings.home, form.file_chunks(request.stream()), settings.upload_limit_bytes)
+    if form.filename is None:
+        raise BadUpload(field=FILE_FIELD, reason="no_file")
+    return Upload(form.filename, digest, form.fields)
+
+
+async def receive_raw(request: Request, settings: Settings, filename: str) -> Upload:
+    """The body itself is the file."""
+    return Upload(filename, await blobs.put_stream(settings.home, request.stream(), settings.upload_limit_bytes), {})
+
+
+def _boundary_of(request: Request) -> bytes:
+    kind, options = parse_options_header(request.headers.get("content-type", ""))
+    if kind != b"multipart/form-data" or not options.get(b"boundary"):
+        raise BadUpload(field=FILE_FIELD, reason="no_file")
+    return options[b"boundary"]
+
+
+@dataclass
+class _Part:
+    """The part of the form that is being read; ``filename`` is null for an ordinary field."""
+
+    disposition: bytes = b""
+    header_name: bytes = b""
+    header_value: bytes = b""
+    name: str = ""
+    filename: str | None = None
+    value: bytearray = field(default_factory=bytearray)
+
+
+class _Form:
+    def __init__(self, boundary: bytes) -> None:
+        self.fields: dict[str, str] = {}
+        self.filename: str | None = None
+        self._part = _Part()
+        self._file: list[bytes] = []
+        callbacks = {name: getattr(self, f"_{name}") for name in _CALLBACKS}
+        try:
+            self._parser = MultipartParser(boundary, callbacks)  # type: ignore[arg-type]
+        except FormParserError as error:
+            raise BadUpload(field=FILE_FIELD, reason="form_broken") from error
+
+    async def file_chunks(self, stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in stream:
+                self._parser.write(chunk)
+                for part in self._file:
+                    yield part
+                self._file.clear()
+            self._parser.finalize()
+        except FormParserError as error:
+            raise BadUpload(field=FILE_FIELD, reason="form_broken") from error
+        if not self._ended:
+            raise BadUpload(field=FILE_FIELD, reason="form_broken")
+
+    _ended = False
+
+    def _on_end(self) -> None:
+        self._ended = True
+
+    def _on_part_begin(self) -> None:
+        self._part = _Part()
+
+    def _on_header_field(self, data: bytes, start: int, end: int) -> None:
+        self._part.header_name += data[start:end]
+
+    def _on_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._part.header_value += data[start:end]
+
+    def _on_header_end(self) -> None:
+        if self._part.header_name.lower() == b"content-disposition":
+            self._part.disposition = self._part.header_value
+        self._part.header_name = self._part.header_value = b""
+
+    def _on_headers_finished(self) -> None:
+        _, options = parse_options_header(self._part.disposition)
+        self._part.name = options.get(b"name", b"").decode("utf-8", "replace")
+        if b"filename" not in options:
+            return
+        if self.filename is not None or self._part.name != FILE_FIELD:
+            raise BadUpload(field=self._part.name[:100], reason="one_file")
+        self.filename = self._part.filename = options[b"filename"].decode("utf-8", "replace")
+
+    def _on_part_data(self, data: bytes, start: int, end: int) -> None:
+        if self._part.filename is not None:
+            self._file.append(data[start:end])
+            return
+        self._part.value += data[start:end]
+        if len(self._part.value) > LONGEST_FIELD_BYTES or len(self.fields) > MOST_FIELDS:
+            raise BadUpload(field=self._part.name[:100], reason="form_broken")
+
+    def _on_part_end(self) -> None:
+        if self._part.filename is None:
+            text = self._part.value.decode("utf-8", "replace")
+            if "\0" in text:
+                raise BadUpload(field=self._part.name[:100], reason="nul")
+            self.fields[self._part.name] = text
+
+
+_CALLBACKS = (
+    "on_part_begin",
+    "on_part_data",
+    "on_part_end",
+    "on_header_field",
+    "on_header_value",
+    "on_header_end",
+    "on_headers_finished",
+    "on_end",
+)
