@@ -8,10 +8,11 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from kargah.contract.attempt import AttemptDirectory
 from kargah.contract.plans import IngestPlan, Plan
 from kargah.contract.results import IngestResult, OutputFile
 from kargah.kit import files
@@ -25,6 +26,7 @@ from kargah.workers.reading.findings import Findings
 from kargah.workers.reading.records import JsonTable
 from kargah.workers.reading.source import Source, examine, opened
 from kargah.workers.reading.table import RawTable, write_typed
+from kargah.workers.telling import Teller
 
 _PROGRESS_SECONDS = 0.5
 #: An event is one line that is carried whole: columns.json has what does not fit.
@@ -39,18 +41,18 @@ def main(path: str) -> int:
 def _work(plan: Plan, attempt: Attempt) -> dict[str, Any]:
     assert isinstance(plan, IngestPlan)
     attempt.tell("Running")
-    return Import(plan, attempt).run().model_dump(mode="json")
+    return Import(plan, attempt.directory, attempt.tell, attempt.wants.check).run().model_dump(mode="json")
 
 
 class Import:
-    """One file on its way."""
+    """One file on its way. ``check`` is called all along and raises when the work must end."""
 
-    def __init__(self, plan: IngestPlan, attempt: Attempt) -> None:
-        self._plan, self._tell, self._check = plan, attempt.tell, attempt.wants.check
-        self._input = files.safe_join(attempt.directory.inputs, plan.file)
-        self._folder = attempt.directory.outputs / "dataset"
+    def __init__(self, plan: IngestPlan, directory: AttemptDirectory, tell: Teller, check: Callable[[], None]) -> None:
+        self._plan, self._tell, self._check = plan, tell, check
+        self._input = files.safe_join(directory.inputs, plan.file)
+        self._folder = directory.outputs / "dataset"
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._raw_path = attempt.directory.outputs / "raw.parquet"
+        self._raw_path = directory.outputs / "raw.parquet"
         self._normaliser = Normaliser(NormaliserSettings.model_validate(plan.normaliser or {}))
         self._findings = Findings()
         self._told_seconds = 0.0

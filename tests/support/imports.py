@@ -1,6 +1,7 @@
 """Imports for tests: the real worker's work in this process, or its own process."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -50,7 +51,7 @@ def lay_out(home: Path, content: bytes | Path, filename: str = "data.csv", **opt
     directory = AttemptDirectory.of(home, "job_1", 1)
     directory.inputs.mkdir(parents=True)
     if isinstance(content, Path):
-        files.link_or_copy(content, directory.inputs / "upload")
+        shutil.copyfile(content, directory.inputs / "upload")
         filename = content.name
     else:
         (directory.inputs / "upload").write_bytes(content)

@@ -19,7 +19,7 @@ MAX_ROW_CHARACTERS = 16 << 20
 MAX_COLUMNS = 4096
 _SEP_LINE = re.compile(r"\ufeff?\"?sep=(.)\"?[\r\n]*", re.IGNORECASE)
 _EDGES = " \t\u00a0\u200b\u200c\u200d\u200e\u200f\ufeff"
-_BROKEN = re.compile("[\udc80-\udcff]")
+BROKEN = re.compile("[\udc80-\udcff]")
 _END = "\ue0ff kargah end of file \ue0ff"
 _HEADER_SAMPLE_ROWS = 200
 
@@ -47,7 +47,7 @@ class DelimitedTable:
                 row.pop()
             if len(row) != width:
                 self._findings.note("RAGGED_ROWS", "error", lines=[line], expected=width).params.setdefault("found", len(row))
-            elif self._source.has_broken_bytes and any(map(_BROKEN.search, row)):
+            elif self._source.has_broken_bytes and any(map(BROKEN.search, row)):
                 self._findings.note("BROKEN_BYTES", "warning", lines=[line])
             else:
                 yield line, [*(self._without_nul(row, line) if self._source.has_nul else row)]

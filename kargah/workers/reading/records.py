@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 from kargah.text import detect
-from kargah.workers.reading.delimited import MAX_COLUMNS, MAX_ROW_CHARACTERS, Row, unique_names
+from kargah.workers.reading.delimited import BROKEN, MAX_COLUMNS, MAX_ROW_CHARACTERS, Row, unique_names
 from kargah.workers.reading.errors import (
     BrokenJson,
     EmptyFile,
@@ -24,6 +24,8 @@ from kargah.workers.reading.source import Source, opened
 MAX_OBJECT_BYTES = 256 << 20
 _CHUNK_CHARACTERS = 1 << 20
 _BETWEEN = re.compile(r"[\s,]*")
+#: Half of a pair, which JSON escapes can say, is no character.
+_SURROGATES = re.compile("[\ud800-\udfff]")
 _OPENING = re.compile(r"\s*\[")
 Record = tuple[int, dict[str, Any]]
 
@@ -40,11 +42,15 @@ class JsonTable:
         if len(keys) > MAX_COLUMNS:
             raise TooManyColumns(columns=len(keys), limit=MAX_COLUMNS)
         self._keys_in_order = list(keys)
-        self.names = unique_names(self._keys_in_order, findings)
+        self.names = unique_names([_SURROGATES.sub("\ufffd", key) for key in keys], findings)
 
     def rows(self, text: TextIO) -> Iterator[Row]:
         for line, record in _records(self._source, text, self._findings):
-            yield line, [self._cell(key, record.get(key), line) for key in self._keys_in_order]
+            cells = [self._cell(key, record.get(key), line) for key in self._keys_in_order]
+            if self._source.has_broken_bytes and any(BROKEN.search(cell) for cell in cells if cell):
+                self._findings.note("BROKEN_BYTES", "warning", lines=[line])
+            else:
+                yield line, [cell if cell is None or cell.isascii() else _SURROGATES.sub("\ufffd", cell) for cell in cells]
         self._say_mixed_types()
 
     def list_columns(self) -> set[str]:

@@ -5,7 +5,6 @@ second converts. Text stays as it was; numbers, booleans and lists get types of 
 """
 
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,6 @@ BATCH_ROWS, BATCH_CHARACTERS = 10_000, 16 << 20
 #: Different values remembered over all columns, 64 bits each; and rows remembered to tell duplicates.
 DISTINCT_BUDGET, DUPLICATES_BUDGET = 4_000_000, 5_000_000
 PREVIEW_ROWS, PREVIEW_CHARACTERS = 200, 2000
-_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 class RawTable:
@@ -51,7 +49,7 @@ class RawTable:
         self._note_duplicates(lines, cells)
         columns = zip(*cells, strict=True)
         kept = [profile.add(values, lines) for profile, values in zip(self.profiles, columns, strict=True)]
-        return pa.record_batch([_strings(values) for values in kept], schema=self._schema)
+        return pa.record_batch([pa.array(values, pa.string()) for values in kept], schema=self._schema)
 
     def _note_duplicates(self, lines: list[int], cells: list[list[Cell]]) -> None:
         if len(self._seen) > DUPLICATES_BUDGET:
@@ -134,14 +132,6 @@ def _batches(rows: Iterable[Row]) -> Iterator[tuple[list[int], list[list[Cell]]]
             lines, cells, characters = [], [], 0
     if lines:
         yield lines, cells
-
-
-def _strings(values: list[str | None]) -> Any:
-    """Half of a surrogate pair, which JSON escapes can say, is no character: it becomes U+FFFD."""
-    try:
-        return pa.array(values, pa.string())
-    except UnicodeEncodeError:
-        return pa.array([None if value is None else _SURROGATES.sub("\ufffd", value) for value in values], pa.string())
 
 
 def _shown_rows(batch: Any) -> list[dict[str, Any]]:
