@@ -8,6 +8,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TextIO
 
+import kargah.accounts.tables  # noqa: F401 - foreign keys of what is written here name its tables
 from kargah.cli.logs import configure_logs
 from kargah.cli.words import t
 from kargah.hardware import profile
@@ -65,6 +66,7 @@ def compose(settings: Settings, database: Database, host: str, trades: Trades) -
 
 
 def all_trades() -> Trades:
+    from kargah.accounts import tables as _owners  # noqa: F401 - what jobs make is owned by users, whose table must be known
     from kargah.assets import blobs
     from kargah.datasets import projector as ingest
     from kargah.runs import service as runs
