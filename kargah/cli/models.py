@@ -30,19 +30,24 @@ def list_(
 
 @app.command("import", help=t("cli.models.import"))
 def import_(
-    folder: Annotated[Path, typer.Argument(help=t("cli.models.folder"), exists=True, file_okay=False)],
+    folder: Annotated[Path, typer.Argument(help=t("cli.models.folder"))],
+    on_server: Annotated[bool, typer.Option("--on-server", help=t("cli.models.on_server"))] = False,
     title: Annotated[str | None, typer.Option(help=t("cli.models.title"))] = None,
     json: Json = False,
     server: Server = None,
     token: Token = None,
 ) -> None:
     from kargah.cli import connection, screen
+    from kargah.cli.errors import FileUnreadable
 
-    imported = connection.connect(server, token).models.import_folder(folder, title=title)
+    models = connection.connect(server, token).models
+    if not on_server and not folder.exists():
+        raise FileUnreadable(path=str(folder), reason=t("cli.reason.no_folder"))
+    imported = models.import_folder(folder, title=title) if on_server else models.upload(folder, title=title)
     if json:
         screen.as_json(imported)
         return
-    screen.say("cli.models.imported", id=imported["id"])
+    screen.say("cli.models.imported", id=imported["id"], version=imported["versions"][0]["id"])
 
 
 @app.command(help=t("cli.models.download"))
@@ -59,5 +64,6 @@ def download(
 
 
 def _row(model: dict[str, Any]) -> list[str]:
-    version = model.get("latest_version") or {}
-    return [str(model["id"]), str(model["title"]), str(model.get("recipe") or "–"), str(version.get("id") or "–")]
+    versions = model.get("versions") or []
+    shown = next((version for version in versions if version.get("recommended")), versions[0] if versions else {})
+    return [str(model["id"]), str(model["title"]), str(model.get("recipe") or "–"), str(shown.get("id") or "–")]

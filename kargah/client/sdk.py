@@ -1,6 +1,8 @@
 """One object a server, with the nouns of the API as attributes."""
 
 import os
+import tempfile
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -171,9 +173,24 @@ class Models:
         answer = self._transport.json("POST", f"/api/v1/models/{model_version_id}/predict", json={"inputs": list(inputs)})
         return Predictions.model_validate(answer)
 
+    def upload(self, folder: StrPath, *, title: str | None = None) -> JsonDict:
+        """Send a model folder (safetensors only), or a zip of one, to start trainings from. Returns the model with its version."""
+        source = Path(folder)
+        with tempfile.TemporaryDirectory() as temporary:
+            packed = _packed(source, Path(temporary)) if source.is_dir() else source
+            with packed.open("rb") as file:
+                answer: JsonDict = self._transport.json(
+                    "POST",
+                    "/api/v1/models/upload",
+                    files={"file": (f"{source.stem}.zip", file)},
+                    data={"title": title or source.stem},
+                    timeout=UPLOAD_TIMEOUT_SECONDS,
+                )
+        return answer
+
     def import_folder(self, folder: StrPath, *, title: str | None = None) -> JsonDict:
-        """Register a model folder that lies on the server's own disk (safetensors only)."""
-        body = {"folder": str(Path(folder).resolve()), "title": title or Path(folder).name}
+        """The same for a folder on the server's own disk, below one of its import roots: nothing is sent."""
+        body = {"folder": str(folder), "title": title or Path(folder).name}
         answer: JsonDict = self._transport.json("POST", "/api/v1/models/import", json=body)
         return answer
 
@@ -199,3 +216,13 @@ def _job_of(answer: JsonDict) -> str:
     if not isinstance(job_id, str):
         raise Refused(500, {"code": "NO_JOB", "detail": str(answer)[:200]})
     return job_id
+
+
+def _packed(folder: Path, temporary: Path) -> Path:
+    """Not compressed: weights hardly shrink, and the server unpacks them at once."""
+    target = temporary / "model.zip"
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                archive.write(path, path.relative_to(folder))
+    return target

@@ -13,10 +13,13 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.orm import Session
 
 from kargah.accounts import service as accounts
 from kargah.accounts.schemas import Login, Registration, SignedIn
+from kargah.jobs import history
 from kargah.jobs import service as jobs
+from kargah.store.access import Actor
 from kargah.training import pictures
 from kargah.training import service as training
 from kargah.training.pictures import Picture
@@ -145,17 +148,24 @@ async def stream_job(
     request: Request, job_id: str, ask: Ask, last_event_id: Annotated[str | None, Header(max_length=32)] = None
 ) -> Response:
     """Server-sent events named status, metric and log; ends after the status that ends the job."""
-    picture = await ask(pictures.of_job, job_id)
     since = position_of(last_event_id, None) or 0
-    return stream_of(_messages(request.app.state.live, ask, picture, since))
+    picture, is_behind = await ask(_picture_at, job_id, since)
+    return stream_of(_messages(request.app.state.live, ask, picture, since, is_behind))
 
 
-async def _messages(hub: live.Live, ask: Asking, picture: Picture, since: int) -> AsyncIterator[bytes]:
-    """A stream always says the present status first, so that a late subscriber knows it at once."""
+def _picture_at(session: Session, actor: Actor, job_id: str, since: int) -> tuple[Picture, bool]:
+    """The job now, and whether something was said of it after ``since``."""
+    picture = pictures.of_job(session, actor, job_id)
+    return picture, bool(history.events_after(session, since, job_id=job_id, limit=1))
+
+
+async def _messages(hub: live.Live, ask: Asking, picture: Picture, since: int, is_behind: bool) -> AsyncIterator[bytes]:
+    """A stream always says the present status first, so that a late subscriber knows it at once; then what was missed, then what comes."""
     follower = envelopes.StatusFollower(picture, ask.language)
     yield _message(since, "status", follower.status)
-    ended = await ask.read(live.last_word, picture.job.id)
-    if ended is not None and ended.position <= since:
+    if is_behind:
+        follower.rewind()
+    elif picture.job.is_over:
         return
     until = until_seconds(ask)
     async with contextlib.aclosing(hub.subscribe(ask.actor, [picture.job.id], since)) as batches:

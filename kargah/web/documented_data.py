@@ -2,22 +2,22 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Query, Response, UploadFile
+from fastapi import APIRouter, Query, Request, Response
 
-from kargah.assets import blobs
 from kargah.datasets import service as datasets
 from kargah.datasets.schemas import DatasetDetail, DatasetOut, VersionOut
 from kargah.kit import i18n
 from kargah.kit.clock import iso
 from kargah.kit.errors import KargahError
-from kargah.kit.files import CHUNK_BYTES
 from kargah.store.access import require_creator
+from kargah.web import uploads
+from kargah.web.api.datasets import create_from
 from kargah.web.deps import Ask, Asking
 from kargah.web.envelopes import Body, ok
 from kargah.web.errors import text_of
+from kargah.web.uploads import Upload
 
 router = APIRouter(prefix="/datasets", tags=["documented"])
 
@@ -39,11 +39,13 @@ async def list_datasets(ask: Ask, limit: Annotated[int, Query(ge=1, le=200)] = 1
 
 
 @router.post("/upload", status_code=201)
-async def upload(file: UploadFile, ask: Ask, response: Response, name: Annotated[str | None, Form(max_length=300)] = None) -> Body:
-    """201 once it is imported, with its report; 202 with status "processing" when that takes long; the import's own error otherwise."""
+async def upload(request: Request, ask: Ask, response: Response) -> Body:
+    """A form with ``file``, and ``name`` if it wants one. 201 once it is imported, with its report; 202 with status
+    "processing" when that takes long; the import's own error otherwise."""
     require_creator(ask.actor)
-    digest = await blobs.put_stream(ask.settings.home, _chunks(file), ask.settings.upload_limit_bytes)
-    dataset, _, _ = await ask(datasets.create_from_upload, name, file.filename or "", digest)
+    received = await uploads.receive(request, ask.settings)
+    named = {"title": received.fields["name"]} if received.fields.get("name") else {}
+    dataset = await ask(create_from, Upload(received.filename, received.digest, {**named, **received.fields}))
     detail = await _imported(ask, dataset.id)
     version = detail.version
     if version is None or version.state == "IMPORTING":
@@ -94,11 +96,6 @@ async def _imported(ask: Asking, dataset_id: str) -> DatasetDetail:
         if detail.version is None or detail.version.state != "IMPORTING" or time.monotonic() > deadline:
             return detail
         await asyncio.sleep(POLL_SECONDS)
-
-
-async def _chunks(file: UploadFile) -> AsyncIterator[bytes]:
-    while chunk := await file.read(CHUNK_BYTES):
-        yield chunk
 
 
 def _line_of(dataset: DatasetOut) -> Body:

@@ -132,6 +132,13 @@ class StatusFollower:
         self._picture = picture
         self._language = language
 
+    def rewind(self) -> None:
+        """Before a replay: what the coming events will say again is taken back, so that the past is told as it was."""
+        known = self._picture.job.progress
+        kept = {name: known[name] for name in ("total_steps", "total_epochs") if name in known}
+        job = self._picture.job.model_copy(update={"progress": kept, "error": None, "waiting": None, "finished_at": None})
+        self._picture = self._picture.model_copy(update={"job": job})
+
     def told_by(self, event: EventOut) -> Sequence[tuple[str, Body]]:
         """What the documented stream says about an event: (status | metric | log, data)."""
         self._follow(event)
