@@ -1,7 +1,7 @@
 """A worker that follows the contract to the letter and learns nothing: it counts, slowly, and saves where it is.
 
 Its plan: ``steps``, ``step_seconds``, ``save_every``; ``deaf`` (ignores stop and SIGTERM), ``dies_at`` (in the first attempt),
-``fails_at``, ``half_a_line`` (leaves one behind when it dies).
+``fails_at``, ``half_a_line`` (leaves one behind when it dies), ``enough`` (a file: it finishes when there is one).
 """
 
 import os
@@ -36,7 +36,8 @@ def count(plan: dict, directory: AttemptDirectory, events: EventWriter) -> None:
         events.write("Resumed", from_step=step)
     events.write("Running", total_steps=plan["steps"], total_epochs=1.0)
     control = ControlReader(directory.control)
-    while step < plan["steps"]:
+    enough = Path(plan["enough"]) if "enough" in plan else None
+    while step < plan["steps"] and not (enough and enough.exists()):
         want = Want.RUN if plan.get("deaf") else control.want()
         if want is Want.STOP:
             return events.write("Stopped", step=step)
