@@ -15,6 +15,7 @@ _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codec
 _DELIMITERS = (",", "\t", ";", "|", "،")
 _ARABIC = re.compile("[\u0600-\u06ff\u200c]")
 _SURROGATES = re.compile("[\udc80-\udcff]")
+_NOT_ASCII = bytes(range(0x80, 0x100))
 _MAX_NOTED = 10
 
 
@@ -43,12 +44,13 @@ class Utf8Check:
             self._line += chunk.count(b"\n")
             self._offset_bytes += len(chunk)
             return
+        pending = self._decoder.getstate()[0]
         text = self._decoder.decode(chunk, final)
-        self.other_characters += sum(len(part) for part in re.findall("[\u0080-\U0010ffff]+", text))
+        self.other_characters += len(text) - len(chunk.translate(None, _NOT_ASCII))
         for match in _SURROGATES.finditer(text):
             self._note(text, match.start())
         self._line += text.count("\n")
-        self._offset_bytes += len(text.encode("utf-8", "surrogateescape"))
+        self._offset_bytes += len(pending) + len(chunk) - len(self._decoder.getstate()[0])
 
     @property
     def is_utf8(self) -> bool:

@@ -13,7 +13,7 @@ MAX_TOP, MAX_COUNTED, SHOWN_CHARACTERS, EXAMPLES = 200, 1000, 160, 3
 #: With fewer rows a class cannot stand on both sides of a split.
 MIN_CLASS_ROWS, MAX_CLASSES = 2, 50
 #: Characters of a column that are normalised for the counts; beyond, the report says of how many values it speaks.
-NORMALISED_CHARACTERS = 20_000_000
+NORMALISED_CHARACTERS = 5_000_000
 _MAX_CATEGORY_CHARACTERS = 60
 _SIGNS: tuple[tuple[str, Severity, re.Pattern[str]], ...] = (
     ("BIDI_CONTROLS", "warning", re.compile("[\u202a-\u202e\u2066-\u2069]")),

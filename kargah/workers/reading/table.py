@@ -21,7 +21,7 @@ from kargah.workers.reading.profile import ColumnProfile
 
 BATCH_ROWS, BATCH_CHARACTERS = 10_000, 16 << 20
 #: Different values remembered over all columns, 64 bits each; and rows remembered to tell duplicates.
-DISTINCT_BUDGET, DUPLICATES_BUDGET = 4_000_000, 5_000_000
+DISTINCT_BUDGET, DUPLICATES_BUDGET = 2_000_000, 3_000_000
 PREVIEW_ROWS, PREVIEW_CHARACTERS = 200, 2000
 
 
