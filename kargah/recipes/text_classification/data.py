@@ -49,12 +49,22 @@ def prepare(request: Request) -> TextData:
     kind, why = decide_kind(spec.problem_type, described, len(roles.label), spec.label_separator, "problem_type" in request.chosen)
     fields, targets, labels, strata = _targets(request, roles, kind, fields, raw_labels)
     problem = Problem.of(kind, labels, spec.primary_metric)
-    train, validation = stratified_split(list(zip(*fields, strict=True)), strata, spec.validation_share, spec.seed)
+    train, validation = stratified_split(_groups(fields), strata, spec.validation_share, spec.seed)
     if not len(train) or not len(validation):
         raise TooFewRows(field="datasets", rows=len(set(zip(*fields, strict=True))), needed=2)
     describe = {**problem.as_dict(), "columns": {**dict(roles.fields), "label": roles.label}, "normaliser": request.tables[0].normaliser}
     decisions = [role_decision, Decision("problem_type", kind.value, *why), given(request, "validation_share"), given(request, "seed")]
     return TextData(problem, targets, train, validation, describe, decisions, fields)
+
+
+def _groups(fields: list[list[str]]) -> list[tuple[str, ...]]:
+    """Rows that must stay together: copies; and of pairs, those with the same first text where many such exist.
+
+    A premise with three hypotheses, one of each label, would otherwise betray the held-out label by the two that are seen.
+    """
+    if len(fields) == 2 and len(set(fields[0])) * 10 >= len(fields[0]):
+        return [(text,) for text in fields[0]]
+    return list(zip(*fields, strict=True))
 
 
 def _roles(request: Request) -> tuple[Roles, Decision]:

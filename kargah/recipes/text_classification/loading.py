@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from kargah.recipes.problem import Problem
 from kargah.recipes.text_classification.encoding import BagEncoding, TokenEncoding, TransformerEncoding
 from kargah.recipes.text_classification.model import NetworkConfig, TextNetwork
-from kargah.recipes.text_classification.pretrained import Transformer
+from kargah.recipes.text_classification.pretrained import Transformer, quiet
 from kargah.recipes.text_classification.task import TextModel
 
 
@@ -30,6 +30,7 @@ def _own(folder: Path, problem: Problem, config: dict[str, Any]) -> TextModel:
 def _transformer(folder: Path, problem: Problem, config: dict[str, Any]) -> TextModel:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+    quiet()
     model = AutoModelForSequenceClassification.from_pretrained(folder, use_safetensors=True, trust_remote_code=False, local_files_only=True)
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     network = Transformer(model)

@@ -23,6 +23,13 @@ _LONGEST = 512
 _OFFLINE: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
 
 
+def quiet() -> None:
+    """No progress bars of transformers in a worker's log."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+
+
 class Transformer(nn.Module):
     """A ``…ForSequenceClassification``; ``forward`` takes its keyword arguments and returns logits [texts, outputs]."""
 
@@ -97,6 +104,7 @@ def load(folder: Path, problem: Problem, normaliser: dict[str, Any] | None, requ
     """
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+    quiet()
     config = _config(folder, problem)
     shapes = weights.shapes_of(folder)
     _check_shapes(config, shapes)
