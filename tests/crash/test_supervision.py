@@ -8,13 +8,14 @@ from typing import Any
 import psutil
 import pytest
 from support.agents import scheduler, seat, tick_until
+from support.databases import person
 
 from kargah.contract.attempt import AttemptDirectory
 from kargah.jobs import claims, history, service
 from kargah.jobs.scheduler import Scheduler
 from kargah.jobs.tables import Attempt, Job
 from kargah.kit.clock import ManualClock, utc_now
-from kargah.store.access import Actor
+from kargah.store.access import Actor, Role
 from kargah.store.database import Database
 
 
@@ -57,10 +58,6 @@ class Workshop:
 
 @pytest.fixture
 def workshop(sqlite_database: Database, tmp_path: Path) -> Workshop:
-    from support.databases import person
-
-    from kargah.store.access import Role
-
     return Workshop(sqlite_database, person(sqlite_database, Role.ADMIN), tmp_path)
 
 
@@ -240,3 +237,15 @@ def test_an_attempts_directory_holds_its_plan_and_log_and_no_secret(workshop: Wo
     assert directory.plan.exists() and directory.log.exists()
     workshop.ask(service.stop, job_id)
     workshop.until(agent, job_id, "STOPPED")
+
+
+@pytest.mark.postgres
+def test_an_agent_works_the_same_over_postgresql(postgres_database: Database, tmp_path: Path) -> None:
+    workshop = Workshop(postgres_database, person(postgres_database, Role.ADMIN), tmp_path)
+    agent = scheduler(workshop.database, workshop.home)
+    killed, stopped = workshop.submit(dies_at=15), workshop.submit(steps=10_000, step_seconds=0.02)
+    workshop.until_step(agent, stopped)
+    workshop.ask(service.stop, stopped)
+    workshop.until(agent, stopped, "STOPPED")
+    workshop.until(agent, killed, "COMPLETED")
+    assert workshop.steps(killed) == list(range(1, 21))
