@@ -23,7 +23,17 @@ from kargah.web.pages.words import Words
 
 router = APIRouter(include_in_schema=False)
 DAYS = ("30", "90", "365", "")
-SHORTEST_AGENT = 60
+#: Marks in a User-Agent → what people call it; the first that is found counts.
+BROWSERS = {
+    "Edg/": "Edge",
+    "OPR/": "Opera",
+    "Firefox/": "Firefox",
+    "Chrome/": "Chrome",
+    "Safari/": "Safari",
+    "python": "Python",
+    "curl": "curl",
+}
+SYSTEMS = {"Android": "Android", "iPhone": "iPhone", "Windows": "Windows", "Mac OS X": "macOS", "Linux": "Linux"}
 
 
 @dataclass(frozen=True)
@@ -150,10 +160,14 @@ async def _show(
     return render("account.html", page, status=status, **shown)
 
 
+def agent_of(user_agent: str) -> str:
+    """ "Chrome · Linux"; the header itself when nothing in it is known."""
+    known = [next((name for mark, name in names.items() if mark in user_agent), "") for names in (BROWSERS, SYSTEMS)]
+    return " · ".join(name for name in known if name) or user_agent[:60] or "?"
+
+
 def _session(words: Words, row: SessionOut) -> SessionRow:
-    return SessionRow(
-        row.id, row.user_agent[:SHORTEST_AGENT], row.peer, words.ago(row.last_seen_at), words.date(row.created_at), row.current
-    )
+    return SessionRow(row.id, agent_of(row.user_agent), row.peer, words.ago(row.last_seen_at), words.date(row.created_at), row.current)
 
 
 def _token(words: Words, row: ApiTokenOut) -> TokenRow:

@@ -190,7 +190,7 @@ def _column(words: Words, column: Column) -> ColumnRow:
 
 def _range(words: Words, column: Column) -> str:
     if column.minimum is not None and column.maximum is not None:
-        return f"{figures.short(column.minimum)} – {figures.short(column.maximum)}"
+        return f"\u2066{figures.short(column.minimum)} – {figures.short(column.maximum)}\u2069"
     if column.mean_length is not None:
         return words.text("dataset.length", mean=round(column.mean_length), longest=column.max_length or 0)
     return ""

@@ -1,27 +1,25 @@
 """Data sets: the list with the place to drop a file, and the page of one."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 from fastapi import APIRouter
 from sqlalchemy.orm import Session
-from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 
-from kargah.assets import blobs
 from kargah.datasets import service as datasets
 from kargah.datasets.schemas import DatasetDetail, DatasetPage, Preview, Suggestion
 from kargah.jobs import history
 from kargah.jobs import service as jobs
 from kargah.jobs.schemas import JobOut
 from kargah.kit.errors import BadInput, KargahError, NotFound
-from kargah.kit.files import Digest
-from kargah.store.access import Actor, Role
+from kargah.store.access import Actor, require_creator
+from kargah.web import uploads
+from kargah.web.api.datasets import create_from
 from kargah.web.deps import Ask, Asking
 from kargah.web.pages import dataset_views as views
 from kargah.web.pages.access import see
-from kargah.web.pages.forms import Errors, errors_of, form_of, plain
+from kargah.web.pages.forms import Errors, errors_of, form_of
 from kargah.web.pages.parts import pages_of
 from kargah.web.pages.render import render
 from kargah.web.pages.shell import page_of
@@ -29,7 +27,6 @@ from kargah.web.pages.shell import page_of
 router = APIRouter(include_in_schema=False)
 PAGE = 20
 PREVIEW_ROWS = 20
-CHUNK_BYTES = 1 << 20
 MOST_IMPORTS = 100
 
 
@@ -78,37 +75,14 @@ def _list(session: Session, actor: Actor, query: str, cursor: str | None, trash:
 @router.post("/datasets")
 async def upload(request: Request, ask: Ask) -> Response:
     """One file, streamed to the disk; the form works without JavaScript too."""
-    values: dict[str, str] = {}
+    require_creator(ask.actor)
     try:
-        async with request.form() as form:
-            values = plain(form)
-            dataset_id = await _keep(ask, form)
+        received = await uploads.receive(request, ask.settings)
+        dataset = await ask(create_from, received)
     except KargahError as error:
-        errors = errors_of(request, error)
-        return await _list_page(request, ask, values=values, errors={"file": next(iter(errors.values()))}, status=error.status)
-    return see(f"/datasets/{dataset_id}?done=dataset_uploaded")
-
-
-async def _keep(ask: Asking, form: FormData) -> str:
-    file = form.get("file")
-    if not isinstance(file, UploadFile) or not file.filename:
-        raise BadInput(field="file", reason="no_file")
-    if ask.actor.role is Role.VIEWER:
-        await ask.write(datasets.create_from_upload, None, file.filename, NOTHING)  # refused before a byte is kept
-    digest = await blobs.put_stream(ask.settings.home, _chunks(file), ask.settings.upload_limit_bytes)
-    title = str(form.get("title") or "").strip() or None
-    dataset, _, _ = await ask.write(
-        datasets.create_from_upload, title, file.filename, digest, licence=str(form.get("licence") or "")[:100] or None
-    )
-    return dataset.id
-
-
-NOTHING = Digest(sha256="", git_sha1="", size_bytes=0)
-
-
-async def _chunks(file: UploadFile) -> AsyncIterator[bytes]:
-    while chunk := await file.read(CHUNK_BYTES):
-        yield chunk
+        text = next(iter(errors_of(request, error).values()))
+        return await _list_page(request, ask, errors={"file": text}, status=error.status)
+    return see(f"/datasets/{dataset.id}?done=dataset_uploaded")
 
 
 @router.get("/datasets/{dataset_id}")

@@ -2,13 +2,13 @@
 
 from fastapi import FastAPI
 
-from kargah.web.pages import access, account, dashboard, datasets, runs, training, trying
+from kargah.web.pages import access, account, dashboard, datasets, models, runs, training, trying
 from kargah.web.pages.assets import ADDRESS, Assets
 from kargah.web.pages.errors import error_page
 
 
 def add_to(app: FastAPI) -> None:
-    for pages in (access, account, dashboard, datasets, training, runs, trying):
+    for pages in (access, account, dashboard, datasets, training, runs, trying, models):
         app.include_router(pages.router)
     app.mount(ADDRESS, Assets(), name="static")
     app.state.error_page = error_page

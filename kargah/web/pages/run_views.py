@@ -73,6 +73,7 @@ class LogLine:
     style: str
     kind: str
     text: str
+    direction: str
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ def said_by(words: Words, event: EventOut) -> str:
 
 def log_lines(words: Words, events: list[EventOut]) -> list[LogLine]:
     """The newest first. Steps and evaluations are figures to copy: names of the field, Latin digits."""
-    return [_log_line(words, event) for event in reversed(events)]
+    return [_log_line(words, event) for event in reversed(events) if event.kind != "Progress"]
 
 
 def _log_line(words: Words, event: EventOut) -> LogLine:
@@ -190,7 +191,9 @@ def _log_line(words: Words, event: EventOut) -> LogLine:
         kind, style = event.payload.get("level", "info"), {"warning": "w", "error": "e"}.get(event.payload.get("level", ""), "")
     figures_said = event.kind in {"Step", "Evaluated", "Saved"}
     text = _figures(event) if figures_said else said_by(words, event)
-    return LogLine(event.position, words.clock(event.at), event.at.isoformat(), style, kind[:5], text)
+    return LogLine(
+        event.position, words.clock(event.at), event.at.isoformat(), style, kind[:5], text, "ltr" if figures_said else words.direction
+    )
 
 
 _LOG_KINDS = {
@@ -226,7 +229,7 @@ def _model_row(words: Words, version: ModelVersionOut) -> ModelRow:
         value=_latin(key, value),
         interval=f"{_latin(key, interval[0])} – {_latin(key, interval[1])}" if interval else "",
         others=[_latin(other, version.metrics.get(other)) for other in others],
-        seconds=words.duration(version.detail.get("train_seconds")),
+        seconds=words.duration_or_less(version.detail.get("train_seconds")),
         size=words.size(version.size_bytes),
         recommended=version.recommended,
         width=round(100 * value) if value is not None and key in figures.SHARES else 0,

@@ -54,6 +54,9 @@ class Words:
     def duration(self, seconds: float | None) -> str:
         return "–" if seconds is None else i18n.duration(self.language, seconds)
 
+    def duration_or_less(self, seconds: float | None) -> str:
+        return self.text("time.under_second") if seconds is not None and seconds < 1 else self.duration(seconds)
+
     def date(self, moment: datetime | None) -> str:
         return "–" if moment is None else i18n.date(self.language, moment)
 

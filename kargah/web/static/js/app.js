@@ -54,15 +54,15 @@ document.addEventListener("submit", async (event) => {
     event.preventDefault();
     await sendInPlace(form, event.submitter);
   } else if (form.matches("[data-once]")) {
-    if (form.dataset.onceSent) event.preventDefault();
-    form.dataset.onceSent = "yes";
+    if (form.hasAttribute("data-once-sent")) event.preventDefault();
+    form.setAttribute("data-once-sent", "");
     event.submitter?.setAttribute("aria-busy", "true");
   }
 });
 
 addEventListener("pageshow", () => {
   for (const form of document.querySelectorAll("[data-once-sent]")) {
-    delete form.dataset.onceSent;
+    form.removeAttribute("data-once-sent");
     form.querySelector("[aria-busy]")?.removeAttribute("aria-busy");
   }
 });
@@ -79,12 +79,13 @@ async function sendInPlace(form, button) {
   button?.setAttribute("aria-busy", "true");
   try {
     const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form, button)) });
-    swap(await answer.text(), form.dataset.swap);
+    swap(await answer.text(), form.getAttribute("data-swap"));
   } finally {
     button?.removeAttribute("aria-busy");
   }
 }
 
+// (A form's `dataset` may be its field of that name: attributes are asked for by getAttribute.)
 // A form whose parts depend on each other (which data, which recipe) asks the server for the page with what is filled in.
 let waiting;
 document.addEventListener("input", (event) => {
@@ -98,7 +99,7 @@ async function follow(form, changed) {
   const filled = new URLSearchParams(new FormData(form));
   filled.delete("_csrf");
   filled.set("changed", changed.name);
-  const answer = await fetch(`${form.dataset.follow}?${filled}`);
+  const answer = await fetch(`${form.getAttribute("data-follow")}?${filled}`);
   if (answer.ok) swap(await answer.text(), changed.matches("[data-reshapes]") ? "[data-live]" : "[data-live]:not([data-shape])");
 }
 

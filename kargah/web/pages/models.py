@@ -1,0 +1,180 @@
+"""Models: what was trained and what one can start from; one model with its versions; bringing a base model in."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from kargah.assets import blobs
+from kargah.kit.errors import BadInput, KargahError
+from kargah.models import importing
+from kargah.models import service as models
+from kargah.models.schemas import ModelOut, ModelVersionOut
+from kargah.store.access import require_admin, require_creator
+from kargah.web import unpacking, uploads
+from kargah.web.deps import Ask, Asking
+from kargah.web.pages import figures
+from kargah.web.pages.access import see
+from kargah.web.pages.dashboard import recipe_icon
+from kargah.web.pages.forms import Errors, errors_of, form_of
+from kargah.web.pages.parts import pages_of
+from kargah.web.pages.render import render
+from kargah.web.pages.run_views import metric_columns, model_rows
+from kargah.web.pages.shell import page_of
+from kargah.web.pages.words import Words
+
+router = APIRouter(include_in_schema=False)
+PAGE = 24
+SOURCES = {"all": None, "training": "training", "local": "local"}
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    id: str
+    title: str
+    icon: str
+    tags: list[str]
+    about: str
+    facts: str
+    when: str
+    is_base: bool
+    try_address: str
+    zip_address: str
+    start_address: str
+
+
+@router.get("/models")
+async def list_models(request: Request, ask: Ask, q: str = "", source: str = "all", cursor: str | None = None) -> Response:
+    return await _list_page(request, ask, q, source, cursor)
+
+
+async def _list_page(
+    request: Request,
+    ask: Asking,
+    q: str = "",
+    source: str = "all",
+    cursor: str | None = None,
+    *,
+    errors: Errors | None = None,
+    status: int = 200,
+) -> Response:
+    source = source if source in SOURCES else "all"
+    found = await ask.read(models.list_for, cursor=cursor, limit=PAGE, query=q or None, source=SOURCES[source])
+    page = page_of(request, "models")
+    words = page.words
+    kept = {"q": q, "source": source if source != "all" else "", "cursor": cursor or ""}
+    return render(
+        "models.html",
+        page,
+        status=status,
+        cards=[card_of(words, model) for model in found.items],
+        filters=[(name, words.text(f"models.filter.{name}"), name == source) for name in SOURCES],
+        source=source,
+        query=q,
+        pages=pages_of("/models", kept, found.next_cursor),
+        errors=errors or {},
+        limit=words.size(ask.settings.upload_limit_bytes),
+        by_path=ask.actor.is_admin and bool(ask.settings.import_roots),
+    )
+
+
+def card_of(words: Words, model: ModelOut) -> ModelCard:
+    best = best_of(model)
+    is_base = best is not None and best.family == "base"
+    return ModelCard(
+        id=model.id,
+        title=model.title,
+        icon=recipe_icon(model.recipe or ""),
+        tags=_tags(words, model, best),
+        about=_about(words, best),
+        facts=f"{words.size(best.size_bytes)} · {words.text('models.versions', n=len(model.versions))}" if best else "",
+        when=words.ago(model.created_at),
+        is_base=is_base,
+        try_address=f"/models/versions/{best.id}/try" if best and not is_base else "",
+        zip_address=f"/api/v1/models/{best.id}/zip" if best else "",
+        start_address=f"/runs/new?start=base_model&base_model={best.id}" if best and is_base else "",
+    )
+
+
+def best_of(model: ModelOut) -> ModelVersionOut | None:
+    return next((version for version in model.versions if version.recommended), model.versions[0] if model.versions else None)
+
+
+def _tags(words: Words, model: ModelOut, best: ModelVersionOut | None) -> list[str]:
+    tags = [words.text(f"recipe.{model.recipe}.title")] if model.recipe else []
+    return [*tags, words.first(f"family.{best.family}", best.family)] if best else tags
+
+
+def _about(words: Words, best: ModelVersionOut | None) -> str:
+    if best is None or best.primary_metric is None:
+        return words.text("models.parameters", n=best.parameters) if best and best.parameters else ""
+    value = figures.reading(words, best.primary_metric, best.metrics.get(best.primary_metric))
+    return words.text("models.quality", metric=figures.metric_name(words, best.primary_metric), value=value)
+
+
+@router.get("/models/{model_id}")
+async def show_model(model_id: str, request: Request, ask: Ask) -> Response:
+    model = await ask(models.get_for, model_id)
+    page = page_of(request, "models", crumbs=((model.title, ""),))
+    words = page.words
+    versions = list(model.versions)
+    return render(
+        "model.html",
+        page,
+        model=model,
+        card=card_of(words, model),
+        created=words.date(model.created_at),
+        models=model_rows(words, versions),
+        metric_columns=[figures.metric_name(words, key) for key in metric_columns(versions)]
+        if versions and versions[0].primary_metric
+        else [],
+        files=[(entry.path, words.size(entry.size_bytes), entry.sha256[:12]) for entry in (versions[0].files if versions else [])],
+        run_address=next((f"/runs/{version.run_id}" for version in versions if version.run_id), ""),
+        licence=next((version.licence for version in versions if version.licence), ""),
+    )
+
+
+@router.post("/models/import")
+async def import_zip(request: Request, ask: Ask) -> Response:
+    """A zip of a model folder, streamed in and unpacked with care."""
+    require_creator(ask.actor)
+    home = ask.settings.home
+    try:
+        upload = await uploads.receive(request, ask.settings)
+        with tempfile.TemporaryDirectory(dir=await ask.compute(unpacking.workspace, home)) as folder:
+            packed = blobs.path_of(home, upload.digest.sha256)
+            root = await ask.compute(unpacking.unpack, packed, Path(folder), ask.settings.upload_limit_bytes)
+            model_id = await _register(ask, root, upload.fields.get("title", "").strip() or Path(upload.filename).stem)
+    except KargahError as error:
+        return await _list_page(request, ask, errors={"file": next(iter(errors_of(request, error).values()))}, status=error.status)
+    return see(f"/models/{model_id}?done=model_imported")
+
+
+@router.post("/models/import-folder")
+async def import_folder(request: Request, ask: Ask) -> Response:
+    """A folder on the server's own disk, under one of the import roots."""
+    require_admin(ask.actor)
+    values = await form_of(request)
+    try:
+        if not values.get("folder", "").strip():
+            raise BadInput(field="folder", reason="missing")
+        folder = importing.allowed_folder(ask.settings, values["folder"].strip())
+        model_id = await _register(ask, folder, folder.name)
+    except KargahError as error:
+        return await _list_page(request, ask, errors={"folder": next(iter(errors_of(request, error).values()))}, status=error.status)
+    return see(f"/models/{model_id}?done=model_imported")
+
+
+async def _register(ask: Asking, root: Path, title: str) -> str:
+    folder, entries = await ask.compute(importing.bring_in, ask.settings.home, root)
+    model = await ask.write(models.register_import, title[:300] or root.name, folder, entries, None)
+    return model.id
+
+
+@router.post("/models/{model_id}/delete")
+async def delete(model_id: str, ask: Ask) -> Response:
+    await ask(models.delete, model_id)
+    return see("/models?done=dataset_deleted")
