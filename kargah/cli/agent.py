@@ -1,6 +1,7 @@
 """``kargah agent``: the process that runs the jobs of one host. Here all domains' parts in that are put together."""
 
 import fcntl
+import gc
 import signal
 import sys
 import threading
@@ -40,6 +41,7 @@ def run_agent(settings: Settings, trades: Trades | None = None) -> int:
     try:
         bring_up_to_date(database, settings.run_folder)
         scheduler = compose(settings, database, host, trades or all_trades())
+        gc.freeze()  # what is loaded by now stays to the end: no later collection, the interpreter's last one included, walks it again
         scheduler.run(stopping)
         if draining.is_set():
             scheduler.drain(DRAIN_SECONDS)

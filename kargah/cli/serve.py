@@ -1,6 +1,7 @@
 """``kargah serve``: the web process and the agent of one machine, kept running by a parent that imports next to nothing."""
 
 import ctypes
+import gc
 import json
 import os
 import signal
@@ -130,6 +131,7 @@ class Parent:
 def run_serve(settings: Settings, stop_jobs: bool = False) -> int:
     """Run both until SIGINT or SIGTERM; out within a second (``stop_jobs``: when the jobs have been stopped). Returns the exit status."""
     settings.run_folder.mkdir(parents=True, exist_ok=True)
+    gc.freeze()  # nothing loaded by now is garbage; the interpreter's last collection, which takes a good part of a second, skips it
     return Parent(settings, stop_jobs).run()
 
 
