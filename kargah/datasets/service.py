@@ -130,7 +130,7 @@ def preview(session: Session, actor: Actor, dataset_id: str, home: Path, limit: 
 
 
 def report(session: Session, actor: Actor, dataset_id: str) -> dict[str, Any]:
-    """What the import found: {rows, rows_read, rows_dropped, format, encoding, delimiter, problems, normaliser}."""
+    """What the import found: {rows, rows_read, rows_dropped, rows_compared, format, encoding, delimiter, problems, normaliser}."""
     return _ready(session, actor, dataset_id).report or {}
 
 

@@ -71,7 +71,7 @@ class Utf8Check:
 def binary_kind(head: bytes) -> str | None:
     """What a file that is no text is called (``PNG``, ``ZIP`` …, ``binary`` when unknown), or None for text."""
     for magic, name in numbers.words()["magic"].items():
-        if head.startswith(bytes.fromhex(magic)):
+        if _begins_with(head, bytes.fromhex(magic)):
             return str(name)
     if byte_order_mark(head) or utf16_without_mark(head):
         return None
@@ -128,6 +128,14 @@ def lacks_header(rows: list[list[str]]) -> bool:
     header, body = rows[0], [row for row in rows[1:] if len(row) == len(rows[0])]
     columns = list(zip(*body, strict=True))
     return any(_looks_like_data(name, values) for name, values in zip(header, columns, strict=False))
+
+
+def _begins_with(head: bytes, magic: bytes) -> bool:
+    """A mark of mere letters (``GIF8``, ``PAR1``) may begin a table too, unless bytes follow that no text has."""
+    if not head.startswith(magic):
+        return False
+    letters = magic.isascii() and magic.decode().isprintable()
+    return not letters or magic == b"%PDF" or b"\0" in head
 
 
 def _looks_like_data(name: str, values: tuple[str, ...]) -> bool:

@@ -122,6 +122,7 @@ class Import:
             "rows": raw.rows,
             "rows_read": raw.rows + dropped,
             "rows_dropped": dropped,
+            "rows_compared": raw.rows_compared,
             "format": _format(source, table.delimiter),
             "encoding": source.encoding,
             "delimiter": table.delimiter,

@@ -1,6 +1,8 @@
 """The import worker: what it says of a file, how it ends, and that no bytes make it stumble."""
 
+import csv
 import gzip
+import io
 import json
 import os
 import signal
@@ -106,6 +108,13 @@ def test_a_cut_off_array_gives_the_rows_before_the_cut(tmp_path: Path) -> None:
     assert imported.problems["CUT_OFF"]["lines"] == [4]
 
 
+@pytest.mark.parametrize("blanks", [(1 << 20) - 8, (1 << 20) - 9, (1 << 20) - 7, 3 << 20])
+def test_an_array_may_be_cut_anywhere_by_reading(tmp_path: Path, blanks: int) -> None:
+    imported = read(tmp_path, '[{"a":1}' + " " * blanks + ',{"a":2}\n' + " " * (1 << 20) + "]", "data.json")
+    assert imported.table() == {"a": [1, 2]}
+    assert imported.report["problems"] == []
+
+
 def test_only_as_many_rows_as_asked_are_read(tmp_path: Path) -> None:
     imported = read(tmp_path, CSV, max_rows=2)
     assert imported.result.rows == 2
@@ -165,7 +174,7 @@ BYTES = st.one_of(st.lists(FRAGMENTS, max_size=40).map(b"".join), st.binary(max_
 
 
 @given(BYTES, st.sampled_from(["data.csv", "data.json", "data.jsonl"]))
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(b'{"a": [[[[', "data.json")
 @example(b"[" * 100_000, "data.json")
 @example(b'{"a": 1' + b"0" * 5000 + b"}", "data.jsonl")
@@ -183,3 +192,32 @@ def test_lines_with_broken_bytes_are_left_out_of_json_too(tmp_path: Path) -> Non
     imported = read(tmp_path, good + b"\n" + good.replace("سلام ".encode(), b"\xff") + b"\n" + good + b"\n", "data.jsonl")
     assert imported.result.rows == 1 + 1
     assert imported.problems["BROKEN_BYTES"]["count"] == 1
+
+
+PLAIN = st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from(',;"\n\r\t|،')
+CELLS = st.text(PLAIN, max_size=12).map("x".__add__)
+VALUES = CELLS | st.integers(-(10**12), 10**12) | st.none()
+RECORDS = st.fixed_dictionaries({"a": VALUES, "ب": VALUES})
+Folders = pytest.TempPathFactory
+
+
+@given(st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=12), st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]))
+@settings(max_examples=60, deadline=None)
+def test_what_a_csv_writer_wrote_is_what_comes_in(tmp_path_factory: Folders, rows: list[tuple[str, str]], codec: str) -> None:
+    written = io.StringIO(newline="")
+    csv.writer(written).writerows([("متن", "دیگری"), *rows])
+    imported = read(tmp_path_factory.mktemp("any"), written.getvalue().encode(codec), delimiter=",")
+    assert list(zip(*imported.table().values(), strict=True)) == rows
+
+
+@given(st.lists(RECORDS, min_size=1, max_size=12))
+@settings(max_examples=25, deadline=None)
+def test_json_comes_in_the_same_in_each_of_its_shapes(tmp_path_factory: Folders, records: list[dict[str, object]]) -> None:
+    shapes = {
+        "lines.jsonl": "\n".join(json.dumps(record) for record in records),
+        "array.json": json.dumps(records, indent=1, ensure_ascii=False),
+        "wrapped.json": json.dumps({"version": 1, "data": records}),
+    }
+    tables = [read(tmp_path_factory.mktemp("any"), content, name).table() for name, content in shapes.items()]
+    assert tables[0] == tables[1] == tables[2]
+    assert len(tables[0]["a"]) == len(records)

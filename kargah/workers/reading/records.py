@@ -143,56 +143,64 @@ def _objects_of_line(line: str, number: int, findings: Findings) -> Iterator[dic
             findings.note("GLUED_OBJECTS", "warning", lines=[number])
 
 
-class _Buffer:
-    """A window on a long text, with the line where it begins."""
+class _Window:
+    """A part of a long text, a place in it, and the line of that place."""
 
     def __init__(self, text: TextIO) -> None:
         self._text = text
         self.content = text.read(_CHUNK_CHARACTERS)
+        self.position = 0
         self.line = 1
 
+    @property
+    def room(self) -> int:
+        return len(self.content) - self.position
+
     def grow(self) -> bool:
-        """Read as much again, so that a long element is tried few times; False at the end of the text."""
-        more = self._text.read(max(_CHUNK_CHARACTERS, len(self.content)))
-        self.content += more
+        """Drop what is done and read as much again, so that a long element is tried few times; False at the end of the text."""
+        more = self._text.read(max(_CHUNK_CHARACTERS, self.room))
+        self.content, self.position = self.content[self.position :] + more, 0
         return bool(more)
 
     def advance(self, end: int) -> None:
-        self.line += self.content.count("\n", 0, end)
-        self.content = self.content[end:]
+        self.line += self.content.count("\n", self.position, end)
+        self.position = end
 
     def skip(self, pattern: re.Pattern[str]) -> None:
-        self.advance(_skipped(pattern, self.content, 0))
+        self.advance(_skipped(pattern, self.content, self.position))
 
 
 def _array(text: TextIO, findings: Findings) -> Iterator[Record]:
     """Elements one by one, whatever the length of the array. What is broken ends the reading, and is said with its place."""
-    buffer = _Buffer(text)
-    buffer.skip(_OPENING)
+    window = _Window(text)
+    window.skip(_OPENING)
     while True:
-        buffer.skip(_BETWEEN)
-        if buffer.content.startswith("]"):
+        window.skip(_BETWEEN)
+        if not window.room and window.grow():
+            continue
+        if window.content.startswith("]", window.position):
             return
-        decoded = _element(buffer, findings)
+        decoded = _element(window, findings)
         if decoded is None:
-            findings.note("CUT_OFF", "error", lines=[buffer.line])
+            findings.note("CUT_OFF", "error", lines=[window.line])
             return
         value, end = decoded
         if isinstance(value, dict):
-            yield buffer.line, value
+            yield window.line, value
         else:
-            findings.note("NOT_AN_OBJECT", "error", lines=[buffer.line], found=_kind(value))
-        buffer.advance(end)
+            findings.note("NOT_AN_OBJECT", "error", lines=[window.line], found=_kind(value))
+        window.advance(end)
 
 
-def _element(buffer: _Buffer, findings: Findings) -> tuple[Any, int] | None:
+def _element(window: _Window, findings: Findings) -> tuple[Any, int] | None:
+    """The next element and where it ends; None when there is no whole one."""
     while True:
         try:
-            return _decoder(buffer.line, findings).raw_decode(buffer.content)
+            return _decoder(window.line, findings).raw_decode(window.content, window.position)
         except ValueError:
-            if len(buffer.content) > 2 * MAX_ROW_CHARACTERS:
-                raise RowTooLong(line=buffer.line, limit_bytes=MAX_ROW_CHARACTERS) from None
-            if not buffer.grow():
+            if window.room > 2 * MAX_ROW_CHARACTERS:
+                raise RowTooLong(line=window.line, limit_bytes=MAX_ROW_CHARACTERS) from None
+            if not window.grow():
                 return None
 
 

@@ -26,11 +26,11 @@ PREVIEW_ROWS, PREVIEW_CHARACTERS = 200, 2000
 
 
 class RawTable:
-    """The first pass. ``profiles`` are whole when ``read`` has returned."""
+    """The first pass. ``profiles`` are whole when ``read`` has returned; among ``rows_compared`` rows duplicates were looked for."""
 
     def __init__(self, names: list[str], findings: Findings, normaliser: Normaliser) -> None:
         self.names = names
-        self.rows = 0
+        self.rows = self.rows_compared = 0
         self._findings = findings
         self._seen: set[int] = set()
         max_distinct = max(1000, DISTINCT_BUDGET // len(names))
@@ -54,6 +54,7 @@ class RawTable:
     def _note_duplicates(self, lines: list[int], cells: list[list[Cell]]) -> None:
         if len(self._seen) > DUPLICATES_BUDGET:
             return
+        self.rows_compared = self.rows
         for line, row in zip(lines, cells, strict=True):
             key = hash(tuple(row))
             if key in self._seen:

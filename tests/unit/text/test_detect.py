@@ -15,6 +15,10 @@ def test_files_that_are_no_text_are_named(head: bytes, kind: str) -> None:
     assert detect.binary_kind(head) == kind
 
 
+def test_a_header_that_begins_like_a_picture_is_still_text() -> None:
+    assert detect.binary_kind(b"GIF8,RIFF\n1,2\n") is None
+
+
 @pytest.mark.parametrize("codec", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1256"])
 def test_text_in_any_of_our_encodings_is_no_binary(codec: str) -> None:
     raw = PERSIAN.replace("ی", "ي").encode(codec)
