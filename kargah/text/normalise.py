@@ -128,7 +128,7 @@ class Whitespace(Replace):
 
 
 class Normaliser:
-    """Pure and stateless: safe to share between threads. About 5 µs for a sentence."""
+    """Pure and stateless: safe to share between threads. Some 10 µs for a sentence of 100 characters."""
 
     def __init__(self, settings: NormaliserSettings | None = None) -> None:
         self.settings = settings or NormaliserSettings()
