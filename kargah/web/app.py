@@ -50,10 +50,10 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
 def _routers() -> Iterator[APIRouter]:
     """All doors. One that is to be there stands here."""
     from kargah.web import documented
-    from kargah.web.api import auth, datasets, health, jobs, models, runs, training, users
+    from kargah.web.api import auth, datasets, docs, health, jobs, models, runs, training, users
 
     yield from (documented.router, health.router, auth.router, users.router)
-    yield from (jobs.router, runs.router, datasets.router, models.router, training.router)
+    yield from (jobs.router, runs.router, datasets.router, models.router, training.router, docs.router)
 
 
 def _middleware(settings: Settings, clock: Clock) -> Iterator[Middleware]:

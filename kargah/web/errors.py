@@ -51,6 +51,8 @@ class Shape(Enum):
 
 
 def shape_of(path: str) -> Shape:
+    if path == "/api/docs":
+        return Shape.PAGE
     if path.startswith("/api/v1/"):
         return Shape.PROBLEM
     return Shape.ENVELOPE if path.startswith(("/api/", "/socket.io/")) or path in ("/health", "/api") else Shape.PAGE
