@@ -3,6 +3,7 @@
 The web process knows no projectors, so an agent does it: a second counter, ``told``, says up to which position.
 """
 
+import logging
 from pathlib import Path
 
 from sqlalchemy import select
@@ -12,26 +13,35 @@ from kargah.contract.events import AnyEvent
 from kargah.jobs import positions
 from kargah.jobs.projection import Trades
 from kargah.jobs.tables import EventRow, Job
+from kargah.kit.errors import KargahError
 from kargah.store.database import Database
 from kargah.store.tables import Counter
 
 TOLD = "told"
 ENDS = ("Stopped", "Failed")
 
+log = logging.getLogger(__name__)
+
 
 def tell_ends(database: Database, home: Path, trades: Trades, seen: int) -> int:
     """Tell what came after position ``seen`` (this process's own memory). Returns the new ``seen``."""
     with database.read() as session:
         last = positions.latest_position(session)
-        if last == seen or not _untold(session, seen, last):
+        if last == seen or not _untold(session, max(seen, _told(session)), last):
             return last
     with database.serialised() as session:
-        counter = session.get(Counter, TOLD, with_for_update=True) or Counter(name=TOLD, value=0)
-        for row in _untold(session, counter.value, last):
-            _tell(session, home, trades, row)
-        counter.value = max(counter.value, last)
-        session.add(counter)
+        for row in _untold(session, _told(session), last):
+            try:
+                with session.begin_nested():
+                    _tell(session, home, trades, row)
+            except KargahError as error:  # not mended by telling it again; the job's own state is right in any case
+                log.error("the end of job %s was not taken: %s", row.job_id, error)
+        session.merge(Counter(name=TOLD, value=max(_told(session), last)))
     return last
+
+
+def _told(session: Session) -> int:
+    return session.scalar(select(Counter.value).where(Counter.name == TOLD)) or 0
 
 
 def _untold(session: Session, after: int, until: int) -> list[EventRow]:

@@ -237,6 +237,21 @@ def test_a_killed_serve_leaves_no_process_in_the_way_of_the_next(tmp_path: Path)
         assert serve.poll() is None
 
 
+def test_an_agent_that_ends_leaves_its_jobs_running_and_says_so(processes: Processes, tmp_path: Path) -> None:
+    home, enough = processes.home, tmp_path / "enough"
+    job_id = home.submit(enough=str(enough))
+    wait_for(lambda: home.step(job_id) > 1)
+    processes.running["agent"].terminate()
+    assert processes.running["agent"].wait(30) == 0
+    assert "Jobs that go on running: 1" in processes.log.read_text()
+    worker = psutil.Process(home.pid(job_id))
+    enough.touch()
+    worker.wait(30)
+    processes.start("agent")
+    wait_for(lambda: home.job(job_id).state == "COMPLETED")
+    assert home.job(job_id).attempt == 1
+
+
 def test_a_second_agent_of_a_home_says_so_and_goes(processes: Processes, tmp_path: Path) -> None:
     wait_for(lambda: processes.home.submit(steps=1) and list((tmp_path / "run").glob("agent-*.lock")))
     log = tmp_path / "second.log"

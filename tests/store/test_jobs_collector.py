@@ -13,6 +13,7 @@ from kargah.contract.attempt import AttemptDirectory
 from kargah.contract.events import Event
 from kargah.contract.wire import EventWriter
 from kargah.jobs import claims, history, service
+from kargah.jobs.afterwards import tell_ends
 from kargah.jobs.carrier import LocalCarrier
 from kargah.jobs.collector import BATCH_LINES, Collector, Place
 from kargah.jobs.states import Fence, LeaseLost
@@ -190,6 +191,26 @@ def test_what_a_domain_stores_and_the_completed_state_are_one_transaction(databa
     started.carry_all()
     assert order == ["prepare in STARTING", "project in STARTING"]
     assert (started.job().state, started.job().result) == ("COMPLETED", {"kept": True})
+
+
+def test_an_end_that_no_worker_said_is_told_to_the_domain_once(database: Database, actor: Actor, tmp_path: Path) -> None:
+    heard: list[tuple[str, str]] = []
+
+    def project(session: Session, home: Path, job: Job, event: Event) -> None:
+        heard.append((job.id, event.kind))
+        if len(heard) == 2:
+            raise DiskFull(needed_bytes=2, free_bytes=1)  # a domain that refuses one must not keep the next from being told
+
+    known = trades(project=project)
+    with database.write() as session:
+        jobs = [service.submit(session, actor, "count", "count", {}).id for _ in range(3)]
+    for job_id in jobs:
+        with database.write() as session:
+            service.stop(session, actor, job_id)
+    seen = tell_ends(database, tmp_path, known, 0)
+    tell_ends(database, tmp_path, known, seen)
+    tell_ends(database, tmp_path, known, 0)  # an agent that has just started
+    assert heard == [(job_id, "Stopped") for job_id in jobs]
 
 
 def test_the_offset_moves_with_the_rows(started: Started) -> None:
