@@ -7,6 +7,7 @@ from typing import Any
 from kargah.contract.events import Evaluated, Event, Finished, Progress, Resumed, Running, Step
 
 Picture = dict[str, Any]
+UNKNOWN = object()
 
 
 def drawn(picture: Picture, events: Sequence[Event]) -> Picture:
@@ -27,8 +28,8 @@ def _draw(picture: Picture, event: Event) -> None:
         _forecast(picture, event.step, event.at)
     elif isinstance(event, Progress):
         picture.update(done=event.done, total=event.total, unit=event.unit, code=event.code, params=event.params)
-        if event.total and not picture.get("total_steps"):
-            picture["percent_now"] = 100 * event.done / event.total
+        if event.total and picture.get("total_steps", UNKNOWN) is None:
+            picture["percent_now"] = 100 * event.done / event.total  # work that runs and has no steps; else it is a phase of its own
     elif isinstance(event, Running):
         picture.update(total_steps=event.total_steps, total_epochs=event.total_epochs, since=None, eta_seconds=None)
     elif isinstance(event, Evaluated) and event.model == "model":

@@ -39,4 +39,10 @@ def test_the_percent_never_goes_back(numbers: list[int | None]) -> None:
 
 
 def test_work_without_steps_counts_what_it_has_done() -> None:
-    assert drawn({}, [said(0, "Progress", done=5, total=20, unit="rows")])["percent"] == 25.0
+    assert drawn({}, [said(0, "Running"), said(0, "Progress", done=5, total=20, unit="rows")])["percent"] == 25.0
+
+
+def test_a_phase_before_the_steps_does_not_fill_the_percent() -> None:
+    phase = said(0, "Progress", done=20, total=20, unit="rows", code="train.tokenizer")
+    assert "percent" not in drawn({}, [phase])
+    assert drawn({}, [phase, said(1, "Running", total_steps=10), phase, step(2, 1)])["percent"] == 10.0
