@@ -71,7 +71,9 @@ def test_a_killed_training_ends_with_the_same_weights_and_each_step_once(
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_gives_others(tmp_path: Path) -> None:
     spec = {**SMALL, "epochs": 1}
-    runs = [Job(tmp_path / name, "tabular", table(80), spec={**spec, "seed": seed}).run()[0] for name, seed in (("a", 1), ("b", 1), ("c", 2))]
+    runs = [
+        Job(tmp_path / name, "tabular", table(80), spec={**spec, "seed": seed}).run()[0] for name, seed in (("a", 1), ("b", 1), ("c", 2))
+    ]
     assert weights(runs[0]) == weights(runs[1]) != weights(runs[2])
 
 

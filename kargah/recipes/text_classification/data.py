@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from kargah.recipes import weights
 from kargah.recipes.errors import NormalisersDiffer, NotNumeric, OneClassOnly, RoleMissing, TooFewRows
 from kargah.recipes.labels import LabelKind, as_flags, decide_kind, label_sets, numbers_of, ordered
 from kargah.recipes.problem import Problem, ProblemType
@@ -44,6 +45,8 @@ def prepare(request: Request) -> TextData:
     """Raises a BadInput for everything that makes learning impossible."""
     spec = request.spec
     assert isinstance(spec, TextClassificationSpec)
+    if request.base_model is not None:
+        weights.shapes_of(request.base_model)  # a pickle is refused in a second, not after torch and transformers are there
     roles, role_decision = _roles(request)
     described, fields, raw_labels = _rows(request, roles)
     kind, why = decide_kind(spec.problem_type, described, len(roles.label), spec.label_separator, "problem_type" in request.chosen)
