@@ -43,9 +43,10 @@ def wait_for(is_so: Callable[[], Any]) -> Any:
 class Home:
     """A home whose processes are killed, seen through its database."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, url: str | None = None) -> None:
         self.path = path
-        self.database = Database(sqlite_url(path / "kargah.db"))
+        self.settings = {} if url is None else {"KARGAH_DATABASE_URL": url}
+        self.database = Database(url or sqlite_url(path / "kargah.db"))
 
     def submit(self, **plan: Any) -> str:
         with self.database.write() as session:
@@ -84,11 +85,11 @@ class Processes:
 
     def start(self, name: str) -> None:
         if name == "agent":
-            self.running[name] = start_agent(self.home.path, self.log)
+            self.running[name] = start_agent(self.home.path, self.log, **self.home.settings)
             return
         with self.log.open("ab") as output:
             command = [sys.executable, "-m", "kargah", "web"]
-            settings = environment(self.home.path, KARGAH_PORT="0")
+            settings = environment(self.home.path, KARGAH_PORT="0", **self.home.settings)
             self.running[name] = subprocess.Popen(command, env=settings, stdout=output, stderr=output)
 
     def kill(self, name: str) -> None:
@@ -106,7 +107,19 @@ class Processes:
 
 @pytest.fixture
 def processes(tmp_path: Path) -> Iterator[Processes]:
-    found = Processes(Home(tmp_path), tmp_path / "processes.log")
+    with started(Home(tmp_path)) as found:
+        yield found
+
+
+@pytest.fixture
+def processes_over_postgresql(tmp_path: Path, postgres_database: Database) -> Iterator[Processes]:
+    with started(Home(tmp_path, postgres_database.url)) as found:
+        yield found
+
+
+@contextmanager
+def started(home: Home) -> Iterator[Processes]:
+    found = Processes(home, home.path / "processes.log")
     found.start("web")
     found.start("agent")
     try:
@@ -117,7 +130,7 @@ def processes(tmp_path: Path) -> Iterator[Processes]:
         for process in found.running.values():
             process.kill()
             process.wait()
-        end_workers(tmp_path)
+        end_workers(home.path)
         found.home.database.close()
 
 
@@ -135,12 +148,21 @@ def streamed(processes: Processes, job_id: str) -> list[dict[str, Any]]:
             return [json.loads(line.removeprefix("data:")) for line in answer.iter_lines() if line.startswith("data:")]
 
 
-def test_twenty_kills_of_web_and_agent_lose_and_double_nothing(processes: Processes, tmp_path: Path) -> None:
+def test_twenty_kills_of_web_and_agent_lose_and_double_nothing(processes: Processes) -> None:
+    check_kills(processes, KILLS)
+
+
+@pytest.mark.postgres
+def test_kills_over_postgresql_lose_and_double_nothing(processes_over_postgresql: Processes) -> None:
+    check_kills(processes_over_postgresql, 6)
+
+
+def check_kills(processes: Processes, count: int) -> None:
     chance = random.Random(20)
-    home, enough = processes.home, tmp_path / "enough"
+    home, enough = processes.home, processes.home.path / "enough"
     job_id = home.submit(enough=str(enough))
     wait_for(lambda: home.step(job_id) > 3)
-    for kill in range(KILLS):
+    for kill in range(count):
         victims = (["agent"], ["web"], ["agent", "web"])[kill % 3]
         for name in victims:
             processes.kill(name)
@@ -169,7 +191,7 @@ def test_killed_workers_go_on_from_their_checkpoints_also_without_an_agent(proce
     chance = random.Random(4)
     home, enough = processes.home, tmp_path / "enough"
     job_id = home.submit(enough=str(enough), save_every=7)
-    for kill in range(4):
+    for kill in range(3):
         attempt = kill + 1
         wait_for(lambda attempt=attempt: home.job(job_id).attempt == attempt and home.job(job_id).state == "RUNNING" and home.pid(job_id))
         time.sleep(chance.uniform(0.1, 0.8))
@@ -180,7 +202,7 @@ def test_killed_workers_go_on_from_their_checkpoints_also_without_an_agent(proce
         os.kill(pid, signal.SIGKILL)
         if kill % 2:
             processes.start("agent")
-    wait_for(lambda: home.job(job_id).attempt == 5 and home.job(job_id).state == "RUNNING")
+    wait_for(lambda: home.job(job_id).attempt == 4 and home.job(job_id).state == "RUNNING")
     enough.touch()
     wait_for(lambda: home.job(job_id).state in TERMINAL)
     job = home.job(job_id)
