@@ -23,7 +23,9 @@ from kargah.store.database import Database
 P = ParamSpec("P")
 T = TypeVar("T")
 
-DATABASE_THREADS = 3
+READING_THREADS = 2
+#: SQLite has one writer: a second would only wait for the first, and hold a thread for it.
+WRITING_THREADS = {"sqlite": 1, "postgresql": 3}
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -34,18 +36,21 @@ class BadText(BadInput):
 
 
 class Threads:
-    """The threads that may wait: ``database`` for transactions, ``computing`` for what costs time (passwords)."""
+    """The threads that may wait: for reading, for writing (so that no read waits behind a lock), and for what costs time (passwords)."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._pool = ThreadPoolExecutor(DATABASE_THREADS, "database")
+        self._reading = ThreadPoolExecutor(READING_THREADS, "reading")
+        self._writing = ThreadPoolExecutor(WRITING_THREADS[database.engine.dialect.name], "writing")
         self._computing = ThreadPoolExecutor(2, "computing")
 
     async def read(self, use_case: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: self._in_read(lambda s: use_case(s, *args, **kwargs)))
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._reading, lambda: self._in_read(lambda session: use_case(session, *args, **kwargs)))
 
     async def write(self, use_case: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: self._in_write(lambda s: use_case(s, *args, **kwargs)))
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._writing, lambda: self._in_write(lambda session: use_case(session, *args, **kwargs)))
 
     async def compute(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._computing, lambda: function(*args, **kwargs))
@@ -65,8 +70,8 @@ class Threads:
             raise BadText(field="") from error
 
     def close(self) -> None:
-        self._pool.shutdown(wait=True)
-        self._computing.shutdown(wait=True)
+        for pool in (self._reading, self._writing, self._computing):
+            pool.shutdown(wait=True)
 
 
 class Asking:

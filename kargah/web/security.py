@@ -6,6 +6,7 @@ gate (credential, rate, same-site and CSRF). All are plain ASGI: a stream passes
 
 import ipaddress
 import re
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -174,7 +175,7 @@ class Gate:
         await self._recognise(connection, credential)
         if policy is not self.sign_in:
             self._spend(policy, connection)
-        if by_cookie and connection.state.actor is not None and method not in SAFE_METHODS:
+        if by_cookie and connection.state.actor is not None and method not in SAFE_METHODS and policy is not self.sign_in:
             return await self._require_csrf(connection, receive)
         return receive
 
@@ -200,7 +201,7 @@ class Gate:
             await threads.write(sessions.seen, found.actor)
 
     def _remember(self, connection: HTTPConnection, found: Identity) -> None:
-        state, actor = connection.state, found.actor
+        state, actor = connection.state, replace(found.actor, peer=connection.state.client_address)
         state.actor, state.identity = actor, found
         state.language = actor.language or state.language
         if actor.session_id is not None:
