@@ -8,10 +8,12 @@ server=${KARGAH_SERVER:-http://127.0.0.1:8420}
 token=${KARGAH_TOKEN:?set KARGAH_TOKEN to an access token of the account page}
 epochs=${1:-3} batch_size=${2:-16} lr=${3:-0.01}
 
-# The answer's body; what a refusal says goes to the terminal and ends the script.
+# The answer's body; a refusal's body goes to the terminal and ends the script.
 ask() {
-    curl --silent --show-error --fail-with-body --max-time 60 -H "Authorization: Bearer $token" -H "Content-Type: application/json" "$@" ||
-        { echo >&2; exit 1; }
+    local body
+    body=$(curl --silent --show-error --fail-with-body --max-time 60 -H "Authorization: Bearer $token" -H "Content-Type: application/json" "$@") ||
+        { echo "$body" >&2; exit 1; }
+    echo "$body"
 }
 word() { grep -o "\"$1\":\"[^\"]*\"" | head -n 1 | cut -d '"' -f 4; }
 number() { grep -o "\"$1\":[-0-9.e]*" | head -n 1 | cut -d : -f 2; }

@@ -14,8 +14,9 @@ from typing import Any
 
 import httpx
 
-START_SECONDS, STOP_SECONDS = 60.0, 10.0
-EMAIL, PASSWORD, NAME = "admin@example.org", "correct horse battery", "سارا"  # noqa: S105
+START_SECONDS, STOP_SECONDS, JOB_SECONDS = 60.0, 10.0, 240.0
+TERMINAL = {"COMPLETED", "ERROR", "STOPPED"}
+EMAIL, PASSWORD, NAME = "admin@example.org", "correct horse battery", "سارا"
 
 
 @dataclass
@@ -29,7 +30,7 @@ class Server:
     clients: list[httpx.Client] = field(default_factory=list)
 
     def client(self, token: str | None = "admin", **headers: str) -> httpx.Client:
-        shown = self.token if token == "admin" else token  # noqa: S105
+        shown = self.token if token == "admin" else token
         if shown:
             headers["Authorization"] = f"Bearer {shown}"
         client = httpx.Client(base_url=self.url, headers={"Accept-Language": "en", **headers}, timeout=60.0)
@@ -100,3 +101,17 @@ def _answers(url: str) -> bool:
         return httpx.get(f"{url}/health", timeout=2.0).is_success
     except httpx.TransportError:
         return False
+
+
+def wait_for(client: httpx.Client, job_id: str, states: set[str], at_step: int = 0) -> dict[str, Any]:
+    """Poll the documented status route until the job is in one of ``states``, and has done ``at_step`` steps."""
+    deadline = time.monotonic() + JOB_SECONDS
+    while True:
+        answer = client.get("/api/train/status", params={"job_id": job_id})
+        assert answer.status_code == 200, answer.text
+        status: dict[str, Any] = answer.json()["status"]
+        if status["status"] in states and (status["step"] or 0) >= at_step:
+            return status
+        assert status["status"] not in TERMINAL, status
+        assert time.monotonic() < deadline, status
+        time.sleep(0.1)
