@@ -81,7 +81,8 @@ def _listen(settings: Settings) -> socket.socket:
     try:
         return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
     except OSError as error:
-        raise PortTaken(host=settings.host, port=settings.port, reason=error.strerror or str(error)) from error
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise PortTaken(host=settings.host, port=str(settings.port), reason=reason) from error
 
 
 def _say_where(settings: Settings, listener: socket.socket) -> None:

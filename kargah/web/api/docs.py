@@ -17,6 +17,7 @@ _PAGE = """<!doctype html>
 <meta name="openapi" content="/api/v1/openapi.json">
 <meta name="csrf-token" content="{csrf}">
 <title>Kargah API</title>
+<link rel="icon" href="{icon}">
 <link rel="stylesheet" href="{css}">
 </head>
 <body>
@@ -31,5 +32,5 @@ _PAGE = """<!doctype html>
 @router.get("/api/docs")
 async def api_docs(request: Request) -> HTMLResponse:
     names = {"css": "swagger-ui.css", "bundle": "swagger-ui-bundle.js", "start": "start.js"}
-    addresses = {key: assets.address(f"api-docs/{name}") for key, name in names.items()}
+    addresses = {key: assets.address(f"api-docs/{name}") for key, name in names.items()} | {"icon": assets.address("mark.svg")}
     return HTMLResponse(_PAGE.format(csrf=escape(request.state.csrf_token), **addresses))
