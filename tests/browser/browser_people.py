@@ -50,7 +50,10 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server where one person, the admin, has an account."""
     with running(tmp_path_factory.mktemp("home"), rate_limit_per_minute=100_000, login_rate_limit_per_minute=10_000) as server:
+        account = {"email": EMAIL, "password": PASSWORD, "name": NAME}
+        assert server.client(None).post("/api/v1/auth/register", json=account).status_code == 201
         yield server
 
 
@@ -71,7 +74,7 @@ def person(chromium: Browser, site: Server) -> Iterator[Person]:
     someone.context.close()
 
 
-def register(person: Person, email: str = EMAIL, name: str = NAME) -> None:
+def register(person: Person, email: str, name: str) -> None:
     page = person.go("/register")
     page.fill("#name", name)
     page.fill("#email", email)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser_people import EMAIL, Person, arrive, log_in, register, upload
+from browser_people import EMAIL, Person, arrive, log_in, upload
 from playwright.sync_api import Browser
 from support.server import Server
 
@@ -22,7 +22,7 @@ KEY = re.compile(r"^[a-z_]+(\.[a-z_A-Z0-9-]+)+$")
 def run_path(chromium: Browser, site: Server) -> Iterator[list[str]]:
     """A home with one of everything: its pages."""
     someone = arrive(chromium, site)
-    register(someone)
+    log_in(someone)
     dataset_id = upload(someone, LINE, NAME)
     page = someone.go(f"/runs/new?dataset={dataset_id}")
     page.fill("[name='spec.epochs']", "2")

@@ -40,7 +40,7 @@ def wait_for_points(page: Page, count: int) -> None:
 
 
 def test_a_person_gets_from_a_file_to_a_model_that_answers(person: Person, reviews: Path) -> None:
-    register(person)
+    register(person, "sara@example.org", "سارا محمدی")
     dataset_id = upload(person, reviews, "دیدگاه‌ها")
 
     # One training is stopped while it runs, by the dialog that says what is kept.
@@ -122,3 +122,29 @@ def test_the_other_words_follow_the_form(person: Person, reviews: Path) -> None:
     page.fill("[name='spec.epochs']", "۱۲")
     page.wait_for_function("() => document.querySelector('#same-yaml').textContent.includes('epochs: 12')")
     assert dataset_id in (page.text_content("#same-python-text") or "")
+
+
+def test_a_dry_run_forecasts_and_makes_no_model(person: Person, reviews: Path) -> None:
+    log_in(person)
+    dataset_id = upload(person, reviews, "برای پیش‌بینی")
+    page = person.go(f"/runs/new?dataset={dataset_id}")
+    page.click("button[name='dry_run']")
+    page.wait_for_url("**/runs/run_*")
+    page.wait_for_selector("#run-state .COMPLETED")
+    page.wait_for_selector("#run-result .verdict")
+    assert page.locator("#run-result table").count() == 0
+    assert page.locator("#try").count() == 0
+    assert person.complaints == []
+
+
+def test_a_lost_stream_says_so_and_is_taken_up_again(person: Person, reviews: Path) -> None:
+    log_in(person)
+    page = person.go("/runs")
+    page.wait_for_selector("html[data-stream='on']")
+    person.context.set_offline(True)
+    page.evaluate("() => dispatchEvent(new Event('offline'))")
+    page.wait_for_selector("html[data-stream='off'] #live.off")
+    person.context.set_offline(False)
+    page.wait_for_selector("html[data-stream='on']")
+    dataset_id = upload(person, reviews, "پس از قطع")
+    assert dataset_id.startswith("ds_")

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter
@@ -175,12 +176,32 @@ def _evidence(data: views.RunData) -> str:
     return str(failed[-1] or "") if failed and data.job.state is State.FAILED else ""
 
 
-def forecast_of(words: Words, data: views.RunData) -> list[figures.Figure]:
-    """Of a dry run: what a real one would take, in words with units."""
-    forecast = (data.job.result or {}).get("forecast") or {}
-    shown = words.amounts(forecast)
+@dataclass(frozen=True)
+class Forecast:
+    """Of a dry run: what a real one would take."""
+
+    verdict: str
+    fits: bool
+    figures: list[figures.Figure]
+    measured: str
+
+
+def forecast_of(words: Words, data: views.RunData) -> Forecast | None:
+    said = (data.job.result or {}).get("forecast") or {}
+    if not said:
+        return None
+    shown = words.amounts(said)
     known = [(key, value) for key, value in shown.items() if isinstance(value, str | int | float) and words.has(f"forecast.{key}")]
-    return [figures.Figure(words.text(f"forecast.{key}"), value if isinstance(value, str) else words.number(value)) for key, value in known]
+    needed, free = said.get("disk_bytes", 0), said.get("free_disk_bytes", 0)
+    fits = needed <= free
+    return Forecast(
+        verdict=words.text("fit.yes") if fits else words.text("fit.no", need=words.size(needed), free=words.size(free)),
+        fits=fits,
+        figures=[
+            figures.Figure(words.text(f"forecast.{key}"), value if isinstance(value, str) else words.number(value)) for key, value in known
+        ],
+        measured=words.text("fit.measured", n=said["measured_steps"]) if said.get("measured_steps") else "",
+    )
 
 
 @router.get("/runs/{run_id}/log")
