@@ -1,11 +1,11 @@
 """Runs: the record of what was trained, with which settings, and what came out."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import Session
 
 from kargah.contract.events import Evaluated, Event, Finished, Running, Step
@@ -118,10 +118,18 @@ def _keep_latest(session: Session, run_id: str, latest: Latest) -> None:
     if not latest:
         return
     rows = [{"run_id": run_id, "key": key, "value": value, "step": step, "at": at} for key, (value, step, at) in sorted(latest.items())]
-    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(LatestMetric).values(rows)
+    statement = _insert_for(session)(LatestMetric).values(rows)
     fresh = {name: statement.excluded[name] for name in ("value", "step", "at")}
     session.execute(statement.on_conflict_do_update(index_elements=["run_id", "key"], set_=fresh))
+
+
+def _insert_for(session: Session) -> Callable[[type[LatestMetric]], Any]:
+    """Each database has its own INSERT … ON CONFLICT. PostgreSQL's part of SQLAlchemy is imported only where it is used: it is slow."""
+    if session.get_bind().dialect.name == "sqlite":
+        return sqlite.insert
+    from sqlalchemy.dialects import postgresql
+
+    return postgresql.insert
 
 
 def _summary(result: dict[str, Any]) -> dict[str, Any]:
