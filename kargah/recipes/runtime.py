@@ -183,6 +183,20 @@ def decide_settings(request: Request, defaults: Defaults, why: str, **params: An
     return Settings(**values), decisions
 
 
+def one_thread(request: Request) -> Decision:
+    """For networks whose steps are so small that threads would wait for each other longer than they work."""
+    import torch
+
+    torch.set_num_threads(1)
+    return Decision("threads", 1, "adapted", "why.one_thread", {"granted": request.threads})
+
+
+def all_threads(request: Request) -> Decision:
+    """The threads that the plan grants: what a person chose, or what was free when the job started."""
+    chosen = "threads" in request.chosen
+    return Decision("threads", request.threads, "chosen" if chosen else "adapted", "why.chosen" if chosen else "why.free_cores")
+
+
 def given(request: Request, name: str) -> Decision:
     """A field used as the spec has it: chosen by a person, or the recipe's own default."""
     chosen = name in request.chosen

@@ -66,8 +66,9 @@ def _last_word_of(work: Callable[[Plan, Attempt], dict[str, Any]], attempt: Atte
 
 def _failure(error: Exception, directory: AttemptDirectory) -> dict[str, Any]:
     evidence = "\n".join(traceback.format_exc().splitlines()[-_EVIDENCE_LINES:])
-    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in _TRAINING_MODULES:
-        return {**TrainingNotInstalled(missing=error.name, extra="train").as_dict(), "evidence": evidence}
+    missing = (error.name or "").split(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    if missing in _TRAINING_MODULES:
+        return {**TrainingNotInstalled(missing=missing, extra="train").as_dict(), "evidence": evidence}
     if isinstance(error, MemoryError) or "not enough memory" in str(error):
         return {"code": "OUT_OF_MEMORY", "params": {}, "evidence": evidence}
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:

@@ -5,8 +5,6 @@ import sys
 import time
 from typing import Any
 
-import torch
-
 from kargah.contract.plans import TrainPlan
 from kargah.contract.results import TrainResult
 from kargah.kit import files
@@ -22,7 +20,6 @@ _ADAM_COPIES = 2
 
 def rehearse(task: Task, prepared: Prepared, plan: TrainPlan, spec: Spec, attempt: Attempt) -> TrainResult:
     """The Running event comes from the caller. Raises what the training itself would raise on its longest samples."""
-    torch.set_num_threads(plan.threads)
     state = TrainState(plan="", threads=plan.threads)
     loop = Loop(task, prepared, state, attempt.tell, attempt.wants, attempt.directory.job_path, spec.checkpoint_seconds)
     seconds = _seconds_a_step(loop)

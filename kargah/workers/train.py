@@ -35,7 +35,7 @@ def train(plan: Plan, attempt: Attempt) -> dict[str, Any]:
     if plan.dry_run:
         from kargah.workers import rehearsal
 
-        task = runtime.build(prepared, request)
+        task = _build(plan, runtime, prepared, request)
         tell_running(attempt, task, prepared)
         return _as_json(rehearsal.rehearse(task, prepared, plan, request.spec, attempt))
     return _as_json(_learn(plan, recipe, runtime, prepared, request, attempt))
@@ -50,7 +50,7 @@ def _learn(
 ) -> TrainResult:
     from kargah.workers import baselines
 
-    task = runtime.build(prepared, request)
+    task = _build(plan, runtime, prepared, request)
     loop = _loop(plan, prepared, task, request, attempt)
     tell_running(attempt, task, prepared)
     models: list[ModelOutput] = []
@@ -94,14 +94,19 @@ def tell_running(attempt: Attempt, task: "Task", prepared: "Prepared") -> None:
     attempt.tell("Running", total_steps=task.settings.total_steps(len(task.costs)), total_epochs=task.settings.epochs, choices=choices)
 
 
-def _loop(plan: TrainPlan, prepared: "Prepared", task: "Task", request: "Request", attempt: Attempt) -> "Loop":
+def _build(plan: TrainPlan, runtime: "RecipeRuntime", prepared: "Prepared", request: "Request") -> "Task":
+    """A recipe may take fewer threads than the plan grants, never more."""
     import torch
-
-    from kargah.workers.checkpoint import TrainState
-    from kargah.workers.loop import Loop
 
     torch.set_num_threads(plan.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
+    return runtime.build(prepared, request)
+
+
+def _loop(plan: TrainPlan, prepared: "Prepared", task: "Task", request: "Request", attempt: Attempt) -> "Loop":
+    from kargah.workers.checkpoint import TrainState
+    from kargah.workers.loop import Loop
+
     state = TrainState(plan=fingerprint(plan), threads=plan.threads)
     return Loop(task, prepared, state, attempt.tell, attempt.wants, attempt.directory.job_path, request.spec.checkpoint_seconds)
 

@@ -15,6 +15,8 @@ from kargah.recipes.problem import Problem, ProblemType
 
 #: A split can tell so many values of a category apart; the rest is "other" (the recipe folds them).
 MAX_CATEGORIES = 254
+#: Below this the threads of one tree wait for each other longer than they work, most of all on a busy machine.
+_ROWS_WORTH_THREADS = 50_000
 _NODE_FIELDS = ("feature_idx", "num_threshold", "left", "right", "value", "missing_go_to_left", "is_leaf", "is_categorical", "bitset_idx")
 
 
@@ -32,6 +34,7 @@ class TreesModel:
     def fit(cls, problem: Problem, features: FloatArray, targets: FloatArray, categories: int, seed: int) -> "TreesModel":
         """``categories``: how many of the first columns are category codes, each with every code 0 … n-1 present."""
         from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
         kind = HistGradientBoostingRegressor if problem.type is ProblemType.REGRESSION else HistGradientBoostingClassifier
         least = max(1, min(20, len(features) // 10))  # scikit-learn's 20 would leave a table of 30 rows without a split
@@ -44,7 +47,8 @@ class TreesModel:
             random_state=seed,
             categorical_features=mask if categories else None,
         )
-        model.fit(features, targets)
+        with threadpool_limits(1 if len(features) < _ROWS_WORTH_THREADS else None):
+            model.fit(features, targets)
         return cls._exported(problem, model)
 
     @classmethod

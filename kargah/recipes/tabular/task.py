@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from kargah.kit import files
 from kargah.recipes.measures import FloatArray
 from kargah.recipes.problem import Problem, ProblemType
-from kargah.recipes.runtime import Decision, Defaults, Request, Settings, decide_settings
+from kargah.recipes.runtime import Decision, Defaults, Request, Settings, decide_settings, one_thread
 from kargah.recipes.tabular.data import Encoded, Feature
 from kargah.recipes.tabular.model import TableConfig, TableNetwork
 from kargah.recipes.tabular.spec import TabularSpec
@@ -123,7 +123,7 @@ def build_task(data: TableData, request: Request) -> TableTask:
     model = TableModel(data.problem, network, data.features, _scale(data))
     codes, dense = model.tensors(data.encoded.rows(data.train_rows))
     goals, loss_function = _goals(data, model.scale), _loss_function(data, spec)
-    return TableTask(model, data, settings, [*size_decisions, *settled], codes, dense, goals, loss_function)
+    return TableTask(model, data, settings, [*size_decisions, *settled, one_thread(request)], codes, dense, goals, loss_function)
 
 
 def _sizes(spec: TabularSpec) -> tuple[dict[str, Any], list[Decision]]:

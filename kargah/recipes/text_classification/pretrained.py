@@ -27,7 +27,8 @@ def quiet() -> None:
     """No progress bars of transformers in a worker's log."""
     from transformers.utils import logging
 
-    logging.disable_progress_bar()
+    silence: Any = logging.disable_progress_bar
+    silence()
 
 
 class Transformer(nn.Module):

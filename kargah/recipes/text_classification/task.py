@@ -13,7 +13,7 @@ from kargah.kit import files
 from kargah.recipes.measures import FloatArray
 from kargah.recipes.ngrams import NgramVocabulary
 from kargah.recipes.problem import Problem, ProblemType
-from kargah.recipes.runtime import Decision, Defaults, Request, Settings, decide_settings
+from kargah.recipes.runtime import Decision, Defaults, Request, Settings, all_threads, decide_settings, one_thread
 from kargah.recipes.text_classification import pretrained
 from kargah.recipes.text_classification.data import TextData
 from kargah.recipes.text_classification.encoding import BagEncoding, Encoding, TokenEncoding, TransformerEncoding
@@ -120,6 +120,7 @@ def build_task(data: TextData, request: Request) -> TextTask:
     model.scale = _scale(data)
     encode = model.encoding.encode
     items, held = (encode(data.texts_of(part), request.check) for part in (data.train_rows, data.validation_rows))
+    settled.append(one_thread(request) if model.architecture == "bag" else all_threads(request))
     return TextTask(model, settings, [*decisions, *settled], items, _goals(data, model.scale), held, _loss_function(data, spec))
 
 
