@@ -13,13 +13,14 @@ from urllib.parse import quote
 
 import structlog
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kargah.kit import i18n
-from kargah.kit.errors import BadInput, Forbidden, KargahError, LoginRequired, NotFound, Params, TooLarge
+from kargah.kit.errors import BadInput, Forbidden, KargahError, LoginRequired, NotAvailable, NotFound, Params, TooLarge
 
 log = structlog.get_logger(__name__)
 
@@ -72,7 +73,7 @@ def answer(request: Request, error: KargahError, status: int | None = None, erro
     status = status or error.status
     language = getattr(request.state, "language", i18n.DEFAULT_LANGUAGE)
     text = text_of(language, error.code, error.params)
-    shape = shape_of(request.url.path)
+    shape = shape_of(request.scope["path"])
     if shape is Shape.PAGE:
         response = _page(request, error, status, text, language)
     elif shape is Shape.PROBLEM:
@@ -99,7 +100,7 @@ def _problem(request: Request, error: KargahError, status: int, text: str, error
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": text,
-        "instance": request.url.path,
+        "instance": request.scope["path"],
         "code": error.code,
         "params": error.params,
         "errors": errors or [],
@@ -110,7 +111,7 @@ def _problem(request: Request, error: KargahError, status: int, text: str, error
 
 def _page(request: Request, error: KargahError, status: int, text: str, language: str) -> Response:
     """Whoever must log in is sent there and back; else the pages' own error page, or a bare one when they have none."""
-    if status == HTTPStatus.UNAUTHORIZED and request.url.path not in ("/login", "/register"):
+    if status == HTTPStatus.UNAUTHORIZED and request.scope["path"] not in ("/login", "/register"):
         return _to_login(request)
     render = getattr(request.app.state, "error_page", None)
     if render is not None:
@@ -122,7 +123,8 @@ def _page(request: Request, error: KargahError, status: int, text: str, language
 
 
 def _to_login(request: Request) -> Response:
-    back = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    query = request.scope["query_string"].decode("latin-1")
+    back = request.scope["path"] + (f"?{query}" if query else "")
     target = f"/login?next={quote(back, safe='/')}" if request.method in ("GET", "HEAD") else "/login"
     if "hx-request" in request.headers:
         return Response(status_code=HTTPStatus.UNAUTHORIZED, headers={"HX-Redirect": target})
@@ -161,7 +163,7 @@ async def of_http(request: Request, error: Exception) -> Response:
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         known: KargahError = TooLarge(limit_bytes=request.state.body_limit_bytes)
     elif status == HTTPStatus.NOT_FOUND:
-        known = NoSuchPage(id=request.url.path)
+        known = NoSuchPage(id=request.scope["path"])
     elif status == HTTPStatus.METHOD_NOT_ALLOWED:
         known = MethodNotAllowed(method=request.method)
     elif status == HTTPStatus.UNAUTHORIZED:
@@ -210,5 +212,8 @@ async def of_exception(request: Request, error: Exception) -> Response:
         if isinstance(error, kind):
             handled: Response = await handler(request, error)
             return handled
-    log.error("request_failed", request_id=request.state.request_id, method=request.method, path=request.url.path, exc_info=error)
+    if isinstance(error, OperationalError):  # the database is away, or SQLite stayed locked for ten seconds
+        log.warning("database_unavailable", request_id=request.state.request_id, path=request.scope["path"], reason=str(error.orig))
+        return answer(request, NotAvailable(part="database", retry_after_seconds=5))
+    log.error("request_failed", request_id=request.state.request_id, method=request.method, path=request.scope["path"], exc_info=error)
     return answer(request, KargahError())

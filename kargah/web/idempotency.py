@@ -54,7 +54,7 @@ async def once(
         made = await ask.write(use_case, *args, **kwargs)
         return JSONResponse(made.model_dump(mode="json"), 201)
     sha256 = hashlib.sha256(body.encode("utf-8", "replace") if isinstance(body, str) else body).hexdigest()
-    route = ask.connection.url.path[:200]
+    route = ask.connection.scope["path"][:200]
     known = await ask.write(_claim, key, route, sha256)
     if known is not None:
         return JSONResponse(known, 201, headers={"Idempotency-Replayed": "true"})

@@ -73,6 +73,13 @@ class CrossSite(Forbidden):
     code = "CROSS_SITE"
 
 
+class ForeignHost(KargahError):
+    """A name that is not this machine's leads here: another site rebinding its own name, or a proxy that is not in the settings."""
+
+    code = "FOREIGN_HOST"
+    status = 421
+
+
 class BadCsrf(Forbidden):
     code = "BAD_CSRF"
 
@@ -93,6 +100,8 @@ class Frame:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        if not _is_well_formed(headers.get("host", "")):  # whoever builds an address from it would stumble
+            scope["headers"] = [(name, value) for name, value in scope["headers"] if name != b"host"]
         state = scope.setdefault("state", {})
         shown = headers.get("x-request-id", "")
         state["request_id"] = shown if _REQUEST_ID.fullmatch(shown) else new_id("req")
@@ -166,10 +175,11 @@ class Gate:
 
     async def _admit(self, connection: HTTPConnection, receive: Receive) -> Receive:
         method = connection.scope.get("method", "GET")
+        self._require_own_name(connection)
         credential, by_cookie = credential_of(connection)
         if method not in SAFE_METHODS or connection.scope["type"] == "websocket":
             self._require_same_site(connection, has_header="authorization" in connection.headers)
-        policy = self._policy_of(method, connection.url.path)
+        policy = self._policy_of(method, connection.scope["path"])
         if policy is self.sign_in:
             self._spend(policy, connection)
         await self._recognise(connection, credential)
@@ -181,7 +191,7 @@ class Gate:
 
     async def _recognise(self, connection: HTTPConnection, credential: str | None) -> None:
         """Sets the actor. On an open path an unknown credential is as good as none."""
-        state, is_open = connection.state, connection.url.path in OPEN
+        state, is_open = connection.state, connection.scope["path"] in OPEN
         if credential is None:
             if not is_open:
                 raise LoginRequired
@@ -219,13 +229,18 @@ class Gate:
         if not state.rate.allowed:
             raise TooMany(retry_after_seconds=max(1, state.rate.wait_seconds))
 
+    def _require_own_name(self, connection: HTTPConnection) -> None:
+        """On the loopback sign-ups are open, so a page elsewhere must not get in by pointing its own name at this machine."""
+        if self.settings.on_loopback and not self.settings.trusted_proxies and not _is_loopback(connection.headers.get("host", "")):
+            raise ForeignHost(host=connection.headers.get("host", "")[:200])
+
     def _require_same_site(self, connection: HTTPConnection, has_header: bool) -> None:
         """A browser says where a request comes from; one that carries its own header cannot have been forged."""
         origin = connection.headers.get("origin")
         if has_header or origin in self.settings.cors_origins:
             return
         if origin is not None:
-            foreign = urlsplit(origin).netloc != connection.headers.get("host")
+            foreign = origin.partition("://")[2] != connection.headers.get("host")
         else:
             foreign = connection.headers.get("sec-fetch-site", "none") not in ("same-origin", "none")
         if foreign:
@@ -238,6 +253,22 @@ class Gate:
         if session_id is None or not tokens.csrf_matches(self.settings.secret_key, session_id, shown):
             raise BadCsrf
         return receive
+
+
+def _is_well_formed(host: str) -> bool:
+    try:
+        parts = urlsplit(f"//{host}")
+        return parts.port != 0 and parts.netloc == host and "@" not in host and " " not in host
+    except ValueError:
+        return False
+
+
+def _is_loopback(host: str) -> bool:
+    name = urlsplit(f"//{host}").hostname or ""
+    try:
+        return name == "localhost" or name.endswith(".localhost") or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def is_free(path: str) -> bool:

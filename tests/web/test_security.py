@@ -1,8 +1,10 @@
 """What the gate holds against: forged requests, floods, large bodies, false addresses."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import text
 from support.sites import PASSWORD, Site
 
 
@@ -163,3 +165,45 @@ def test_a_repeated_creation_happens_once(site: Site) -> None:
     for _ in range(2):
         refused = client.post("/api/v1/trainings", json={"datasets": [first.json()["id"]]}, headers={"Idempotency-Key": "training-1"})
         assert (refused.status_code, code_of(refused)) == (409, "DATASET_NOT_READY")
+
+
+def test_a_name_that_is_rebound_to_the_loopback_gets_no_answer(make_site: Callable[..., Site]) -> None:
+    local, proxied = make_site(), make_site(trusted_proxies=["127.0.0.1"])
+    for name in ("evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "", "[x", "]:[", "a b"):
+        answer = local.client(Host=name).get("/api/v1/jobs")
+        assert (answer.status_code, answer.json().get("code")) in ((421, "FOREIGN_HOST"), (400, "BAD_REQUEST")), name
+    for name in ("localhost:8420", "127.0.0.1", "[::1]:8420"):
+        assert local.client(Host=name).get("/api/v1/jobs").status_code == 401
+    assert proxied.client(Host="kargah.example").get("/api/v1/jobs").status_code == 401
+
+
+def test_a_broken_name_of_the_host_breaks_nothing(make_site: Callable[..., Site]) -> None:
+    site = make_site(host="0.0.0.0")
+    site.register("admin")
+    for name in ("[x", "]:[", "a b", "x:99999", "a@b", "[::zz]", "x/y", "x?y"):
+        for path in ("/nothing", "/", "/login", "/api/v1/jobs"):
+            assert site.client("admin", Host=name).get(path).status_code in (200, 303, 400, 404), (name, path)
+
+
+def test_a_database_that_is_away_is_said_and_not_an_unforeseen_error(make_site: Callable[..., Site]) -> None:
+    site = make_site()
+    site.register("admin")
+    with site.database.write() as session:
+        session.execute(text("ALTER TABLE jobs RENAME TO jobs_away"))
+    away = site.client("admin").get("/api/v1/jobs")
+    assert (away.status_code, code_of(away)) == (503, "NOT_AVAILABLE")
+    assert int(away.headers["retry-after"]) > 0
+    assert "jobs" not in away.json()["detail"]
+
+
+def test_two_requests_with_one_key_at_once_make_one_thing(site: Site) -> None:
+    def send(_: int) -> int:
+        headers = {"Idempotency-Key": "race"}
+        return site.client("trainer").put("/api/v1/datasets?filename=once.csv", content=b"x,y\n5,6\n", headers=headers).status_code
+
+    with ThreadPoolExecutor(6) as pool:
+        statuses = list(pool.map(send, range(6)))
+    assert set(statuses) <= {201, 409}
+    assert 201 in statuses
+    titles = [dataset["title"] for dataset in site.client("trainer").get("/api/v1/datasets?query=once").json()["items"]]
+    assert titles == ["once"]
