@@ -176,3 +176,28 @@ def test_without_listeners_the_tailer_reads_nothing(site: Site, writer: Writer) 
     while site.app.state.live._listeners and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not site.app.state.live._listeners
+
+
+def test_a_listener_too_far_behind_is_cut_off_and_not_waited_for() -> None:
+    from datetime import UTC, datetime
+
+    from kargah.jobs.schemas import EventOut
+    from kargah.web.live import MOST_WAITING, Heard, JobFacts, Listener
+
+    event = EventOut(position=1, job_id="job_1", seq=1, attempt=1, kind="Step", at=datetime.now(UTC), payload={})
+    listener = Listener(lambda heard: True)
+    for _ in range(MOST_WAITING + 5):
+        listener.offer(Heard(event, JobFacts("usr_1", "ws_1", "workspace")))
+    assert listener.ended
+    assert len(listener._waiting) == MOST_WAITING
+
+
+def test_a_websocket_without_a_credential_is_refused_at_the_door(site: Site) -> None:
+    from websockets.exceptions import InvalidStatus
+    from websockets.sync.client import connect
+
+    forged = {"Cookie": f"kargah_session={site.tokens['admin']}", "Origin": "https://evil.example"}
+    for headers in ({}, {"Authorization": "Bearer nonsense"}, forged):
+        with pytest.raises(InvalidStatus) as refused:
+            connect(site.url.replace("http", "ws") + "/api/v1/live", additional_headers=headers).close()
+        assert refused.value.response.status_code == 403
