@@ -18,7 +18,7 @@ SPLIT = "validation"
 
 @dataclass(frozen=True)
 class Made:
-    """A model that was just made, whatever its kind. ``preset`` is null for baselines."""
+    """A model that was just made, whatever its kind."""
 
     name: str
     family: str
@@ -34,7 +34,7 @@ def describe(folder: Path, made: Made, prepared: Prepared, plan: TrainPlan, reci
     about = {"recipe": plan.recipe, "recipe_version": recipe_version, "name": made.name, "family": made.family}
     about |= {
         "architecture": made.architecture,
-        "preset": plan.spec.get("preset"),
+        "preset": settings.get("preset"),
         **prepared.describe,
         "spec": plan.spec,
         "settings": settings,

@@ -125,14 +125,17 @@ def _solve(problem: Problem, matrix: Any, targets: FloatArray) -> tuple[FloatArr
 
 
 def _support_vectors(problem: Problem, matrix: Any, targets: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Two classes have one margin, shown as its two halves. A label that training lacks gets a margin out of reach."""
+    """Two classes have one margin, shown as its two halves. A label that these rows lack gets a margin out of reach."""
     from sklearn.svm import LinearSVC
 
+    all_coefficients, all_intercepts = np.zeros((problem.outputs, matrix.shape[1])), np.full(problem.outputs, -100.0)
+    if len(set(targets.tolist())) == 1:
+        all_intercepts[targets[0]] = 1.0
+        return all_coefficients, all_intercepts
     model = LinearSVC(C=_C, random_state=0).fit(matrix, targets)
     coefficients, intercept = model.coef_, model.intercept_
     if len(model.classes_) == 2:
         coefficients, intercept = np.concatenate([-coefficients, coefficients]) / 2, np.concatenate([-intercept, intercept]) / 2
-    all_coefficients, all_intercepts = np.zeros((problem.outputs, matrix.shape[1])), np.full(problem.outputs, -100.0)
     all_coefficients[model.classes_], all_intercepts[model.classes_] = coefficients, intercept
     return all_coefficients, all_intercepts
 

@@ -12,7 +12,7 @@ import numpy as np
 from kargah.recipes.baselines.majority import Majority
 from kargah.recipes.baselines.trees import TreesModel
 from kargah.recipes.errors import NotNumeric, OneClassOnly, RoleMissing, TooFewRows
-from kargah.recipes.labels import decide_kind, numbers_of, ordered
+from kargah.recipes.labels import decide_kind, numbers_of, ordered, require_all
 from kargah.recipes.measures import FloatArray
 from kargah.recipes.problem import Problem, ProblemType
 from kargah.recipes.runtime import Baseline, Decision, Prepared, Request, Task, given
@@ -58,6 +58,8 @@ def prepare(request: Request) -> TableData:
     train, validation = stratified_split(groups, strata, spec.validation_share, spec.seed)
     if not len(train) or not len(validation):
         raise TooFewRows(field="datasets", rows=len(set(groups)), needed=2)
+    if kind is ProblemType.SINGLE_LABEL:
+        require_all(targets, train, labels)
     features = _features(request, columns, train)
     log_target, log_decision = _log_target(request, kind, targets[train])
     names = [feature.name for feature in features]

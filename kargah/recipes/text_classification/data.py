@@ -8,7 +8,7 @@ import numpy as np
 
 from kargah.recipes import weights
 from kargah.recipes.errors import NormalisersDiffer, NotNumeric, OneClassOnly, RoleMissing, TooFewRows
-from kargah.recipes.labels import LabelKind, as_flags, decide_kind, label_sets, numbers_of, ordered
+from kargah.recipes.labels import LabelKind, as_flags, decide_kind, label_sets, numbers_of, ordered, require_all
 from kargah.recipes.problem import Problem, ProblemType
 from kargah.recipes.runtime import Decision, Prepared, Request, given
 from kargah.recipes.splits import strata_of_numbers, stratified_split
@@ -55,6 +55,8 @@ def prepare(request: Request) -> TextData:
     train, validation = stratified_split(_groups(fields), strata, spec.validation_share, spec.seed)
     if not len(train) or not len(validation):
         raise TooFewRows(field="datasets", rows=len(set(zip(*fields, strict=True))), needed=2)
+    if kind is ProblemType.SINGLE_LABEL:
+        require_all(targets, train, labels)
     describe = {**problem.as_dict(), "columns": {**dict(roles.fields), "label": roles.label}, "normaliser": request.tables[0].normaliser}
     decisions = [role_decision, Decision("problem_type", kind.value, *why), given(request, "validation_share"), given(request, "seed")]
     return TextData(problem, targets, train, validation, describe, decisions, fields)
