@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser_people import EMAIL, Person, arrive, log_in, upload
+from browser_people import EMAIL, PASSWORD, Person, arrive, log_in, upload
 from playwright.sync_api import Browser
-from support.server import Server
+from support.server import Server, running
 
 from kargah.kit.i18n import LANGUAGES, catalogue
 
@@ -105,3 +105,30 @@ def test_a_choice_of_theme_and_language_is_kept_with_the_account(chromium: Brows
 
 def test_the_catalogues_of_the_pages_hold_the_same_keys() -> None:
     assert set(catalogue("fa")) == set(catalogue("en"))
+
+
+def test_a_sign_up_that_needs_approval_says_so(chromium: Browser, tmp_path: Path) -> None:
+    with running(tmp_path, sign_ups="approval") as server:
+        account = {"email": EMAIL, "password": PASSWORD, "name": "مدیر"}
+        assert server.client(None).post("/api/v1/auth/register", json=account).status_code == 201
+        someone = arrive(chromium, server)
+        page = someone.go("/register")
+        page.fill("#name", "تازه‌وارد")
+        page.fill("#email", "new@example.org")
+        page.fill("#password", PASSWORD)
+        page.click("button.go")
+        page.wait_for_selector(".note.info")
+        page = someone.go("/login")
+        page.fill("#email", "new@example.org")
+        page.fill("#password", PASSWORD)
+        page.click("button.go")
+        page.wait_for_selector(".note.error")
+        someone.context.close()
+
+
+def test_the_files_of_pages_are_kept_by_browsers_until_they_change(person: Person) -> None:
+    page = person.go("/login")
+    styles = page.get_attribute("link[rel=stylesheet]", "href") or ""
+    answer = page.request.get(person.url + styles)
+    assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert page.request.get(person.url + re.sub("/static/[^/]+/", "/static/older/", styles)).headers["cache-control"] == "no-cache"

@@ -57,11 +57,18 @@ async def _list_page(
         rows=[views.row_of(words, dataset, imports.get(views.import_of(dataset))) for dataset in found.items],
         query=q,
         trash=trash,
+        undo=_undoable(request),
         pages=pages_of("/datasets", kept, found.next_cursor),
         values=values or {},
         errors=errors or {},
         limit=words.size(ask.settings.upload_limit_bytes),
     )
+
+
+def _undoable(request: Request) -> str:
+    """The data set that was just thrown away, when the address names one."""
+    asked = request.query_params.get("undo", "")
+    return asked if asked.startswith("ds_") and asked.replace("_", "").isalnum() else ""
 
 
 def _list(session: Session, actor: Actor, query: str, cursor: str | None, trash: bool) -> tuple[DatasetPage, dict[str, JobOut], int]:

@@ -172,9 +172,3 @@ async def _register(ask: Asking, root: Path, title: str) -> str:
     folder, entries = await ask.compute(importing.bring_in, ask.settings.home, root)
     model = await ask.write(models.register_import, title[:300] or root.name, folder, entries, None)
     return model.id
-
-
-@router.post("/models/{model_id}/delete")
-async def delete(model_id: str, ask: Ask) -> Response:
-    await ask(models.delete, model_id)
-    return see("/models?done=dataset_deleted")

@@ -130,7 +130,7 @@ def _values(words: Words, data: views.RunData) -> dict[str, Any]:
         "badge": badge_of(words, job.state),
         "progress": progress_of(words, job),
         "facts": _facts(words, data),
-        "elapsed": words.duration(((job.finished_at or _now(data)) - job.started_at).total_seconds()) if job.started_at else "",
+        "elapsed": _elapsed(words, data),
         "error": words.error(job.error) if job.error else "",
         "evidence": _evidence(data),
         "waiting": words.message("waiting", job.waiting) if job.waiting and job.state is State.QUEUED else "",
@@ -165,6 +165,14 @@ def _facts(words: Words, data: views.RunData) -> list[str]:
     started = data.job.started_at or data.job.queued_at
     facts.append(words.text("run.started" if data.job.started_at else "run.asked", when=words.date(started)))
     return facts
+
+
+def _elapsed(words: Words, data: views.RunData) -> str:
+    job = data.job
+    if job.started_at is None:
+        return ""
+    passed = words.duration(((job.finished_at or _now(data)) - job.started_at).total_seconds())
+    return words.text("run.took" if job.is_over else "run.elapsed", time=passed)
 
 
 def _now(data: views.RunData) -> Any:
