@@ -12,8 +12,6 @@ from support.server import EMAIL, PASSWORD, Server
 
 TEXTS = [("truly quite bad", "bad"), ("really very good", "good")]
 REVIEWS = "text,label\n" + "".join(f"{TEXTS[n % 2][0]} {n},{TEXTS[n % 2][1]}\n" for n in range(40))
-    f"{'really very good' if n % 2 else 'truly quite bad'} {n},{'good' if n % 2 else 'bad'}\n" for n in range(40)
-)
 
 
 def kargah(folder: Path, *arguments: str, password: str = "", language: str = "en") -> "subprocess.CompletedProcess[str]":
