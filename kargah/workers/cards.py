@@ -45,7 +45,7 @@ def _body(language: str, plan: TrainPlan, made: "Made", prepared: Prepared, inte
     value = made.evaluation.metrics[problem.primary_metric]
     intro = say("intro", family=family, kind=kind, architecture=made.architecture)
     parts = [f"# {plan.title} ({made.name})", intro, f"## {say('results')}"]
-    parts.append(say("split", rows=len(prepared.validation_rows), share=plan.spec.get("validation_share", 0)))
+    parts.append(say("split", rows=len(prepared.validation_rows), share=i18n.percent(language, plan.spec["validation_share"])))
     if interval is not None and value is not None:
         low, high = _round(interval.low), _round(interval.high)
         parts.append(say("interval", metric=problem.primary_metric, value=_round(value), low=low, high=high))
