@@ -19,12 +19,11 @@ NOISY = {"loss", "samples_per_second", "tokens_per_second"}
 
 def chart_of(words: Words, data: RunData) -> dict[str, Any]:
     running = next((event.payload for event in reversed(data.events) if event.kind == "Running"), {})
-    total_steps, total_epochs = running.get("total_steps"), running.get("total_epochs")
     return {
         "groups": [_group(words, name, keys) for name, keys in GROUPS.items()],
         "counted": "loss",
-        "total_steps": total_steps,
-        "steps_per_epoch": total_steps / total_epochs if total_steps and total_epochs else None,
+        "total_steps": running.get("total_steps"),
+        "total_epochs": running.get("total_epochs"),
         "saved": [
             {"step": event.payload["step"], "best": event.payload.get("best", False)} for event in data.events if event.kind == "Saved"
         ],

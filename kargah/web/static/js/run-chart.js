@@ -13,11 +13,15 @@ class RunChart extends HTMLElement {
     this.plot = this.querySelector(".uplot-place");
     this.curves = new Map();
     this.points = new Map(this.config.saved.map((saved) => [saved.step, saved]));
-    this.total = this.config.total_steps;
+    this.plan(this.config.total_steps, this.config.total_epochs);
     this.group = this.config.groups[0];
     this.early = [];
     document.addEventListener("kargah:event", (event) => (this.early ? this.early.push(event.detail) : this.take(event.detail)));
     for (const button of this.querySelectorAll("[data-group]")) button.addEventListener("click", () => this.show(button));
+    this.plot.addEventListener("dblclick", () => {
+      this.zoomed = false;
+      setTimeout(() => this.span());
+    });
     new ResizeObserver(() => this.resize()).observe(this.plot);
     new MutationObserver(() => this.draw(true)).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw(true));
@@ -51,9 +55,14 @@ class RunChart extends HTMLElement {
     if (kind === "Step" || (kind === "Evaluated" && payload.model === "model")) for (const [key, value] of Object.entries(payload.metrics)) this.put(key, payload.step, value);
     else if (kind === "Saved") this.points.set(payload.step, payload);
     else if (kind === "Resumed") this.forget(payload.from_step);
-    else if (kind === "Running" && payload.total_steps) this.total = payload.total_steps;
+    else if (kind === "Running" && payload.total_steps) this.plan(payload.total_steps, payload.total_epochs);
     else return;
     this.soon();
+  }
+
+  plan(steps, epochs) {
+    this.total = steps;
+    this.stepsPerEpoch = steps && epochs ? steps / epochs : null;
   }
 
   forget(fromStep) {
@@ -89,7 +98,8 @@ class RunChart extends HTMLElement {
     const data = [steps, ...values, ...smooth.filter(Boolean)];
     const shape = shown.map((series, index) => series.key + (smooth[index] ? "~" : "")).join();
     if (anew || !this.chart || shape !== this.shape || this.total !== this.drawnTotal) this.make(data, shown, smooth);
-    else this.chart.setData(data);
+    else this.chart.setData(data, false);
+    this.span();
     [this.shape, this.drawnTotal] = [shape, this.total];
     this.legend(shown, values);
   }
@@ -97,6 +107,7 @@ class RunChart extends HTMLElement {
   make(data, shown, smooth) {
     this.chart?.destroy();
     this.chart = null;
+    this.zoomed = false;
     if (!data[0].length) return;
     const line = (series, index, raw) => ({
       label: series.label,
@@ -105,7 +116,7 @@ class RunChart extends HTMLElement {
       alpha: raw ? 0.3 : 1,
       dash: DASHES[index % DASHES.length],
       spanGaps: true,
-      points: { show: series.sparse, size: 7, fill: colour("--surface"), width: 2 },
+      points: { show: series.sparse, size: 7, fill: colour(series.sparse ? "--surface" : `--c${series.colour}`), width: 2 },
     });
     const lines = shown.map((series, index) => line(series, index, Boolean(smooth[index])));
     const over = shown.flatMap((series, index) => (smooth[index] ? [line(series, index, false)] : []));
@@ -115,20 +126,22 @@ class RunChart extends HTMLElement {
         height: HEIGHT,
         legend: { show: false },
         cursor: { drag: { x: true, y: false }, points: { size: 8 } },
-        scales: { x: { time: false, range: (_, low, high) => this.span(low, high, data[0]) }, y: { range: (_, low, high) => (this.group.from_zero ? [Math.min(0, low), high * 1.06 || 1] : room(low, high)) } },
+        scales: { x: { time: false }, y: { range: (_, low, high) => (this.group.from_zero ? [Math.min(0, low), high * 1.06 || 1] : room(low, high)) } },
         axes: [this.axis(0), this.axis(1)],
         series: [{}, ...lines, ...over],
-        hooks: { draw: [(chart) => this.marks(chart)], setCursor: [(chart) => this.tip(chart, shown)], setSelect: [] },
+        hooks: { draw: [(chart) => this.marks(chart)], setCursor: [(chart) => this.tip(chart, shown)], setSelect: [(chart) => (this.zoomed = chart.select.width > 0)] },
       },
       data,
       this.plot,
     );
   }
 
-  // The axis spans the whole plan, so that the empty part is what is left; a brushed part is shown alone.
-  span(low, high, steps) {
-    const whole = low === steps[0] && high === steps[steps.length - 1];
-    return whole || low === high ? [0, Math.max(this.total ?? 0, high, 1)] : [low, high];
+  // The axis spans the whole plan, so that the empty part is what is left; a brushed part is shown alone until a double click.
+  span() {
+    if (!this.chart) return;
+    const steps = this.chart.data[0];
+    const { min, max } = this.chart.scales.x;
+    this.chart.setScale("x", this.zoomed ? { min, max } : { min: 0, max: Math.max(this.total ?? 0, steps[steps.length - 1], 1) });
   }
 
   axis(side) {
@@ -152,7 +165,7 @@ class RunChart extends HTMLElement {
     ctx.save();
     ctx.strokeStyle = colour("--line-2");
     ctx.setLineDash([2 * devicePixelRatio, 4 * devicePixelRatio]);
-    const epoch = this.config.steps_per_epoch;
+    const epoch = this.stepsPerEpoch;
     if (epoch && this.total / epoch <= 60) for (let step = epoch; step < this.total; step += epoch) if (inside(pixel(step))) stroke(ctx, [pixel(step), bbox.top], [pixel(step), bbox.top + bbox.height]);
     ctx.setLineDash([]);
     for (const { step, best } of this.points.values()) if (inside(pixel(step))) tile(ctx, pixel(step), bbox.top + bbox.height, 5 * devicePixelRatio, best);
