@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from importlib import import_module
 
 from fastapi import APIRouter, FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 import kargah
 from kargah.kit.clock import Clock, SystemClock
@@ -19,7 +21,6 @@ from kargah.web.deps import Threads
 from kargah.web.live import Live
 from kargah.web.pages import doors as pages
 from kargah.web.security import Frame, Gate
-from kargah.web.sockets import mount_sockets
 
 
 def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
@@ -43,8 +44,22 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     for router in _routers():
         app.include_router(router)
     pages.add_to(app)
-    mount_sockets(app)
+    app.mount("/socket.io", SocketsWhenAsked(app), name="socket.io")
     return app
+
+
+class SocketsWhenAsked:
+    """The Socket.IO door, imported with its first client: most servers have none, and every start would wait for it."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        self._door: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._door is None:
+            door = await asyncio.to_thread(import_module, "kargah.web.sockets")
+            self._door = self._door or door.answering(self._app)
+        await self._door(scope, receive, send)
 
 
 def _routers() -> Iterator[APIRouter]:

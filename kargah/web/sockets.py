@@ -15,6 +15,7 @@ import structlog
 from fastapi import FastAPI
 from socketio.exceptions import ConnectionRefusedError as Refusal
 from sqlalchemy.orm import Session
+from starlette.types import ASGIApp
 
 from kargah.accounts.service import identify
 from kargah.jobs import history
@@ -35,10 +36,10 @@ MOST_JOBS = 100
 MESSAGE_LIMIT_BYTES = 64 * 1024
 
 
-def mount_sockets(app: FastAPI) -> None:
-    """Answers at /socket.io, as the protocol's clients expect."""
-    door = Door(app)
-    app.mount("/socket.io", socketio.ASGIApp(door.server, socketio_path=None), name="socket.io")
+def answering(app: FastAPI) -> ASGIApp:
+    """What answers at /socket.io, as the protocol's clients expect."""
+    found: ASGIApp = socketio.ASGIApp(Door(app).server, socketio_path=None)
+    return found
 
 
 @dataclass
