@@ -1,6 +1,7 @@
 """The main job shown for real: a server, a data file, a training with its baselines, a question over HTTP, an answer."""
 
 import secrets
+import signal
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ TOKEN_DAYS = 1.0
 
 def show(home: Path, port: int | None, *, once: bool) -> None:
     """``once``: stop the server and return after the answer; else serve until Ctrl-C. Can be run again on the same home."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the server must not outlive its demo
     script = tomllib.loads(SCRIPT.read_text(encoding="utf-8"))
     loaded = settings.load(home=home)
     screen.say("cli.demo.starting", home=str(home))
@@ -92,8 +94,6 @@ def _ask(kargah: Kargah, job: Job, questions: list[str]) -> None:
 
 
 def _wait_for_interrupt() -> None:
-    import signal
-
     try:
         signal.pause()
     except KeyboardInterrupt:

@@ -148,8 +148,8 @@ class Door:
     async def _end_with_the_server(self) -> None:
         """A client that polls would otherwise hold its request, and with it the process, for half a minute."""
         await self._live.stopping.wait()
-        for sid in list(self._sockets):
-            await self.server.disconnect(sid)
+        if self.server.eio.sockets:
+            await self.server.eio.disconnect()  # of all clients, in one word: a second poll would find nobody to answer it
         await self.server.shutdown()
 
 
