@@ -75,7 +75,7 @@ class Step(_Event):
 
 
 class Evaluated(_Event):
-    """``metrics``: scalars named as in the field (eval_loss, accuracy, macro_f1, mae …). ``detail``: tables such as the confusion matrix."""
+    """``metrics``: scalars named as in the field (eval_loss, accuracy, macro_f1, mae …). ``detail``: tables, such as per-class figures."""
 
     kind: Literal["Evaluated"] = "Evaluated"
     step: int
@@ -176,7 +176,7 @@ Event = Annotated[
     Started | Running | Progress | Step | Evaluated | Saved | Logged | Paused | Resumed | Stopped | Finished | Failed
     | Queued | Waiting | Claimed | Asked | Interrupted,
     Field(discriminator="kind"),
-]
+]  # fmt: skip
 AnyEvent: TypeAdapter[Event] = TypeAdapter(Event)
 
 #: After one of these an attempt says nothing more.

@@ -45,9 +45,7 @@ def _told(session: Session) -> int:
 
 
 def _untold(session: Session, after: int, until: int) -> list[EventRow]:
-    said = select(EventRow).where(
-        EventRow.position > after, EventRow.position <= until, EventRow.attempt == 0, EventRow.kind.in_(ENDS)
-    )
+    said = select(EventRow).where(EventRow.position > after, EventRow.position <= until, EventRow.attempt == 0, EventRow.kind.in_(ENDS))
     return list(session.scalars(said.order_by(EventRow.position)))
 
 

@@ -77,9 +77,7 @@ def shown(state: str) -> State:
 
 def lock(session: Session, job_id: str, fence: Fence | None = None) -> Job:
     """The job, which nobody else can change until this transaction ends. Raises NotFound, or LeaseLost behind a ``fence``."""
-    job = session.scalars(
-        select(Job).where(Job.id == job_id).with_for_update().execution_options(populate_existing=True)
-    ).one_or_none()
+    job = session.scalars(select(Job).where(Job.id == job_id).with_for_update().execution_options(populate_existing=True)).one_or_none()
     if job is None:
         raise NotFound(kind="jobs", id=job_id)
     if fence is not None and (job.attempt, job.lease_owner) != (fence.attempt, fence.lease_owner):

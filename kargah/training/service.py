@@ -192,4 +192,3 @@ def _inputs(folder: str, entries: list[Any], wanted: set[str] | None) -> list[In
         for entry in entries
         if wanted is None or entry["path"] in wanted
     ]
-

@@ -1,3 +1,3 @@
-from browser_people import chromium, person, site
+from support.browser_people import chromium, person, site
 
 __all__ = ["chromium", "person", "site"]

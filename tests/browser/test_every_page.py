@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser_people import EMAIL, PASSWORD, Person, arrive, log_in, upload
+from support.browser_people import EMAIL, PASSWORD, Person, arrive, log_in, upload
 from playwright.sync_api import Browser
 from support.server import Server, running
 

@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from browser_people import Person, log_in, register, upload
+from support.browser_people import Person, log_in, register, upload
 from playwright.sync_api import Page
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "sentiment-deepsentipers" / "train.csv"
@@ -66,6 +66,7 @@ def test_a_person_gets_from_a_file_to_a_model_that_answers(person: Person, revie
     wait_for_points(page, len(steps))
     assert page.get_attribute("run-chart", "data-points") == str(len(steps))
     assert page.text_content("html[data-stream='ended'] #live")
+    page.wait_for_selector(f"live-log li:has-text('step {steps[-1]} epoch')")
 
     ask_and_download(page)
     assert person.complaints == []

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from support.databases import person
-from unit.models.test_folders import make_folder
+from support.model_folders import make_folder
 
 from kargah.assets import blobs
 from kargah.kit.errors import Forbidden

@@ -100,4 +100,3 @@ def person(database: Database, role: Role, workspace_id: str = WORKSPACE) -> Act
     with database.write() as session:
         session.add(User(id=user_id, email=f"{user_id}@example.org", name=user_id, password_hash="-", role=role, status="active"))
     return Actor(user_id, role, workspace_id, frozenset({workspace_id}))
-

@@ -1,27 +1,12 @@
 import io
-import json
 import struct
 import zipfile
 from pathlib import Path
 
 import pytest
+from support.model_folders import make_folder, write_safetensors
 
 from kargah.models import archive, folders
-
-
-def write_safetensors(path: Path, shape: list[int], *, missing_bytes: int = 0) -> None:
-    count = 1
-    for length in shape:
-        count *= length
-    header = json.dumps({"weight": {"dtype": "F32", "shape": shape, "data_offsets": [0, 4 * count]}}).encode()
-    path.write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * (4 * count - missing_bytes))
-
-
-def make_folder(root: Path) -> Path:
-    root.mkdir()
-    (root / "config.json").write_text(json.dumps({"model_type": "bert", "architectures": ["BertModel"]}))
-    write_safetensors(root / "model.safetensors", [3, 4])
-    return root
 
 
 def test_a_safetensors_folder_is_taken_without_its_other_files(tmp_path: Path) -> None:
