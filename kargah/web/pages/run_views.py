@@ -218,13 +218,17 @@ def model_rows(words: Words, versions: list[ModelVersionOut]) -> list[ModelRow]:
     return [_model_row(words, version) for version in figures.ranked(versions)]
 
 
+def name_of(words: Words, version: ModelVersionOut) -> str:
+    return words.first(f"model.{version.architecture}", f"model.{version.name}", f"family.{version.family}", version.name)
+
+
 def _model_row(words: Words, version: ModelVersionOut) -> ModelRow:
     key = version.primary_metric or ""
     value, interval = version.metrics.get(key), figures.interval_of(version)
     others = [other for other in metric_columns([version]) if other != key]
     return ModelRow(
         version_id=version.id,
-        name=words.first(f"model.{version.name}", f"family.{version.family}", version.name),
+        name=name_of(words, version),
         family=version.architecture,
         value=_latin(key, value),
         interval=f"{_latin(key, interval[0])} – {_latin(key, interval[1])}" if interval else "",

@@ -71,18 +71,14 @@ def _list(session: Session, actor: Actor, states: tuple[State, ...] | None, quer
 
 
 @router.get("/runs/{run_id}")
-async def show_run(run_id: str, request: Request, ask: Ask, model: str | None = None) -> Response:
+async def show_run(run_id: str, request: Request, ask: Ask, model: str | None = None, parts: bool = False) -> Response:
+    """With ``parts`` without the log, which <live-log> asks for itself: what the page fetches again while the run goes on."""
     data = await ask(load, run_id)
     stream = None if data.job.is_over else f"/api/v1/jobs/{data.job.id}/events?since={data.position}"
-    page = page_of(request, "runs", crumbs=((data.run.title, ""),), stream=stream)
-    log = await ask(recent_events, data.job.id)
-    return render(
-        "run.html",
-        page,
-        **_values(page.words, data),
-        log=views.log_lines(page.words, log),
-        try_it=trying.of_versions(page.words, data, model),
-    )
+    page = page_of(request, "runs", crumbs=((data.run.title, ""),), stream=stream, parts=f"/runs/{run_id}?parts=true")
+    said = [] if parts else await ask(recent_events, data.job.id)
+    values = _values(page.words, data)
+    return render("run.html", page, **values, log=views.log_lines(page.words, said), try_it=trying.of_versions(page.words, data, model))
 
 
 def load(session: Session, actor: Actor, run_id: str) -> views.RunData:
@@ -142,7 +138,7 @@ def _values(words: Words, data: views.RunData) -> dict[str, Any]:
         "verdict": words.optional(figures.verdict_of(data.versions)) if data.versions else "",
         "classes": views.classes_of(detail),
         "matrix": views.matrix_of(detail),
-        "detail_of": words.first(f"model.{chosen.name}", chosen.name) if chosen else "",
+        "detail_of": views.name_of(words, chosen) if chosen else "",
         "forecast": forecast_of(words, data),
         "chart": chart_of(words, data),
         "dry_run": bool(data.plan.get("dry_run")),

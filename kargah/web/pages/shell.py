@@ -39,7 +39,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Page:
-    """``stream`` is the address of the page's one event stream, when it has one."""
+    """``stream``: the page's one event stream, when it has one. ``parts``: where its live parts are asked for again, if not here."""
 
     words: Words
     path: str
@@ -51,6 +51,7 @@ class Page:
     tabs: list[Link]
     crumbs: list[Link] = field(default_factory=list)
     stream: str | None = None
+    parts: str | None = None
     notice: str = ""
     is_viewer: bool = False
 
@@ -63,7 +64,9 @@ class Page:
         return NEXT_THEME[self.theme]
 
 
-def page_of(request: Request, section: str, *, crumbs: tuple[tuple[str, str], ...] = (), stream: str | None = None) -> Page:
+def page_of(
+    request: Request, section: str, *, crumbs: tuple[tuple[str, str], ...] = (), stream: str | None = None, parts: str | None = None
+) -> Page:
     """``crumbs``: (text, address) below the section's own."""
     words = Words(getattr(request.state, "language", "fa"))
     actor = getattr(request.state, "actor", None)
@@ -79,6 +82,7 @@ def page_of(request: Request, section: str, *, crumbs: tuple[tuple[str, str], ..
         tabs=[_link(words, *tab, section) for tab in TABS],
         crumbs=_crumbs(words, section, crumbs),
         stream=stream,
+        parts=parts,
         notice=_notice(words, request),
         is_viewer=bool(actor and actor.role == "viewer"),
     )

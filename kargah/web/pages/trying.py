@@ -19,7 +19,7 @@ from kargah.web.deps import Ask
 from kargah.web.pages import figures
 from kargah.web.pages.forms import errors_of, form_of
 from kargah.web.pages.render import render
-from kargah.web.pages.run_views import RunData
+from kargah.web.pages.run_views import RunData, name_of
 from kargah.web.pages.shell import page_of
 from kargah.web.pages.words import Words
 
@@ -61,7 +61,7 @@ def of_versions(words: Words, data: RunData, model: str | None = None) -> TryIt 
 
 
 def _try_it(words: Words, chosen: ModelVersionOut, versions: list[ModelVersionOut], plan: dict[str, Any], **more: Any) -> TryIt:
-    choices = [(version.id, words.first(f"model.{version.name}", version.name), version.id == chosen.id) for version in versions]
+    choices = [(version.id, name_of(words, version), version.id == chosen.id) for version in versions]
     return TryIt(chosen.id, choices, places_of(words, plan), **more)
 
 

@@ -104,7 +104,6 @@ async function follow(form, changed) {
 }
 
 for (const button of document.querySelectorAll("[data-copy]")) button.hidden = false;
-for (const element of document.querySelectorAll("[data-js]")) element.hidden = false;
 
 // A stop asked for in a list lands here with the question open.
 if (location.hash === "#stop" && document.querySelector("[data-open=halt]")) document.getElementById("halt").showModal();

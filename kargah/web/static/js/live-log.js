@@ -20,11 +20,12 @@ class LiveLog extends HTMLElement {
     const newest = this.list.firstElementChild?.dataset.position ?? this.dataset.since;
     try {
       const answer = await fetch(`${this.getAttribute("src")}?after=${newest}`);
-      if (answer.ok) this.add(await answer.text());
+      const found = answer.ok ? this.add(await answer.text()) : 0;
+      this.timer = undefined;
+      if (found) this.soon(); // there may be more than one answer holds
     } catch {
-      this.again = true; // the network is away: asked again with the next event, from the same place
+      this.timer = undefined; // the network is away: asked again with the next event, from the same place
     }
-    this.timer = undefined;
   }
 
   add(html) {
@@ -34,7 +35,7 @@ class LiveLog extends HTMLElement {
     this.list.prepend(...lines);
     while (this.list.children.length > KEPT) this.list.lastElementChild.remove();
     if (reading) this.list.scrollTop += this.list.scrollHeight - height;
-    if (lines.length) this.querySelector("[data-nothing]")?.remove();
+    return lines.length;
   }
 }
 

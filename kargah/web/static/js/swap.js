@@ -8,7 +8,7 @@ export function swap(html, selector) {
     const focused = old.contains(document.activeElement) ? document.activeElement.id || document.activeElement.name : "";
     old.replaceWith(part);
     for (const id of open) document.getElementById(id)?.setAttribute("open", "");
-    for (const button of part.querySelectorAll("[data-copy], [data-js]")) button.hidden = false;
+    for (const button of part.querySelectorAll("[data-copy]")) button.hidden = false;
     if (focused) (document.getElementById(focused) ?? part.querySelector(`[name="${CSS.escape(focused)}"]`))?.focus();
   }
   return fresh;
