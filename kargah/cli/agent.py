@@ -18,6 +18,7 @@ from kargah.jobs.projection import Trade, Trades
 from kargah.jobs.scheduler import Scheduler, Tick
 from kargah.kit.ids import new_id
 from kargah.kit.settings import Settings
+from kargah.serving.supervisor import Supervisor
 from kargah.store.database import Database
 from kargah.store.schema import bring_up_to_date
 
@@ -40,11 +41,13 @@ def run_agent(settings: Settings, trades: Trades | None = None) -> int:
     database = Database(settings.url_of_database)
     try:
         bring_up_to_date(database, settings.run_folder)
-        scheduler = compose(settings, database, host, trades or all_trades())
+        predictors = Supervisor(database, settings)
+        scheduler = compose(settings, database, host, trades or all_trades(), predictors.tick)
         gc.freeze()  # what is loaded by now stays to the end: no later collection, the interpreter's last one included, walks it again
         scheduler.run(stopping)
         if draining.is_set():
             scheduler.drain(DRAIN_SECONDS)
+        predictors.end_all()
     finally:
         database.close()
         lock.close()
@@ -53,7 +56,7 @@ def run_agent(settings: Settings, trades: Trades | None = None) -> int:
     return 0
 
 
-def compose(settings: Settings, database: Database, host: str, trades: Trades) -> Scheduler:
+def compose(settings: Settings, database: Database, host: str, trades: Trades, *also: Tick) -> Scheduler:
     seat = Seat(
         agent_id=new_id("agent"),
         host=host,
@@ -64,7 +67,7 @@ def compose(settings: Settings, database: Database, host: str, trades: Trades) -
         kinds=frozenset(trades.by_kind),
         light_kinds=trades.light_kinds(),
     )
-    return Scheduler(database, settings.home.resolve(), seat, trades, also=[_predictors(settings, database)])
+    return Scheduler(database, settings.home.resolve(), seat, trades, also=also)
 
 
 def all_trades() -> Trades:
@@ -109,9 +112,3 @@ def _obey_signals(stopping: threading.Event, draining: threading.Event) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM, DRAIN_SIGNAL):
         signal.signal(number, obey)
-
-
-def _predictors(settings: Settings, database: Database) -> Tick:
-    from kargah.serving.supervisor import Supervisor
-
-    return Supervisor(database, settings).tick

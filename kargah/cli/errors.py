@@ -24,16 +24,6 @@ class PlanUnreadable(BadInput):
     code = "PLAN_UNREADABLE"
 
 
-class NoRecipeFits(BadInput):
-    """No recipe finds a column to learn: names the ``columns`` there are."""
-
-    code = "NO_RECIPE_FITS"
-
-
-class ColumnUnknown(BadInput):
-    code = "COLUMN_UNKNOWN"
-
-
 class OutputExists(BadInput):
     code = "OUTPUT_EXISTS"
 

@@ -4,25 +4,21 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from kargah.cli import attempts, screen
-from kargah.cli.errors import ColumnUnknown, FileUnreadable, NoRecipeFits, OutputExists
+from kargah.cli.errors import FileUnreadable, OutputExists
 from kargah.cli.plan_file import PlanFile
 from kargah.cli.progress import JobProgress
 from kargah.cli.words import t
 from kargah.contract.plans import BaseModelInput, DatasetInput, IngestPlan, TrainPlan
 from kargah.contract.results import IngestResult, TrainResult
 from kargah.kit import files
-from kargah.kit.errors import BadInput
-from kargah.recipes import catalogue
-from kargah.recipes.base import Recipe
+from kargah.recipes import choosing
 from kargah.recipes.columns import Column
 
 _COLUMNS = TypeAdapter(list[Column])
-_ROLE_OF_TARGET = {"text-classification": "label", "tabular": "target"}
 
 
 @dataclass(frozen=True)
@@ -50,9 +46,8 @@ def train(plan: PlanFile, *, target: str | None = None) -> tuple[TrainResult, Pa
 
 def _worker_plan(plan: PlanFile, datasets: Sequence[Ingested], inputs: Path, target: str | None) -> TrainPlan:
     columns = datasets[0].columns
-    recipe, guessed = _choose(plan.recipe, columns, target)
-    roles = guessed["columns"] | dict(plan.spec.get("columns", {}))
-    spec = _spec(recipe, guessed | plan.spec | {"columns": roles}, columns)
+    recipe, match = choosing.choose(plan.recipe, columns, target)
+    spec = choosing.complete(recipe, match, plan.spec, columns, target)
     return TrainPlan(
         job_id="local",
         threads=spec.get("threads") or attempts.usable_cores(),
@@ -103,53 +98,6 @@ def _base_model(name: str | None, inputs: Path) -> BaseModelInput | None:
         if path.is_file():
             files.link_or_copy(path.resolve(), inputs / "base" / path.relative_to(source))
     return BaseModelInput(folder="base", title=source.name)
-
-
-def _choose(name: str | None, columns: Sequence[Column], target: str | None) -> tuple[Recipe, dict[str, Any]]:
-    """The recipe, and what it proposes for these columns. A target that a person names becomes the one column to learn."""
-    known = list(columns)
-    if target is not None and target not in {column.name for column in known}:
-        raise ColumnUnknown(field="target", column=target, known=_names(known))
-    recipes = [catalogue.get(name)] if name else [recipe for recipe, _ in catalogue.guess(known)]
-    for recipe in recipes:
-        match = recipe.guess(known)
-        if match is None:
-            continue
-        roles = dict(match.columns)
-        role = _ROLE_OF_TARGET.get(recipe.name)
-        if target is None or role is None or roles.get(role) == target:
-            return recipe, match.spec | {"columns": roles}
-        if target not in (roles.get("text"), roles.get("text_pair")):
-            return recipe, {"columns": _aimed_at(target, role, roles)}
-    raise NoRecipeFits(field="columns", columns=_names(known))
-
-
-def _aimed_at(target: str, role: str, roles: dict[str, str | list[str]]) -> dict[str, str | list[str]]:
-    features = roles.get("features")
-    if isinstance(features, list):
-        former = roles[role]
-        others = [name for name in features if name != target]
-        roles["features"] = [*others, *([former] if isinstance(former, str) else former)]
-    return roles | {role: target}
-
-
-def _spec(recipe: Recipe, values: dict[str, Any], columns: Sequence[Column]) -> dict[str, Any]:
-    """The recipe's whole spec. Raises BadInput naming the field, ColumnUnknown for a column that the data does not have."""
-    try:
-        spec = recipe.spec.model_validate(values)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise BadInput(field=".".join(["spec", *(str(part) for part in first["loc"])]), reason=first["msg"]) from error
-    known = {column.name for column in columns}
-    for role, chosen in spec.columns.items():
-        for name in [chosen] if isinstance(chosen, str) else chosen:
-            if name not in known:
-                raise ColumnUnknown(field=f"spec.columns.{role}", column=name, known=_names(columns))
-    return spec.model_dump(mode="json")
-
-
-def _names(columns: Sequence[Column]) -> str:
-    return ", ".join(column.name for column in columns)
 
 
 def others_of(folder: Path) -> Path:

@@ -63,11 +63,12 @@ class Match:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A task the system can learn. ``runtime`` is the package with the code, imported by workers only."""
+    """A task the system can learn. ``target`` is the role that is learned; ``runtime``: the package whose code workers import."""
 
     name: str
     spec: type[Spec]
     roles: tuple[Role, ...]
+    target: str
     runtime: str
     guess: Callable[[list[Column]], Match | None]
     starts_from: tuple[str, ...] = ("scratch",)

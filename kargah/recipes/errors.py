@@ -18,6 +18,12 @@
 from kargah.kit.errors import BadInput, KargahError, NotAvailable
 
 
+class NoTaskFits(BadInput):
+    """No recipe recognises the columns: the user must name the recipe and the roles."""
+
+    code = "NO_TASK_FITS"
+
+
 class RoleMissing(BadInput):
     code = "ROLE_MISSING"
 

@@ -49,6 +49,13 @@ class Supervisor:
             self._tend(placement)
         self._end_idle(placements)
 
+    def end_all(self) -> None:
+        """An agent that goes takes its predictors along: unlike a training, one loses nothing by starting again."""
+        with self._database.read() as session:
+            placements = list(session.scalars(select(Placement).where(Placement.host == self._host)))
+        for placement in placements:
+            self._end(placement)
+
     def _tend(self, placement: Placement) -> None:
         match placement.state:
             case PlacementState.WANTED:
@@ -119,10 +126,14 @@ class Supervisor:
         oldest = utc_now() - timedelta(seconds=self._settings.predictor_idle_seconds)
         for rank, placement in enumerate(ready):
             if rank >= self._settings.predictor_limit or placement.wanted_at < oldest:
-                self._drop(placement)
-                if placement.pid is not None and is_held(self._directory(placement).alive):
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(placement.pid, signal.SIGTERM)
+                self._end(placement)
+
+    def _end(self, placement: Placement) -> None:
+        self._drop(placement)
+        pid = placement.pid
+        if pid is not None and (pid in self._children or is_held(self._directory(placement).alive)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
 
     def _directory(self, placement: Placement) -> AttemptDirectory:
         return AttemptDirectory(Path(placement.directory or ""))

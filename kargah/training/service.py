@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
 from kargah.contract.plans import BaseModelInput, DatasetInput, InputFile, TrainPlan
@@ -15,8 +14,8 @@ from kargah.jobs.schemas import JobOut
 from kargah.kit.errors import BadInput, Conflict, NotFound
 from kargah.models import service as models
 from kargah.models.schemas import ModelVersionOut
-from kargah.recipes import catalogue
-from kargah.recipes.base import Match, Recipe
+from kargah.recipes import choosing
+from kargah.recipes.base import Recipe
 from kargah.recipes.columns import Column
 from kargah.runs import service as runs
 from kargah.store import access
@@ -24,12 +23,6 @@ from kargah.store.access import Actor
 from kargah.training.schemas import TrainingRequest, TrainingStarted
 
 Chosen = tuple[Dataset, DatasetVersion]
-
-
-class NoTaskFits(BadInput):
-    """No recipe recognises the columns: the user must name the recipe and the roles."""
-
-    code = "NO_TASK_FITS"
 
 
 class DatasetsMissing(BadInput):
@@ -44,14 +37,6 @@ class ColumnsDiffer(BadInput):
     code = "COLUMNS_DIFFER"
 
 
-class RoleMissing(BadInput):
-    code = "ROLE_MISSING"
-
-
-class ColumnMissing(BadInput):
-    code = "COLUMN_MISSING"
-
-
 class NotABaseModel(BadInput):
     code = "NOT_A_BASE_MODEL"
 
@@ -63,9 +48,9 @@ def start(session: Session, actor: Actor, request: TrainingRequest) -> TrainingS
     if not chosen:
         raise DatasetsMissing(field="datasets")
     columns = _common_columns(chosen)
-    recipe, match = _recipe_for(request, columns)
+    recipe, match = choosing.choose(request.recipe, columns)
     base = _base_model(session, actor, recipe, request.base_model)
-    spec = _complete_spec(recipe, match, request.spec, columns)
+    spec = choosing.complete(recipe, match, request.spec, columns)
     title = request.title or chosen[0][0].title
     plan = _plan(recipe, title, spec, request, chosen, base)
     job = jobs.submit(
@@ -104,49 +89,6 @@ def _common_columns(chosen: list[Chosen]) -> list[Column]:
         if missing:
             raise ColumnsDiffer(field="datasets", title=dataset.title, columns=", ".join(sorted(missing)))
     return first
-
-
-def _recipe_for(request: TrainingRequest, columns: list[Column]) -> tuple[Recipe, Match | None]:
-    if request.recipe is not None:
-        recipe = catalogue.get(request.recipe)
-        return recipe, recipe.guess(columns)
-    matches = catalogue.guess(columns)
-    if not matches:
-        raise NoTaskFits(field="recipe", known=", ".join(catalogue.RECIPES))
-    return matches[0]
-
-
-def _complete_spec(recipe: Recipe, match: Match | None, given: dict[str, Any], columns: list[Column]) -> dict[str, Any]:
-    """What was set, over what was guessed, over the recipe's defaults; validated by the recipe's own model."""
-    guessed = match.spec if match and "columns" not in given else {}
-    roles = {**(match.columns if match else {}), **_roles_given(given)}
-    try:
-        spec = recipe.spec.model_validate({**guessed, **given, "columns": {role: taken for role, taken in roles.items() if taken}})
-    except ValidationError as problem:
-        first = problem.errors(include_url=False, include_context=False)[0]
-        raise BadInput(field=".".join(("spec", *map(str, first["loc"]))), reason=first["msg"]) from None
-    _check_roles(recipe, spec.columns, {column.name for column in columns})
-    return spec.model_dump(mode="json")
-
-
-def _roles_given(given: dict[str, Any]) -> dict[str, Any]:
-    roles = given.get("columns") or {}
-    if not isinstance(roles, dict):
-        raise BadInput(field="spec.columns", reason="object")
-    return roles
-
-
-def _check_roles(recipe: Recipe, roles: dict[str, str | list[str]], names: set[str]) -> None:
-    for role in recipe.roles:
-        if role.required and not roles.get(role.name):
-            raise RoleMissing(field=f"spec.columns.{role.name}", role=role.name, recipe=recipe.name)
-    known = {role.name for role in recipe.roles}
-    for name, taken in roles.items():
-        if name not in known:
-            raise BadInput(field=f"spec.columns.{name}", reason=f"one of {', '.join(sorted(known))}")
-        for column in [taken] if isinstance(taken, str) else taken:
-            if column not in names:
-                raise ColumnMissing(field=f"spec.columns.{name}", column=column, known=", ".join(sorted(names)))
 
 
 def _base_model(session: Session, actor: Actor, recipe: Recipe, version_id: str | None) -> ModelVersionOut | None:

@@ -55,6 +55,7 @@ RECIPE = Recipe(
     name="tabular",
     spec=TabularSpec,
     roles=(Role("target"), Role("features", required=False, many=True)),
+    target="target",
     runtime="kargah.recipes.tabular",
     guess=guess,
 )

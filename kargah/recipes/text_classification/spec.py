@@ -88,6 +88,7 @@ RECIPE = Recipe(
     name="text-classification",
     spec=TextClassificationSpec,
     roles=(Role("text"), Role("text_pair", required=False), Role("label", many=True)),
+    target="label",
     runtime="kargah.recipes.text_classification",
     guess=guess,
     starts_from=("scratch", "base_model"),
