@@ -60,3 +60,14 @@ class ApiToken(Base, Created):
     hint: Mapped[str] = mapped_column(String(8))
     expires_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
+
+
+class Ticket(Base, Created):
+    """Stands for a credential once, where none can be shown: on a stream that a browser opens without headers."""
+
+    __tablename__ = "tickets"
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[str] = mapped_column(String(48), ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    session_id: Mapped[str | None] = mapped_column(String(48), ForeignKey("sessions.id", ondelete="CASCADE"))
+    token_id: Mapped[str | None] = mapped_column(String(48), ForeignKey("api_tokens.id", ondelete="CASCADE"))
+    expires_at: Mapped[datetime]

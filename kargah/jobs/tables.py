@@ -103,3 +103,37 @@ class Agent(Base, Created):
     pid_started_at: Mapped[float]
     cores: Mapped[int]
     heartbeat_at: Mapped[datetime]
+
+
+class Notice(Base, Created):
+    """What somebody should know of a job without having watched it. ``position`` is that of the event that says it.
+
+    ``kind``: finished, failed or attention. The text is that of key ``code`` with ``params``; ``reason`` is a {code, params} of its own.
+    """
+
+    __tablename__ = "notices"
+    __table_args__ = (UniqueConstraint("user_id", "position"), Index("ix_notices_unread", "user_id", "read_at"))
+    id: Mapped[str] = mapped_column(String(48), primary_key=True)
+    user_id: Mapped[str] = mapped_column(String(48), ForeignKey("users.id", ondelete="CASCADE"))
+    job_id: Mapped[str] = mapped_column(String(48), ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
+    position: Mapped[int] = mapped_column(BigInteger, index=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    code: Mapped[str] = mapped_column(String(64))
+    params: Mapped[dict[str, Any]]
+    reason: Mapped[dict[str, Any] | None]
+    read_at: Mapped[datetime | None]
+
+
+class Outgoing(Base, Created):
+    """A notice that other channels (mail, web hooks) have still to carry out: written with it, in one transaction.
+
+    ``payload`` is all that a channel needs. ``tries`` and ``not_before`` belong to the one that drains; ``drained_at`` ends it.
+    """
+
+    __tablename__ = "outbox"
+    __table_args__ = (Index("ix_outbox_waiting", "drained_at", "not_before"),)
+    notice_id: Mapped[str] = mapped_column(String(48), ForeignKey("notices.id", ondelete="CASCADE"), primary_key=True)
+    payload: Mapped[dict[str, Any]]
+    tries: Mapped[int] = mapped_column(default=0)
+    not_before: Mapped[datetime | None]
+    drained_at: Mapped[datetime | None]
