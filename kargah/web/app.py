@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 import kargah
 from kargah.kit.clock import Clock, SystemClock
 from kargah.kit.settings import Settings
+from kargah.monitoring.sampler import Sampler
 from kargah.store import schema
 from kargah.store.database import Database
 from kargah.web import errors
@@ -65,10 +66,10 @@ class SocketsWhenAsked:
 def _routers() -> Iterator[APIRouter]:
     """All doors. One that is to be there stands here."""
     from kargah.web import documented
-    from kargah.web.api import auth, datasets, docs, health, jobs, models, runs, training, users
+    from kargah.web.api import auth, datasets, docs, health, jobs, models, monitoring, runs, training, users
 
     yield from (documented.router, health.router, auth.router, users.router)
-    yield from (jobs.router, runs.router, datasets.router, models.router, training.router, docs.router)
+    yield from (jobs.router, runs.router, datasets.router, models.router, training.router, monitoring.router, docs.router)
 
 
 def _middleware(settings: Settings, clock: Clock) -> Iterator[Middleware]:
@@ -96,11 +97,13 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.database = database
     app.state.threads = Threads(database)
     app.state.live = Live(app.state.threads)
+    app.state.sampler = Sampler(settings.home)
     tailing = asyncio.create_task(app.state.live.run())
+    sampling = asyncio.create_task(app.state.sampler.run(app.state.live.stopping))
     try:
         yield
     finally:
         app.state.live.stop()
-        await tailing
+        await asyncio.gather(tailing, sampling)
         app.state.threads.close()
         database.close()

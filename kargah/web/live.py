@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 import structlog
 from sqlalchemy import select
@@ -168,11 +169,15 @@ class Live:
             self._listeners.discard(listener)
 
     async def subscribe(
-        self, actor: Actor, job_ids: Iterable[str] | None = None, since: int | None = None
+        self,
+        actor: Actor,
+        job_ids: Iterable[str] | None = None,
+        since: int | None = None,
+        quiet_seconds: float = HEARTBEAT_SECONDS,
     ) -> AsyncGenerator[list[EventOut]]:
         """Batches of events that ``actor`` may see, of ``job_ids`` or of all jobs, after position ``since`` (None: from now on).
 
-        An empty batch every 15 seconds says that the line stands. Ends when the server stops or the reader is too slow:
+        An empty batch every ``quiet_seconds`` says that the line stands. Ends when the server stops or the reader is too slow:
         subscribe again with the last position.
         """
         wanted = frozenset(job_ids) if job_ids is not None else None
@@ -184,7 +189,7 @@ class Live:
                     last = batch[-1].position
                     yield batch
             while not listener.ended:
-                found = await listener.next(HEARTBEAT_SECONDS)
+                found = await listener.next(quiet_seconds)
                 if fresh := [heard.event for heard in found if heard.event.position > last]:
                     last = fresh[-1].position
                 if fresh or not found:
@@ -240,17 +245,31 @@ async def job_messages(
                 return
 
 
-async def dashboard_messages(live: Live, actor: Actor, since: int | None, until_seconds: float) -> AsyncIterator[bytes]:
-    """Of every job that ``actor`` sees: each moment of its life, and at most one step or progress a second."""
+async def dashboard_messages(
+    live: Live, actor: Actor, since: int | None, until_seconds: float, also: "Also | None" = None
+) -> AsyncIterator[bytes]:
+    """Of every job that ``actor`` sees: each moment of its life, and at most one step or progress a second; and what ``also`` says."""
     yield HEARTBEAT
     throttle = Throttle()
-    async with contextlib.aclosing(live.subscribe(actor, None, since)) as batches:
+    quiet_seconds = also.every_seconds if also else HEARTBEAT_SECONDS
+    async with contextlib.aclosing(live.subscribe(actor, None, since, quiet_seconds)) as batches:
         async for batch in batches:
             kept = [message_of(event) for event in batch if throttle.lets_pass(event)]
+            kept += also.messages() if also else []
             if kept or not batch:
                 yield b"".join(kept) or HEARTBEAT
             if time.time() >= until_seconds:
                 return
+
+
+class Also(Protocol):
+    """Something else for the one stream of a page: asked after every batch and at least every so often."""
+
+    every_seconds: float
+
+    def messages(self) -> list[bytes]:
+        """Whole messages that are new since the last call; without an id, so that they move no position."""
+        ...
 
 
 class Throttle:

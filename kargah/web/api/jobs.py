@@ -18,6 +18,7 @@ from kargah.runs.schemas import RunOut
 from kargah.store.access import Actor
 from kargah.web import live
 from kargah.web.deps import Ask, Asking
+from kargah.web.machine import MachineMessages
 
 router = APIRouter(prefix="/api/v1", tags=["jobs"])
 
@@ -117,10 +118,16 @@ async def job_events(request: Request, job_id: str, ask: Ask, since: Position = 
 
 
 @router.get("/events", response_class=StreamingResponse)
-async def all_events(request: Request, ask: Ask, since: Position = None, last_event_id: LastEventId = None) -> Response:
-    """Server-sent events of all jobs one may see: life-cycle as it happens, progress at most once a second a job."""
+async def all_events(
+    request: Request, ask: Ask, since: Position = None, last_event_id: LastEventId = None, machine: bool = False
+) -> Response:
+    """Server-sent events of all jobs one may see: life-cycle as it happens, progress at most once a second a job.
+
+    With ``machine`` also ``event: machine`` with the figures of this machine, in the reader's words, whenever they are taken.
+    """
     position = position_of(last_event_id, since)
-    return stream_of(live.dashboard_messages(request.app.state.live, ask.actor, position, until_seconds(ask)))
+    also = MachineMessages(request.app.state.sampler, ask.language) if machine else None
+    return stream_of(live.dashboard_messages(request.app.state.live, ask.actor, position, until_seconds(ask), also))
 
 
 def position_of(last_event_id: str | None, since: int | None) -> int | None:

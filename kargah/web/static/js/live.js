@@ -23,6 +23,7 @@ class Stream {
     this.source = new EventSource(this.address);
     this.source.onopen = () => this.say("on", body.liveText);
     this.source.onmessage = (event) => this.take(event);
+    this.source.addEventListener("machine", (event) => document.dispatchEvent(new CustomEvent("kargah:machine", { detail: JSON.parse(event.data) })));
     this.source.onerror = () => this.lost(RETRY_SECONDS);
   }
 
