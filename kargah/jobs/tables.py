@@ -12,10 +12,16 @@ class Job(Base, Owned):
 
     ``progress`` is the latest picture for lists: {percent, step, total_steps, epoch, total_epochs, done, total, unit,
     metrics, code, params, eta_seconds}. ``error`` and ``waiting`` are {code, params}. ``last_seq`` numbers its events.
+    ``place`` orders its owner's jobs within a priority; ``terms`` is a jobs.terms.Terms. ``submission_key``: its owner's own name
+    for this one request. ``paused_for``: why the scheduler paused it, null when a person did.
     """
 
     __tablename__ = "jobs"
-    __table_args__ = (Index("ix_jobs_claim", "state", "priority", "queued_at"), Index("ix_jobs_list", "workspace_id", "id"))
+    __table_args__ = (
+        Index("ix_jobs_claim", "state", "priority", "queued_at"),
+        Index("ix_jobs_list", "workspace_id", "id"),
+        Index("ix_jobs_submission", "owner_id", "submission_key", unique=True),
+    )
     id: Mapped[str] = mapped_column(String(48), primary_key=True)
     kind: Mapped[str] = mapped_column(String(32), index=True)
     title: Mapped[str] = mapped_column(String(300))
@@ -37,10 +43,26 @@ class Job(Base, Owned):
     not_before: Mapped[datetime | None]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    deadline: Mapped[datetime | None]
+    place: Mapped[int] = mapped_column(BigInteger, default=0)
+    terms: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    submission_key: Mapped[str | None] = mapped_column(String(255))
+    paused_for: Mapped[str | None] = mapped_column(String(32))
+
+
+class Dependency(Base):
+    """The job waits until the one named ``after_id`` is COMPLETED."""
+
+    __tablename__ = "job_dependencies"
+    job_id: Mapped[str] = mapped_column(String(48), ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    after_id: Mapped[str] = mapped_column(String(48), ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True, index=True)
 
 
 class Attempt(Base, Created):
-    """One try of a job: a process and its directory. ``offset_bytes`` and ``line`` say how far its events were carried."""
+    """One try of a job: a process and its directory. ``offset_bytes`` and ``line`` say how far its events were carried.
+
+    ``threads``, ``memory_bytes`` and ``gpus`` (their ids) are granted: nobody else gets them while it runs.
+    """
 
     __tablename__ = "attempts"
     job_id: Mapped[str] = mapped_column(String(48), ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
@@ -50,6 +72,8 @@ class Attempt(Base, Created):
     pid: Mapped[int | None]
     pid_started_at: Mapped[float | None]
     threads: Mapped[int]
+    memory_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    gpus: Mapped[list[Any]] = mapped_column(default=list)
     offset_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
     line: Mapped[int] = mapped_column(BigInteger, default=0)
     launched_at: Mapped[datetime | None]
