@@ -117,7 +117,7 @@ def load(folder: Path, problem: Problem, normaliser: dict[str, Any] | None, requ
     if not tokenizer.is_fast or tokenizer.pad_token_id is None:
         raise BaseModelUnusable(field="base_model", reason="tokenizer")
     _bake(tokenizer, normaliser)
-    return Transformer(model), tokenizer
+    return Transformer(model), _as_plain(tokenizer)
 
 
 def _config(folder: Path, problem: Problem) -> Any:
@@ -155,6 +155,26 @@ def _check_shapes(config: Any, shapes: dict[str, tuple[int, ...]]) -> None:
             raise BaseModelUnusable(field="base_model", reason="shapes", detail=f"{name}: {list(stored[name])}, config: {list(shape)}")
         if name not in stored and ".layer" in name:
             raise BaseModelUnusable(field="base_model", reason="shapes", detail=f"{name}: absent")
+
+
+def _as_plain(tokenizer: Any) -> Any:
+    """The same tokenizer under the class that takes tokenizer.json as it stands.
+
+    A class of a family (BertTokenizer …) makes its normaliser anew from its own options when it is loaded, so that what
+    was baked would be gone in bare transformers.
+    """
+    from transformers import PreTrainedTokenizerFast
+
+    make: Any = PreTrainedTokenizerFast
+    return make(
+        tokenizer_object=tokenizer.backend_tokenizer,
+        model_input_names=tokenizer.model_input_names,
+        padding_side=tokenizer.padding_side,
+        truncation_side=tokenizer.truncation_side,
+        model_max_length=tokenizer.model_max_length,
+        clean_up_tokenization_spaces=False,
+        **tokenizer.special_tokens_map,
+    )
 
 
 def _bake(tokenizer: Any, normaliser: dict[str, Any] | None) -> None:
