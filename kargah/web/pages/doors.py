@@ -2,13 +2,31 @@
 
 from fastapi import FastAPI
 
-from kargah.web.pages import access, account, dashboard, datasets, models, runs, training, trying
+from kargah.web.pages import (
+    about,
+    access,
+    account,
+    dashboard,
+    datasets,
+    help_page,
+    models,
+    people,
+    run_failure,
+    run_list,
+    run_log,
+    runs,
+    settings,
+    training,
+    trying,
+)
 from kargah.web.pages.assets import ADDRESS, Assets
 from kargah.web.pages.errors import error_page
 
 
 def add_to(app: FastAPI) -> None:
-    for pages in (access, account, dashboard, datasets, training, runs, trying, models):
+    for pages in (access, account, dashboard, datasets, training, run_failure, run_list, run_log, runs, trying, models):
+        app.include_router(pages.router)
+    for pages in (people, settings, help_page, about):
         app.include_router(pages.router)
     app.mount(ADDRESS, Assets(), name="static")
     app.state.error_page = error_page
