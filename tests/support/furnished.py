@@ -1,0 +1,60 @@
+"""A workshop with one of everything in it, and the addresses of all its pages, as the application itself lists them."""
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastapi.routing import APIRoute
+
+from kargah.client import Kargah
+from kargah.web import pages
+from support.server import EMAIL, PASSWORD, Server, running_with_admin
+
+LINE = Path(__file__).parents[2] / "kargah" / "recipes" / "tabular" / "samples" / "line.csv"
+#: A name that means harm, reads from the right, and does not look like one.
+NAME = '<b>نام</b> \u202e"evil" & 😀 <script>alert(1)</script>'
+#: Addresses that give no page of their own: parts of a page, files, and what leads elsewhere for one who is signed in.
+PARTS = ("/log", "/curve", ".csv", ".json", "/login", "/register")
+
+
+@dataclass(frozen=True)
+class Furnished:
+    server: Server
+    ids: dict[str, str]
+
+    @property
+    def pages(self) -> list[str]:
+        """Every page of the application; an address whose place nobody can fill is an error here."""
+        addresses = [path.format(**self.ids) for path in page_routes() if not path.endswith(PARTS)]
+        run, dataset = self.ids["run_id"], self.ids["dataset_id"]
+        asked = ["/datasets?trash=true", "/runs?state=failed", f"/runs/new?dataset={dataset}", f"/runs/new?like={run}", "/no/such/page"]
+        compared = [f"/compare?run={run}&run={self.ids['other_run_id']}"] if "/compare" in addresses else []
+        return [*addresses, *asked, *compared]
+
+
+def page_routes() -> list[str]:
+    return sorted({route.path for route in _routes() if "GET" in route.methods})
+
+
+def _routes() -> Iterator[APIRoute]:
+    for found in pkgutil.iter_modules(pages.__path__, f"{pages.__name__}."):
+        router = getattr(importlib.import_module(found.name), "router", None)
+        yield from (route for route in (router.routes if router else ()) if isinstance(route, APIRoute))
+
+
+@contextmanager
+def furnished(home: Path, **settings: object) -> Iterator[Furnished]:
+    with running_with_admin(home, **settings) as server, Kargah(server.url, server.token) as kargah:
+        dataset = kargah.datasets.upload(LINE, title=NAME)
+        runs = [kargah.trainings.start(datasets=[dataset.id], spec={"epochs": 2}, title=NAME) for _ in range(2)]
+        for run in runs:
+            kargah.jobs.wait(run.job.id)
+        version = kargah.trainings.models(runs[0].run_id)[0]
+        ids = {"run_id": runs[0].run_id, "other_run_id": runs[1].run_id, "version_id": version.id, "model_id": version.model_id}
+        yield Furnished(server, {"dataset_id": dataset.id, **ids})
+
+
+__all__ = ["EMAIL", "NAME", "PASSWORD", "Furnished", "furnished"]
