@@ -1,5 +1,6 @@
 """A run as its page shows it: every value finished, in the reader's language."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,9 @@ SOURCES = {"chosen": ("info", "chosen"), "adapted": ("warn", "adapt"), "inherite
 ORDER_OF_SOURCES = ("chosen", "adapted", "inherited")
 MOST_LABELS = 12
 TIMELINE = 8
+#: What colours a terminal or moves its cursor.
+CONTROLS = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+ISOLATES = dict.fromkeys((0x2066, 0x2067, 0x2068, 0x2069))
 #: Events that people are told of, and the class of their mark.
 TOLD = {"Queued", "Waiting", "Running", "Saved", "Paused", "Resumed", "Stopped", "Finished", "Failed", "Asked", "Interrupted", "Logged"}
 
@@ -63,6 +67,17 @@ class Told:
     when: str
     iso: str
     style: str = ""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One process that worked on a job: when it was begun, and how it ended ("" while it goes on)."""
+
+    number: str
+    when: str
+    iso: str
+    end: str
+    style: str
 
 
 @dataclass(frozen=True)
@@ -155,14 +170,59 @@ def _value(value: Any) -> str:
     return "–" if value is None else str(value)
 
 
+_MARKS = {"Running": "now", "Resumed": "now", "Interrupted": "attn", "Failed": "ill"}
+
+
 def timeline_of(words: Words, events: list[EventOut]) -> list[Told]:
     """«رخدادها و هشدارها»: the last ones, the newest first."""
     told = [event for event in events if event.kind in TOLD and not (event.kind == "Saved" and not event.payload.get("best"))]
     return [_told(words, event) for event in reversed(told[-TIMELINE:])]
 
 
+def warnings_of(words: Words, events: list[EventOut]) -> list[Told]:
+    """What was warned of and may still matter, the newest first; the same words once."""
+    warned = [event for event in events if event.kind == "Logged" and event.payload.get("level") in {"warning", "error"}]
+    once = {said_by(words, event): event for event in warned}
+    return [_told(words, event) for event in reversed(list(once.values())[-TIMELINE:])]
+
+
+#: How an attempt may end, and the class of its mark.
+_ENDS = {"Interrupted": "attn", "Paused": "", "Stopped": "", "Finished": "now", "Failed": "ill"}
+
+
+def attempts_of(words: Words, data: RunData) -> list[Attempt]:
+    """Each attempt, the newest first; a job that began once has nothing to tell."""
+    begun = [(index, event) for index, event in enumerate(data.events) if event.kind == "Claimed"]
+    if len(begun) < 2:
+        return []
+    borders = [index for index, _ in begun[1:]] + [len(data.events)]
+    return [_attempt(words, event, data.events[index:border]) for (index, event), border in zip(begun, borders, strict=True)][::-1]
+
+
+def _attempt(words: Words, claimed: EventOut, events: list[EventOut]) -> Attempt:
+    last = next((event for event in reversed(events) if event.kind in _ENDS), None)
+    return Attempt(
+        number=words.number(claimed.payload.get("attempt")),
+        when=words.date(claimed.at),
+        iso=claimed.at.isoformat(),
+        end=said_by(words, last) if last else "",
+        style=_ENDS[last.kind] if last else "now",
+    )
+
+
+def readable(text: str) -> str:
+    """Without what steers a terminal; of a line that was written over, what stood there last."""
+    lines = CONTROLS.sub("", text.replace("\r\n", "\n")).split("\n")
+    return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
+
+
+def bare(text: str) -> str:
+    """For a file: without the marks that keep an id from turning a Persian line around."""
+    return text.translate(ISOLATES)
+
+
 def _told(words: Words, event: EventOut) -> Told:
-    style = "now" if event.kind in {"Running", "Resumed"} else ""
+    style = _MARKS.get(event.kind, "")
     return Told(said_by(words, event), words.ago(event.at), event.at.isoformat(), style)
 
 
@@ -190,7 +250,7 @@ def _log_line(words: Words, event: EventOut) -> LogLine:
     if event.kind == "Logged":
         kind, style = event.payload.get("level", "info"), {"warning": "w", "error": "e"}.get(event.payload.get("level", ""), "")
     figures_said = event.kind in {"Step", "Evaluated", "Saved"}
-    text = _figures(event) if figures_said else said_by(words, event)
+    text = _figures(event) if figures_said else readable(said_by(words, event))
     return LogLine(
         event.position, words.clock(event.at), event.at.isoformat(), style, kind[:5], text, "ltr" if figures_said else words.direction
     )

@@ -12,12 +12,10 @@ from starlette.responses import JSONResponse, Response
 
 from kargah.jobs import history
 from kargah.jobs import service as jobs
-from kargah.jobs.schemas import Curve, EventOut, JobPage
+from kargah.jobs.schemas import Curve, JobPage
 from kargah.jobs.states import State
 from kargah.kit.errors import NotFound
-from kargah.models import service as models
 from kargah.runs import service as runs
-from kargah.runs.schemas import RunOut
 from kargah.store.access import Actor
 from kargah.web.deps import Ask
 from kargah.web.pages import figures, trying
@@ -26,13 +24,14 @@ from kargah.web.pages.access import see
 from kargah.web.pages.charts import chart_of
 from kargah.web.pages.parts import badge_of, pages_of, progress_of
 from kargah.web.pages.render import render
+from kargah.web.pages.run_data import find, load
+from kargah.web.pages.run_failure import failure_of
+from kargah.web.pages.run_log import log_of
 from kargah.web.pages.shell import page_of
 from kargah.web.pages.words import Words
 
 router = APIRouter(include_in_schema=False)
 PAGE = 20
-LOG_LINES = 200
-LOG_WINDOW = 600
 CURVE_POINTS = 4000
 #: The tabs of the list: name → states.
 FILTERS: dict[str, tuple[State, ...] | None] = {
@@ -42,8 +41,6 @@ FILTERS: dict[str, tuple[State, ...] | None] = {
     "failed": (State.FAILED,),
     "stopped": (State.STOPPED,),
 }
-LIFE = ("Queued", "Waiting", "Claimed", "Asked", "Interrupted", "Started", "Running", "Logged", "Evaluated", "Saved",
-        "Paused", "Resumed", "Stopped", "Finished", "Failed")  # fmt: skip
 
 
 @router.get("/runs")
@@ -71,47 +68,15 @@ def _list(session: Session, actor: Actor, states: tuple[State, ...] | None, quer
 
 
 @router.get("/runs/{run_id}")
-async def show_run(run_id: str, request: Request, ask: Ask, model: str | None = None, parts: bool = False) -> Response:
-    """With ``parts`` without the log, which <live-log> asks for itself: what the page fetches again while the run goes on."""
+async def show_run(run_id: str, request: Request, ask: Ask, model: str | None = None, parts: bool = False, log: str = "") -> Response:
+    """``log``: what is looked for in the log. ``parts``: what is fetched again while the run goes on, without the log, which
+    <live-log> asks for itself."""
     data = await ask(load, run_id)
     stream = None if data.job.is_over else f"/api/v1/jobs/{data.job.id}/events?since={data.position}"
     page = page_of(request, "runs", crumbs=((data.run.title, ""),), stream=stream, parts=f"/runs/{run_id}?parts=true")
-    said = [] if parts else await ask(recent_events, data.job.id)
+    said = None if parts else await log_of(ask, page.words, data.job.id, query=log)
     values = _values(page.words, data)
-    return render("run.html", page, **values, log=views.log_lines(page.words, said), try_it=trying.of_versions(page.words, data, model))
-
-
-def load(session: Session, actor: Actor, run_id: str) -> views.RunData:
-    """``run_id`` may be the run's or its job's."""
-    position = history.latest_position(session)
-    run = _run(session, actor, run_id)
-    if run.job_id is None:
-        raise NotFound(kind="jobs", id=run_id)
-    row = jobs.get_for(session, actor, run.job_id)
-    return views.RunData(
-        run=run,
-        job=jobs.show(session, actor, run.job_id),
-        position=position,
-        events=history.life_cycle(session, run.job_id, *LIFE),
-        versions=models.versions_of_run(session, actor, run.id),
-        plan=row.plan,
-    )
-
-
-def _run(session: Session, actor: Actor, run_id: str) -> RunOut:
-    return runs.show_for_job(session, actor, run_id) if run_id.startswith("job_") else runs.show(session, actor, run_id)
-
-
-def recent_events(session: Session, actor: Actor, job_id: str, after: int | None = None) -> list[EventOut]:
-    """Those after a position; without one the last that were said, and before them the life-cycle without the steps."""
-    jobs.get_for(session, actor, job_id)
-    if after is not None:
-        return history.events_after(session, after, job_id=job_id, limit=LOG_LINES)
-    start = max(0, history.latest_position(session) - LOG_WINDOW)
-    recent = history.events_after(session, start, job_id=job_id, limit=LOG_WINDOW)
-    first = recent[0].position if recent else start
-    older = [event for event in history.life_cycle(session, job_id, *LIFE) if event.position < first]
-    return [*older, *recent][-LOG_LINES:]
+    return render("run.html", page, **values, log=said, try_it=trying.of_versions(page.words, data, model))
 
 
 def _values(words: Words, data: views.RunData) -> dict[str, Any]:
@@ -127,12 +92,13 @@ def _values(words: Words, data: views.RunData) -> dict[str, Any]:
         "progress": progress_of(words, job),
         "facts": _facts(words, data),
         "elapsed": _elapsed(words, data),
-        "error": words.error(job.error) if job.error else "",
-        "evidence": _evidence(data),
+        "failure": failure_of(words, data),
+        "attempts": views.attempts_of(words, data),
         "waiting": words.message("waiting", job.waiting) if job.waiting and job.state is State.QUEUED else "",
         "strip": figures.strip_of(words, run.metrics, figures.best_of(evaluated)),
         "whys": views.whys_of(words, run.params),
         "timeline": views.timeline_of(words, data.events),
+        "warnings": views.warnings_of(words, data.events),
         "models": views.model_rows(words, data.versions),
         "metric_columns": metric_columns,
         "verdict": words.optional(figures.verdict_of(data.versions)) if data.versions else "",
@@ -175,11 +141,6 @@ def _now(data: views.RunData) -> Any:
     return data.events[-1].at if data.events else data.job.queued_at
 
 
-def _evidence(data: views.RunData) -> str:
-    failed = [event.payload.get("evidence") for event in data.events if event.kind == "Failed"]
-    return str(failed[-1] or "") if failed and data.job.state is State.FAILED else ""
-
-
 @dataclass(frozen=True)
 class Forecast:
     """Of a dry run: what a real one would take."""
@@ -208,14 +169,6 @@ def forecast_of(words: Words, data: views.RunData) -> Forecast | None:
     )
 
 
-@router.get("/runs/{run_id}/log")
-async def more_log(run_id: str, request: Request, ask: Ask, after: int = 0) -> Response:
-    """The lines after a position, for <live-log>."""
-    events = await ask(recent_events, (await ask(_run, run_id)).job_id or "", after)
-    page = page_of(request, "runs")
-    return render("run_log.html", page, log=views.log_lines(page.words, events))
-
-
 @router.get("/runs/{run_id}/curve")
 async def curve(run_id: str, ask: Ask) -> Response:
     found = await ask(_curve, run_id)
@@ -238,7 +191,7 @@ async def curve_csv(run_id: str, ask: Ask) -> Response:
 
 
 def _curve(session: Session, actor: Actor, run_id: str, max_points: int = CURVE_POINTS) -> Curve:
-    return runs.curve(session, actor, _run(session, actor, run_id).id, max_points=max_points)
+    return runs.curve(session, actor, find(session, actor, run_id).id, max_points=max_points)
 
 
 @router.post("/runs/{run_id}/stop")
@@ -260,7 +213,7 @@ async def resume(run_id: str, ask: Ask) -> Response:
 
 
 async def _job_id(ask: Ask, run_id: str) -> str:
-    run = await ask.read(_run, run_id)
+    run = await ask.read(find, run_id)
     if run.job_id is None:
         raise NotFound(kind="jobs", id=run_id)
     return run.job_id
