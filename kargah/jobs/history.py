@@ -7,7 +7,7 @@ from sqlalchemy import Select, insert, select
 from sqlalchemy.orm import Session
 
 from kargah.contract.events import Event
-from kargah.jobs import blocks, positions
+from kargah.jobs import blocks, notices, positions
 from kargah.jobs.curves import curve, life_cycle, steps
 from kargah.jobs.positions import latest_position
 from kargah.jobs.schemas import EventOut
@@ -30,6 +30,7 @@ def append_lines(session: Session, job: Job, attempt: int, lines: Sequence[tuple
     rows = [_row(job, attempt, line, event, first + index, job.last_seq + 1 + index) for index, (line, event) in enumerate(lines)]
     session.execute(insert(EventRow), rows)
     job.last_seq += len(lines)
+    notices.note(session, job, ((first + index, event) for index, (_, event) in enumerate(lines)))
     return first + len(lines) - 1
 
 

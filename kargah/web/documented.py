@@ -7,7 +7,7 @@ No logic lives here: a request is put into our words, a use-case is called, its 
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -159,7 +159,7 @@ def _picture_at(session: Session, actor: Actor, job_id: str, since: int) -> tupl
     return picture, bool(history.events_after(session, since, job_id=job_id, limit=1))
 
 
-async def _messages(hub: live.Live, ask: Asking, picture: Picture, since: int, is_behind: bool) -> AsyncIterator[bytes]:
+async def _messages(hub: live.Live, ask: Asking, picture: Picture, since: int, is_behind: bool) -> AsyncGenerator[bytes]:
     """A stream always says the present status first, so that a late subscriber knows it at once; then what was missed, then what comes."""
     follower = envelopes.StatusFollower(picture, ask.language)
     yield _message(since, "status", follower.status)

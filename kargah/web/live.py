@@ -10,15 +10,19 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+from starlette.responses import StreamingResponse
+from starlette.types import Send
 
-from kargah.jobs import history
+from kargah.accounts.standing import Standing, standing
+from kargah.jobs import history, notices
 from kargah.jobs import service as jobs
 from kargah.jobs.schemas import EventOut
 from kargah.jobs.states import TERMINAL
@@ -30,13 +34,19 @@ log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 0.15
 HEARTBEAT_SECONDS = 15.0
-#: A stream is asked to come back after this long, so that a revoked session does not listen on.
+#: A stream is asked to come back after this long.
 LONGEST_SECONDS = 30 * 60.0
+#: Whether the listeners' credentials still hold is asked this often: of all of them in one query.
+CHECK_SECONDS = 8.0
+#: A client that takes nothing for this long is cut off.
+SEND_SECONDS = 30.0
 #: A listener this far behind is cut off; it comes back and replays.
 MOST_WAITING = 2000
 BATCH = 500
 #: The last words of a job, not only of an attempt.
 LAST_WORDS = frozenset({"Finished", "Failed", "Stopped"})
+#: Only these may have made a notice.
+NOTEWORTHY = frozenset({"Finished", "Failed", "Paused", "Logged"})
 FREQUENT = frozenset({"Step", "Progress"})
 FREQUENT_EVERY_SECONDS = 1.0
 HEARTBEAT = b": still here\n\n"
@@ -59,8 +69,30 @@ class JobFacts:
 
 @dataclass(frozen=True)
 class Heard:
+    """An event, with who may hear of it; what streams write of it is made once for all of them. ``facts`` is None in a replay."""
+
     event: EventOut
-    facts: JobFacts
+    facts: JobFacts | None = None
+
+    @cached_property
+    def message(self) -> bytes:
+        return message_of(self.event)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a stream got together. ``unread``: the count of its reader's unread notices, when that has changed."""
+
+    heard: list[Heard] = field(default_factory=list)
+    unread: int | None = None
+
+    @property
+    def bell(self) -> bytes:
+        """An event without an id: it moves no position."""
+        return b"" if self.unread is None else b'event: unread\ndata: {"unread": %d}\n\n' % self.unread
+
+    def __bool__(self) -> bool:
+        return bool(self.heard) or self.unread is not None
 
 
 def message_of(event: EventOut) -> bytes:
@@ -68,16 +100,18 @@ def message_of(event: EventOut) -> bytes:
 
 
 class Listener:
-    """The bounded queue of one stream."""
+    """The bounded queue of one stream, for ``actor``."""
 
-    def __init__(self, wants: Callable[[Heard], bool]) -> None:
+    def __init__(self, actor: Actor, wants: Callable[[EventOut], bool]) -> None:
+        self.actor = actor
         self._wants = wants
         self._waiting: deque[Heard] = deque()
         self._wake = asyncio.Event()
+        self._unread: int | None = None
         self.ended = False
 
     def offer(self, heard: Heard) -> None:
-        if self.ended or not self._wants(heard):
+        if self.ended or not self._wants(heard.event) or heard.facts is None or not heard.facts.heard_by(self.actor):
             return
         if len(self._waiting) >= MOST_WAITING:
             self.end()
@@ -85,18 +119,29 @@ class Listener:
         self._waiting.append(heard)
         self._wake.set()
 
+    def tell_unread(self, unread: int) -> None:
+        """Only the latest count matters."""
+        self._unread = unread
+        self._wake.set()
+
+    def wake(self) -> None:
+        self._wake.set()
+
     def end(self) -> None:
         self.ended = True
         self._wake.set()
 
-    async def next(self, wait_seconds: float) -> list[Heard]:
-        """What has come, or an empty list when nothing did in time."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(wait_seconds):
-                await self._wake.wait()
+    async def next(self, wait_seconds: float) -> Batch:
+        """What has come, or an empty batch when nothing did in time."""
+        if not self._wake.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_seconds):
+                    await self._wake.wait()
         self._wake.clear()
-        found, self._waiting = list(self._waiting), deque()
-        return found
+        batch = Batch(list(self._waiting), self._unread)
+        self._waiting.clear()
+        self._unread = None
+        return batch
 
 
 class Live:
@@ -105,6 +150,7 @@ class Live:
     def __init__(self, threads: Threads) -> None:
         self._threads = threads
         self._listeners: set[Listener] = set()
+        self._checked_at = 0.0
         self._position: int | None = None
         self._someone = asyncio.Event()
         self._placed = asyncio.Event()
@@ -126,6 +172,7 @@ class Live:
                 continue
             try:
                 full = await self._tick()
+                await self._check()
             except Exception as error:  # the edge of all streams: the database may be away for a while
                 log.error("tailer_failed", exc_info=error)
                 full = False
@@ -138,22 +185,43 @@ class Live:
         if self._position is None:
             self._position = await self._threads.read(history.latest_position)
             self._placed.set()
-        events, facts = await self._threads.read(_after, self._position)
+        events, facts, unread = await self._threads.read(_after, self._position)
         for event in events:
             if event.job_id in facts:
                 self._hand_out(Heard(event, facts[event.job_id]))
         if events:
             self._position = events[-1].position
+        self.tell_unread(unread)
         return len(events) >= BATCH
 
     def _hand_out(self, heard: Heard) -> None:
         for listener in tuple(self._listeners):
             listener.offer(heard)
 
+    def tell_unread(self, unread: Mapping[str, int]) -> None:
+        """Tell the listeners of these users how many notices they have not read."""
+        for listener in tuple(self._listeners) if unread else ():
+            if listener.actor.user_id in unread:
+                listener.tell_unread(unread[listener.actor.user_id])
+
+    async def _check(self) -> None:
+        """End the streams whose credential ran out or was revoked, or gives other rights than when they were opened."""
+        now = time.monotonic()
+        if now - self._checked_at < CHECK_SECONDS or not self._listeners:
+            return
+        self._checked_at = now
+        listeners = tuple(self._listeners)
+        sessions = {listener.actor.session_id for listener in listeners} - {None}
+        tokens = {listener.actor.token_id for listener in listeners} - {None}
+        found = await self._threads.read(standing, sessions, tokens)
+        for listener in listeners:
+            if not _still_holds(listener.actor, found):
+                listener.end()
+
     @contextlib.asynccontextmanager
-    async def listening(self, wants: Callable[[Heard], bool]) -> AsyncIterator[Listener]:
-        """A listener that gets all that is wanted from a moment before this returns."""
-        listener = Listener(wants)
+    async def listening(self, actor: Actor, wants: Callable[[EventOut], bool]) -> AsyncIterator[Listener]:
+        """A listener that gets all that is wanted, and ``actor`` may see, from a moment before this returns."""
+        listener = Listener(actor, wants)
         self._listeners.add(listener)
         self._someone.set()
         try:
@@ -173,27 +241,41 @@ class Live:
         actor: Actor,
         job_ids: Iterable[str] | None = None,
         since: int | None = None,
-        quiet_seconds: float = HEARTBEAT_SECONDS,
+        quiet_seconds: float | None = None,
     ) -> AsyncGenerator[list[EventOut]]:
         """Batches of events that ``actor`` may see, of ``job_ids`` or of all jobs, after position ``since`` (None: from now on).
 
         An empty batch every ``quiet_seconds`` says that the line stands. Ends when the server stops or the reader is too slow:
         subscribe again with the last position.
         """
+        async with contextlib.aclosing(self.follow(actor, job_ids, since, quiet_seconds, bell=False)) as batches:
+            async for batch in batches:
+                if batch.heard or not batch:
+                    yield [heard.event for heard in batch.heard]
+
+    async def follow(
+        self, actor: Actor, job_ids: Iterable[str] | None, since: int | None, quiet_seconds: float | None = None, *, bell: bool
+    ) -> AsyncGenerator[Batch]:
+        """As ``subscribe``; with ``bell`` also the number of the reader's unread notices: at the beginning and when it has changed."""
         wanted = frozenset(job_ids) if job_ids is not None else None
-        wants = _wanted_by(actor, wanted)
-        async with self.listening(wants) as listener:
+        async with self.listening(actor, lambda event: wanted is None or event.job_id in wanted) as listener:
+            if bell:
+                yield Batch(unread=await self.unread_of(actor))
             last = -1 if since is None else since
             if since is not None:
-                async for batch in self._replay(actor, wanted, since):
-                    last = batch[-1].position
-                    yield batch
+                async for events in self._replay(actor, wanted, since):
+                    last = events[-1].position
+                    yield Batch([Heard(event) for event in events])
             while not listener.ended:
-                found = await listener.next(quiet_seconds)
-                if fresh := [heard.event for heard in found if heard.event.position > last]:
-                    last = fresh[-1].position
+                found = await listener.next(HEARTBEAT_SECONDS if quiet_seconds is None else quiet_seconds)
+                fresh = Batch([heard for heard in found.heard if heard.event.position > last], found.unread if bell else None)
+                if fresh.heard:
+                    last = fresh.heard[-1].event.position
                 if fresh or not found:
                     yield fresh
+
+    async def unread_of(self, actor: Actor) -> int:
+        return (await self._threads.read(notices.unread_of, [actor.user_id]))[actor.user_id]
 
     async def _replay(self, actor: Actor, wanted: frozenset[str] | None, since: int) -> AsyncIterator[list[EventOut]]:
         """One job by its own index; many by reading on in the history and keeping theirs."""
@@ -207,18 +289,20 @@ class Live:
             since = batch[-1].position
 
 
-def _wanted_by(actor: Actor, wanted: frozenset[str] | None) -> Callable[[Heard], bool]:
-    def wants(heard: Heard) -> bool:
-        return (wanted is None or heard.event.job_id in wanted) and heard.facts.heard_by(actor)
+def _still_holds(actor: Actor, found: Mapping[str, Standing]) -> bool:
+    """An actor without a credential is the machine's own."""
+    credential = actor.session_id or actor.token_id
+    return credential is None or found.get(credential) == Standing(actor.role, actor.workspace_ids)
 
-    return wants
 
-
-def _after(session: Session, position: int) -> tuple[list[EventOut], dict[str, JobFacts]]:
+def _after(session: Session, position: int) -> tuple[list[EventOut], dict[str, JobFacts], Mapping[str, int]]:
+    """The next events, who may hear of their jobs, and the unread counts of those who got a notice by them."""
     events = history.events_after(session, position, limit=BATCH)
     wanted = list({event.job_id for event in events})
     rows = session.execute(select(Job.id, Job.owner_id, Job.workspace_id, Job.visibility).where(Job.id.in_(wanted))) if wanted else ()
-    return events, {row.id: JobFacts(row.owner_id, row.workspace_id, row.visibility) for row in rows}
+    facts = {row.id: JobFacts(row.owner_id, row.workspace_id, row.visibility) for row in rows}
+    noteworthy = any(event.kind in NOTEWORTHY for event in events)
+    return events, facts, notices.told_between(session, position, events[-1].position) if noteworthy else {}
 
 
 def last_word(session: Session, actor: Actor, job_id: str) -> EventOut | None:
@@ -231,31 +315,33 @@ def last_word(session: Session, actor: Actor, job_id: str) -> EventOut | None:
 
 
 async def job_messages(
-    live: Live, actor: Actor, job_id: str, since: int, ended: EventOut | None, until_seconds: float
-) -> AsyncIterator[bytes]:
+    live: Live, actor: Actor, job_id: str, since: int, ended: EventOut | None, until_seconds: float, *, bell: bool = False
+) -> AsyncGenerator[bytes]:
     """The server-sent events of one job. Closes after the event that ended it, and says that one again to whoever comes later."""
     if ended is not None and ended.position <= since:
         yield message_of(ended)
         return
-    async with contextlib.aclosing(live.subscribe(actor, [job_id], since)) as batches:
+    async with contextlib.aclosing(live.follow(actor, [job_id], since, bell=bell)) as batches:
         async for batch in batches:
-            end = next((place for place, event in enumerate(batch) if event.kind in LAST_WORDS), None)
-            yield b"".join(map(message_of, batch[: None if end is None else end + 1])) or HEARTBEAT
+            end = next((place for place, heard in enumerate(batch.heard) if heard.event.kind in LAST_WORDS), None)
+            kept = batch.heard[: None if end is None else end + 1]
+            yield b"".join([batch.bell, *(heard.message for heard in kept)]) or HEARTBEAT
             if end is not None or time.time() >= until_seconds:
                 return
 
 
 async def dashboard_messages(
-    live: Live, actor: Actor, since: int | None, until_seconds: float, also: "Also | None" = None
-) -> AsyncIterator[bytes]:
+    live: Live, actor: Actor, since: int | None, until_seconds: float, also: "Also | None" = None, *, bell: bool = False
+) -> AsyncGenerator[bytes]:
     """Of every job that ``actor`` sees: each moment of its life, and at most one step or progress a second; and what ``also`` says."""
     yield HEARTBEAT
     throttle = Throttle()
-    quiet_seconds = also.every_seconds if also else HEARTBEAT_SECONDS
-    async with contextlib.aclosing(live.subscribe(actor, None, since, quiet_seconds)) as batches:
+    quiet_seconds = also.every_seconds if also else None
+    async with contextlib.aclosing(live.follow(actor, None, since, quiet_seconds, bell=bell)) as batches:
         async for batch in batches:
-            kept = [message_of(event) for event in batch if throttle.lets_pass(event)]
+            kept = [heard.message for heard in batch.heard if throttle.lets_pass(heard.event)]
             kept += also.messages() if also else []
+            kept += [batch.bell] if batch.bell else []
             if kept or not batch:
                 yield b"".join(kept) or HEARTBEAT
             if time.time() >= until_seconds:
@@ -288,3 +374,24 @@ class Throttle:
             return False
         self._last[event.job_id] = at
         return True
+
+
+class StreamAnswer(StreamingResponse):
+    """Server-sent events to one client. One that takes nothing for SEND_SECONDS is cut off; what it held is given back at once."""
+
+    def __init__(self, messages: AsyncGenerator[bytes]) -> None:
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        super().__init__(messages, media_type="text/event-stream", headers=headers)
+        self._messages = messages
+
+    async def stream_response(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        async with contextlib.aclosing(self._messages) as messages:
+            try:
+                async for message in messages:
+                    async with asyncio.timeout(SEND_SECONDS):
+                        await send({"type": "http.response.body", "body": message, "more_body": True})
+            except TimeoutError:
+                log.info("slow_stream_cut")
+                return
+        await send({"type": "http.response.body", "body": b"", "more_body": False})

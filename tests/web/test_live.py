@@ -168,6 +168,21 @@ def test_a_stream_ends_with_the_credential_that_opened_it(make_site: Callable[..
     assert site.client("admin").get("/api/v1/auth/me").status_code == 401
 
 
+@pytest.mark.parametrize("path", ["/api/v1/events", "/api/v1/jobs/{job_id}/events"])
+def test_a_session_or_token_that_is_revoked_in_mid_stream_ends_it(site: Site, writer: Writer, path: str, monkeypatch: Any) -> None:
+    monkeypatch.setattr("kargah.web.live.CHECK_SECONDS", 0.2)
+    job_id = writer.submit()
+    owner = site.client("trainer")
+    token = owner.post("/api/v1/auth/tokens", json={"name": "stream"}).json()
+    with httpx.Client(base_url=site.url, headers={"Authorization": f"Bearer {token['token']}"}, timeout=30) as client:
+        with client.stream("GET", path.format(job_id=job_id)) as answer:
+            lines = answer.iter_lines()
+            next(lines)
+            owner.delete(f"/api/v1/auth/tokens/{token['id']}").raise_for_status()
+            list(lines)
+        assert client.get("/api/v1/auth/me").status_code == 401
+
+
 def test_without_listeners_the_tailer_reads_nothing(site: Site, writer: Writer) -> None:
     job_id = writer.submit()
     writer.end(job_id)
@@ -185,7 +200,7 @@ def test_a_listener_too_far_behind_is_cut_off_and_not_waited_for() -> None:
     from kargah.web.live import MOST_WAITING, Heard, JobFacts, Listener
 
     event = EventOut(position=1, job_id="job_1", seq=1, attempt=1, kind="Step", at=datetime.now(UTC), payload={})
-    listener = Listener(lambda heard: True)
+    listener = Listener(Actor("usr_1", Role.TRAINER, "ws_1", frozenset({"ws_1"})), lambda event: True)
     for _ in range(MOST_WAITING + 5):
         listener.offer(Heard(event, JobFacts("usr_1", "ws_1", "workspace")))
     assert listener.ended

@@ -1,6 +1,7 @@
 """Jobs: listed, shown, asked to stop, and followed while they happen."""
 
 import time
+from collections.abc import AsyncGenerator
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -26,6 +27,7 @@ Cursor = Annotated[str | None, Query(max_length=64, description="next_cursor of 
 Limit = Annotated[int, Query(ge=1, le=200)]
 Words = Annotated[str | None, Query(max_length=200)]
 Position = Annotated[int | None, Query(ge=0, le=2**62, description="position of the last event that is known; Last-Event-ID wins")]
+Bell = Annotated[bool, Query(description="with `event: unread` whenever the number of one's unread notices changes")]
 LastEventId = Annotated[str | None, Header(max_length=32)]
 
 
@@ -108,18 +110,20 @@ def artifacts_of(session: Session, actor: Actor, job_id: str) -> list[Artifact]:
 
 
 @router.get("/jobs/{job_id}/events", response_class=StreamingResponse)
-async def job_events(request: Request, job_id: str, ask: Ask, since: Position = None, last_event_id: LastEventId = None) -> Response:
+async def job_events(
+    request: Request, job_id: str, ask: Ask, since: Position = None, last_event_id: LastEventId = None, bell: Bell = False
+) -> Response:
     """Server-sent events of one job, from the start or after a position, to the one that ends it. ``id`` is the position."""
     position = position_of(last_event_id, since) or 0
     ended = await ask(live.last_word, job_id)
     if ended is not None and last_event_id is not None and ended.position <= position:
         return Response(status_code=204)  # tells an EventSource that there is nothing to reconnect to
-    return stream_of(live.job_messages(request.app.state.live, ask.actor, job_id, position, ended, until_seconds(ask)))
+    return stream_of(live.job_messages(request.app.state.live, ask.actor, job_id, position, ended, until_seconds(ask), bell=bell))
 
 
 @router.get("/events", response_class=StreamingResponse)
 async def all_events(
-    request: Request, ask: Ask, since: Position = None, last_event_id: LastEventId = None, machine: bool = False
+    request: Request, ask: Ask, since: Position = None, last_event_id: LastEventId = None, machine: bool = False, bell: Bell = False
 ) -> Response:
     """Server-sent events of all jobs one may see: life-cycle as it happens, progress at most once a second a job.
 
@@ -127,7 +131,7 @@ async def all_events(
     """
     position = position_of(last_event_id, since)
     also = MachineMessages(request.app.state.sampler, ask.language) if machine else None
-    return stream_of(live.dashboard_messages(request.app.state.live, ask.actor, position, until_seconds(ask), also))
+    return stream_of(live.dashboard_messages(request.app.state.live, ask.actor, position, until_seconds(ask), also, bell=bell))
 
 
 def position_of(last_event_id: str | None, since: int | None) -> int | None:
@@ -143,6 +147,5 @@ def until_seconds(ask: Asking) -> float:
     return min(longest, expires_at.timestamp()) if expires_at is not None else longest
 
 
-def stream_of(messages: object) -> StreamingResponse:
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(messages, media_type="text/event-stream", headers=headers)  # type: ignore[arg-type]
+def stream_of(messages: AsyncGenerator[bytes]) -> StreamingResponse:
+    return live.StreamAnswer(messages)
