@@ -10,8 +10,11 @@ from kargah.web.pages.words import Words
 MENU: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
     ("", (("home", "/", "home"), ("runs", "/runs", "runs"))),
     ("nav.materials", (("datasets", "/datasets", "dataset"), ("models", "/models", "model"))),
-    ("nav.workshop", (("account", "/account", "settings"),)),
+    ("nav.workshop", (("people", "/people", "users"), ("settings", "/settings", "settings"), ("account", "/account", "key"))),
+    ("", (("help", "/help", "info"),)),
 )
+#: Links that only an admin can follow.
+FOR_ADMINS = frozenset({"people", "settings"})
 TABS = (
     ("home", "/", "home"),
     ("runs", "/runs", "runs"),
@@ -78,7 +81,7 @@ def page_of(
         theme=theme if theme in {"light", "dark"} else None,
         csrf=getattr(request.state, "csrf_token", "") or "",
         user_name=actor.name if actor else "",
-        menu=[_group(words, title, links, section) for title, links in MENU],
+        menu=[_group(words, title, links, section, is_admin=bool(actor and actor.is_admin)) for title, links in MENU],
         tabs=[_link(words, *tab, section) for tab in TABS],
         crumbs=_crumbs(words, section, crumbs),
         stream=stream,
@@ -94,8 +97,9 @@ def _path_of(request: Request) -> str:
     return request.url.path + (f"?{urlencode(kept)}" if kept else "")
 
 
-def _group(words: Words, title: str, links: tuple[tuple[str, str, str], ...], section: str) -> Group:
-    return Group(words.text(title) if title else "", [_link(words, *link, section) for link in links])
+def _group(words: Words, title: str, links: tuple[tuple[str, str, str], ...], section: str, is_admin: bool) -> Group:
+    shown = [_link(words, *link, section) for link in links if is_admin or link[0] not in FOR_ADMINS]
+    return Group(words.text(title) if title else "", shown)
 
 
 def _link(words: Words, name: str, href: str, icon: str, section: str) -> Link:
