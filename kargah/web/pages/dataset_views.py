@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from kargah.datasets.schemas import DatasetDetail, DatasetOut, Preview, Suggestion
+from kargah.datasets.schemas import DatasetDetail, DatasetOut, Preview, Suggestion, VersionSummary
 from kargah.jobs.schemas import JobOut
 from kargah.recipes.columns import Column
 from kargah.web.pages import figures
@@ -14,6 +14,7 @@ from kargah.web.pages.words import Words
 RUNNING = ["QUEUED", "STARTING", "LOADING", "RUNNING", "STOPPING"]
 SEVERITIES = {"error": ("error", "a-r"), "warning": ("warn", "a-y"), "info": ("info", "")}
 MOST_LABELS = 12
+MOST_SMALL_BARS = 4
 LINES_SHOWN = 5
 LONGEST_CELL = 600
 #: Characters that turn a text around or cannot be seen: shown by their code.
@@ -35,6 +36,7 @@ class DatasetRow:
 
 @dataclass(frozen=True)
 class Problem:
+    severity: str
     icon: str
     style: str
     title: str
@@ -50,6 +52,22 @@ class ColumnRow:
     nulls: str
     range: str
     examples: list[str]
+    bars: list[Bar]
+    filled: int
+
+
+@dataclass(frozen=True)
+class VersionRow:
+    """``error``: why it could not be read, "" when it could."""
+
+    number: str
+    badge: Badge
+    is_current: bool
+    file: str
+    rows: str
+    size: str
+    when: str
+    error: str
 
 
 @dataclass(frozen=True)
@@ -120,6 +138,7 @@ def values_of(
         "strip": _strip(words, dataset, report),
         "problems": problems,
         "columns": [_column(words, column) for column in columns],
+        "versions": [_version(words, dataset, version) for version in dataset.versions],
         "labels": _labels(words, columns, suggestions),
         "normalised": _normalised(words, report),
         "guesses": [_guess(words, dataset, suggestion) for suggestion in suggestions],
@@ -161,6 +180,7 @@ def _problem(words: Words, found: dict[str, Any]) -> Problem:
     body = [words.optional_with(f"problem.{found['code']}.help", params), _lines(words, found["lines"], found["count"])]
     columns = words.text("dataset.in_column", columns=params["columns"]) if found["columns"] else ""
     return Problem(
+        severity=words.first(f"severity.{found['severity']}", str(found["severity"])),
         icon=icon,
         style=style,
         title=words.first(f"problem.{found['code']}", found["code"], **params),
@@ -185,6 +205,32 @@ def _column(words: Words, column: Column) -> ColumnRow:
         nulls=words.number(column.nulls) if column.nulls else "–",
         range=_range(words, column),
         examples=[cell(example, 60) for example in column.examples[:3]],
+        bars=_bars(words, column, MOST_SMALL_BARS),
+        filled=round(100 * (1 - column.nulls / column.rows)) if column.rows else 0,
+    )
+
+
+def _bars(words: Words, column: Column, most: int) -> list[Bar]:
+    """The most frequent values beside the first of them; none where every value stands once."""
+    longest = max((label.count for label in column.top), default=0)
+    if longest < 2:
+        return []
+    return [
+        Bar(cell(label.value, 60), round(100 * label.count / longest), words.percent(label.count / column.rows), f"{label.count:,}", 1)
+        for label in column.top[:most]
+    ]
+
+
+def _version(words: Words, dataset: DatasetDetail, version: VersionSummary) -> VersionRow:
+    return VersionRow(
+        number=words.number(version.number),
+        badge=badge_of(words, version.state),
+        is_current=version.id == dataset.current_version_id,
+        file=cell(version.source_filename, 120),
+        rows=words.number(version.rows) if version.rows is not None else "–",
+        size=words.size(version.source_size_bytes),
+        when=words.date(version.created_at),
+        error=words.error(version.error) if version.error else "",
     )
 
 
@@ -204,13 +250,8 @@ def _labels(words: Words, columns: list[Column], suggestions: list[Suggestion]) 
     column = next((column for column in columns if column.name == name and column.top), None)
     if column is None:
         return None
-    most = max(label.count for label in column.top)
-    bars = [
-        Bar(cell(label.value, 60), round(100 * label.count / most), words.percent(label.count / column.rows), f"{label.count:,}", 1)
-        for label in column.top[:MOST_LABELS]
-    ]
     hidden = len(column.top) - MOST_LABELS
-    return Labels(column.name, bars, words.text("dataset.more_labels", n=hidden) if hidden > 0 else "")
+    return Labels(column.name, _bars(words, column, MOST_LABELS), words.text("dataset.more_labels", n=hidden) if hidden > 0 else "")
 
 
 def _normalised(words: Words, report: dict[str, Any]) -> list[Figure]:

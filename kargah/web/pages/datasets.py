@@ -13,7 +13,7 @@ from kargah.jobs import history
 from kargah.jobs import service as jobs
 from kargah.jobs.schemas import JobOut
 from kargah.kit.errors import BadInput, KargahError, NotFound
-from kargah.store.access import Actor, require_creator
+from kargah.store.access import Actor, To, require_creator
 from kargah.web import uploads
 from kargah.web.api.datasets import create_from
 from kargah.web.deps import Ask, Asking
@@ -102,7 +102,8 @@ async def _show(request: Request, ask: Asking, dataset_id: str, errors: Errors |
     stream = f"/api/v1/jobs/{job.id}/events?since={position}" if job and not job.is_over else None
     page = page_of(request, "datasets", crumbs=((dataset.title, ""),), stream=stream)
     values: dict[str, Any] = views.values_of(page.words, dataset, job, suggestions, preview)
-    return render("dataset.html", page, status=status, errors=errors or {}, **values)
+    limit = page.words.size(ask.settings.upload_limit_bytes)
+    return render("dataset.html", page, status=status, errors=errors or {}, limit=limit, **values)
 
 
 def _load(
@@ -123,10 +124,25 @@ def _load(
 
 
 def _job(session: Session, actor: Actor, dataset: DatasetDetail) -> JobOut | None:
+    """The import that runs now, of whichever version, else that of the shown one."""
+    importing = next((version.job_id for version in dataset.versions if version.state == "IMPORTING"), None)
     try:
-        return jobs.show(session, actor, views.import_of(dataset))
+        return jobs.show(session, actor, importing or views.import_of(dataset))
     except NotFound:
         return None
+
+
+@router.post("/datasets/{dataset_id}/versions")
+async def upload_version(dataset_id: str, request: Request, ask: Ask) -> Response:
+    """A newer file of the same data; the shown version stays until this one is read."""
+    await ask.read(datasets.get_for, dataset_id, To.CHANGE)
+    try:
+        received = await uploads.receive(request, ask.settings)
+        await ask(datasets.add_version, dataset_id, received.filename, received.digest)
+    except KargahError as error:
+        text = next(iter(errors_of(request, error).values()))
+        return await _show(request, ask, dataset_id, {"file": text}, error.status)
+    return see(f"/datasets/{dataset_id}?done=version_uploaded")
 
 
 @router.post("/datasets/{dataset_id}/rename")
@@ -151,8 +167,13 @@ async def restore(dataset_id: str, ask: Ask) -> Response:
     return see(f"/datasets/{dataset_id}?done=dataset_restored")
 
 
+def _importing(session: Session, actor: Actor, dataset_id: str) -> JobOut | None:
+    return _job(session, actor, datasets.get_for(session, actor, dataset_id))
+
+
 @router.post("/datasets/{dataset_id}/stop")
 async def stop_import(dataset_id: str, ask: Ask) -> Response:
-    dataset = await ask.read(datasets.get_for, dataset_id)
-    await ask(jobs.stop, views.import_of(dataset))
+    job = await ask.read(_importing, dataset_id)
+    if job is not None:
+        await ask(jobs.stop, job.id)
     return see(f"/datasets/{dataset_id}")

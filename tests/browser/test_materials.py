@@ -1,0 +1,79 @@
+"""Data sets and models beyond the happy path: many files at once, newer versions, names, the trash and back."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+from support.browser_people import Person, arrive
+from support.server import Server, running_with_admin
+
+from kargah.client import Kargah
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running_with_admin(tmp_path_factory.mktemp("home")) as server:
+        yield server
+
+
+@pytest.fixture
+def person(chromium: Browser, workshop: Server) -> Iterator[Person]:
+    someone = arrive(chromium, workshop)
+    someone.context.add_cookies([{"name": "kargah_session", "value": workshop.token, "url": workshop.url}])
+    yield someone
+    someone.context.close()
+
+
+def table(folder: Path, name: str, rows: int) -> Path:
+    path = folder / name
+    lines = [f"{number},{['سیب', 'گلابی'][number % 2]}" for number in range(rows)]
+    path.write_text("\n".join(["اندازه,میوه", *lines]) + "\n", encoding="utf-8")
+    return path
+
+
+def test_many_files_are_sent_one_after_the_other_and_what_is_refused_says_why(person: Person, tmp_path: Path) -> None:
+    files = [table(tmp_path, "یک.csv", 30), table(tmp_path, "دو.csv", 40)]
+    page = person.go("/datasets")
+    page.set_input_files("#file", files)
+    assert page.is_disabled("#title")
+    page.click("file-drop button.go")
+    page.wait_for_selector("#dataset-list li:nth-child(2) .badge.ready")
+    assert {name.strip() for name in page.locator("#dataset-list li .t a").all_inner_texts()} == {"یک", "دو"}
+    assert person.complaints == []
+
+
+def test_a_file_that_is_being_sent_can_be_taken_back(person: Person, workshop: Server, tmp_path: Path) -> None:
+    before = len(workshop.client().get("/api/v1/datasets").json()["items"])
+    held = []
+    person.context.route("**/datasets", lambda route: held.append(route) if route.request.method == "POST" else route.continue_())
+    page = person.go("/datasets")
+    page.set_input_files("#file", table(tmp_path, "پس‌گرفته.csv", 30))
+    page.click("file-drop button.go")
+    page.click("file-drop .cancel")
+    page.wait_for_selector("file-drop button.go:enabled")
+    assert page.inner_text(".sending .sent").strip()
+    assert len(workshop.client().get("/api/v1/datasets").json()["items"]) == before
+
+
+def test_a_newer_file_becomes_the_current_version_and_the_older_one_stays_listed(person: Person, workshop: Server, tmp_path: Path) -> None:
+    with Kargah(workshop.url, workshop.token) as kargah:
+        dataset = kargah.datasets.upload(table(tmp_path, "کهنه.csv", 30), title="میوه‌ها")
+    page = person.go(f"/datasets/{dataset.id}")
+    assert page.locator(".minibars dt").count() == 2
+    page.click("#newer summary")
+    page.set_input_files("#file", table(tmp_path, "تازه.csv", 50))
+    page.click("#newer button.go")
+    page.wait_for_function("() => document.querySelector('.strip dd')?.innerText.includes('۵۰')")
+    versions = workshop.client().get(f"/api/v1/datasets/{dataset.id}").json()["versions"]
+    assert [(version["number"], version["rows"]) for version in versions] == [(2, 50), (1, 30)]
+
+    # What is no table is refused as a version, and the current one stays.
+    (tmp_path / "خراب.csv").write_bytes(b"\x00\x01\x02")
+    page.goto(f"{workshop.url}/datasets/{dataset.id}")
+    page.click("#newer summary")
+    page.set_input_files("#file", tmp_path / "خراب.csv")
+    page.click("#newer button.go")
+    page.wait_for_selector("tr:has(th:text-is('۳')) .badge.ERROR")
+    assert workshop.client().get(f"/api/v1/datasets/{dataset.id}").json()["version"]["rows"] == 50
+    assert person.complaints == []
