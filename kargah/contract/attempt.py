@@ -11,6 +11,7 @@
         events.jsonl          out: what happened (contract.events)
         outputs/              out: what was made (contract.results)
         worker.log            out: stdout and stderr, whole
+        memory.jsonl          out: how much memory there was and was used (contract.memory)
         alive                 locked by the worker as long as it lives
 """
 
@@ -28,6 +29,7 @@ class AttemptDirectory:
         self.events = self.path / "events.jsonl"
         self.outputs = self.path / "outputs"
         self.log = self.path / "worker.log"
+        self.memory = self.path / "memory.jsonl"
         self.alive = self.path / "alive"
 
     @classmethod

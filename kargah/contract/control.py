@@ -10,6 +10,8 @@ class Want(StrEnum):
     RUN = "run"
     PAUSE = "pause"
     STOP = "stop"
+    #: Never written by the agent: the system's SIGTERM, heard by the worker. Keep the work and go; it is queued again.
+    TERMINATE = "terminate"
 
 
 def write(path: Path, want: Want) -> None:

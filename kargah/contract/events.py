@@ -140,6 +140,14 @@ class Failed(_Event):
     evidence: str | None = None
 
 
+class Interrupted(_Event):
+    """The attempt is over and the job is not. Said by a worker that the system ends (SIGTERM), else by the scheduler."""
+
+    kind: Literal["Interrupted"] = "Interrupted"
+    code: str
+    params: JsonDict = {}
+
+
 class Queued(_Event):
     """From here on: said by the scheduler, not by a worker."""
 
@@ -166,12 +174,6 @@ class Asked(_Event):
     by: str
 
 
-class Interrupted(_Event):
-    kind: Literal["Interrupted"] = "Interrupted"
-    code: str
-    params: JsonDict = {}
-
-
 Event = Annotated[
     Started | Running | Progress | Step | Evaluated | Saved | Logged | Paused | Resumed | Stopped | Finished | Failed
     | Queued | Waiting | Claimed | Asked | Interrupted,
@@ -180,4 +182,4 @@ Event = Annotated[
 AnyEvent: TypeAdapter[Event] = TypeAdapter(Event)
 
 #: After one of these an attempt says nothing more.
-LAST_WORDS = frozenset({"Finished", "Failed", "Stopped", "Paused"})
+LAST_WORDS = frozenset({"Finished", "Failed", "Stopped", "Paused", "Interrupted"})

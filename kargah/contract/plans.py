@@ -45,8 +45,19 @@ class BaseModelInput(BaseModel):
     licence: str | None = None
 
 
+class CheckpointInput(BaseModel):
+    """Weights to begin with: ``folder`` (relative to ``inputs/``) holds the ``model.safetensors`` of another job's checkpoint."""
+
+    folder: str
+    job_id: str
+    step: int
+
+
 class TrainPlan(_Plan):
-    """``spec`` is the recipe's spec, validated and complete; ``chosen`` names the fields that a person set."""
+    """``spec`` is the recipe's spec, validated and complete; ``chosen`` names the fields that a person set.
+
+    ``memory_splits``: into how many passes a batch is cut since memory ran out; what a step learns from stays the same.
+    """
 
     kind: Literal["train"] = "train"
     title: str
@@ -56,6 +67,8 @@ class TrainPlan(_Plan):
     datasets: list[DatasetInput]
     base_model: BaseModelInput | None = None
     teacher_model: BaseModelInput | None = None
+    start_from: CheckpointInput | None = None
+    memory_splits: int = 1
     dry_run: bool = False
 
 

@@ -1,5 +1,6 @@
 """One JSON line an event, written at once and read only when whole."""
 
+import errno
 import json
 import math
 import os
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kargah.contract.events import AnyEvent, Event
+from kargah.kit import files
 from kargah.kit.clock import iso, utc_now
 
 
@@ -20,13 +22,21 @@ class EventWriter:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
 
     def write(self, kind: str, **fields: Any) -> None:
-        line = json.dumps({"kind": kind, "at": iso(utc_now()), **_finite(fields)}, ensure_ascii=False, separators=(",", ":"))
-        os.write(self._descriptor, line.encode("utf-8", "replace") + b"\n")
+        """Raises OSError when there is no room; then nothing of the line is there, and it can be written again."""
+        text = json.dumps({"kind": kind, "at": iso(utc_now()), **_finite(fields)}, ensure_ascii=False, separators=(",", ":"))
+        line = text.encode("utf-8", "replace") + b"\n"
+        files.about_to("write", self._path)
+        written = os.write(self._descriptor, line)
+        if written < len(line):
+            os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - written)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
 
     def sync(self) -> None:
+        files.about_to("fsync", self._path)
         os.fsync(self._descriptor)
 
     def close(self) -> None:

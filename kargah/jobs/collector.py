@@ -21,13 +21,14 @@ from kargah.jobs.progress import drawn
 from kargah.jobs.projection import Trade, Trades
 from kargah.jobs.states import Fence, LeaseLost, State
 from kargah.jobs.tables import Attempt, Job
+from kargah.kit import files
 from kargah.kit.clock import utc_now
 from kargah.kit.errors import KargahError
 from kargah.store.database import Database
 
 BATCH_LINES = 500
 SHOWN_CHARACTERS = 200
-SAID_BY_THE_SCHEDULER = frozenset({"Queued", "Waiting", "Claimed", "Asked", "Interrupted"})
+SAID_BY_THE_SCHEDULER = frozenset({"Queued", "Waiting", "Claimed", "Asked"})
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +75,9 @@ class Collector:
             return event
         try:
             trade.prepare(self._home, job, event)
-        except Exception as error:  # noqa: BLE001 - the job's edge
+        except Exception as error:
+            if files.is_full(error):
+                raise  # tried again when there is room: the worker's files stay where they are
             return _failure(error)
         return event
 
@@ -97,7 +100,9 @@ class Collector:
                 self._do(session, job, fence, trade, event)
         except (OperationalError, LeaseLost):
             raise  # the database is away or busy, or the job is another's: nothing is wrong with the job
-        except Exception as error:  # noqa: BLE001 - the job's edge
+        except Exception as error:
+            if files.is_full(error):
+                raise
             event = _failure(error)
             with session.begin_nested():
                 self._do(session, job, fence, trade, event)

@@ -1,10 +1,11 @@
 """Files that are whole or not there: atomic writes, hashes, and joins that cannot leave their root."""
 
+import errno
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,11 @@ from typing import Any, BinaryIO
 from kargah.kit.errors import BadInput
 
 CHUNK_BYTES = 1 << 20
+
+#: Told of every deed on the disk just before it is done: (write, fsync, rename, fsync_directory; path; a rename's target).
+#: What it raises is as if the disk had failed there. Only tests watch.
+Watcher = Callable[[str, Path, Path | None], None]
+_watchers: list[Watcher] = []
 
 
 class UnsafePath(BadInput):
@@ -29,6 +35,21 @@ class Digest:
 
 
 @contextmanager
+def watched(watcher: Watcher) -> Iterator[None]:
+    """For the length of a test: every deed in this process, of this module and of those that say ``about_to``, is told."""
+    _watchers.append(watcher)
+    try:
+        yield
+    finally:
+        _watchers.remove(watcher)
+
+
+def about_to(deed: str, path: Path, target: Path | None = None) -> None:
+    for watcher in _watchers:
+        watcher(deed, path, target)
+
+
+@contextmanager
 def atomic_writer(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
     """Yield a file; on a clean exit ``path`` holds all of it, on any error ``path`` is as it was.
 
@@ -39,9 +60,12 @@ def atomic_writer(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
+            about_to("write", temporary)
             yield file
             file.flush()
+            about_to("fsync", temporary)
             os.fsync(file.fileno())
+        about_to("rename", temporary, path)
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -62,7 +86,31 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_bytes())
 
 
+def fsync_file(path: Path) -> None:
+    """For a file that something else wrote."""
+    about_to("fsync", path)
+    _fsync(path)
+
+
 def fsync_directory(path: Path) -> None:
+    """A name is on the disk only after this."""
+    about_to("fsync_directory", path)
+    _fsync(path)
+
+
+def rename(source: Path, target: Path) -> None:
+    """Give ``source``, whose content is on the disk, its name; the name is on the disk when this returns."""
+    about_to("rename", source, target)
+    source.rename(target)
+    fsync_directory(target.parent)
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether there was no room: the one error of a disk that mends itself when people make some."""
+    return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
+
+
+def _fsync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

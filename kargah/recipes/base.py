@@ -39,6 +39,10 @@ class Spec(BaseModel):
     validation_share: float = knob(0.1, group="data", gt=0, lt=0.9)
     early_stopping_patience: int | None = knob(None, ge=1, le=100)
     checkpoint_seconds: float = knob(30.0, group="reproducibility", ge=0, le=86_400)
+    checkpoint_steps: int | None = knob(None, group="reproducibility", ge=1, le=10_000_000)
+    keep_checkpoints: int = knob(2, group="reproducibility", ge=1, le=100)
+    keep_best_checkpoint: bool = knob(True, group="reproducibility")
+    skip_bad_rows: bool = knob(False, group="data")
     baselines: bool = knob(True, group="baselines")
 
 

@@ -12,7 +12,9 @@
     └── InputMissing · InputNotText · InputNotRow · InputNotNumber · UnknownModelFolder      when predicting
     NotAvailable
     └── TrainingNotInstalled
-    Diverged                             the loss is no number any more
+    Diverged · Exploded                  the loss is no number any more; it has grown out of all proportion
+    BadRow                               a row that the model cannot take
+    CheckpointUnfit                      weights to start from that are another model's
 """
 
 from kargah.kit.errors import BadInput, KargahError, NotAvailable
@@ -96,3 +98,15 @@ class TrainingNotInstalled(NotAvailable):
 
 class Diverged(KargahError):
     code = "TRAINING_DIVERGED"
+
+
+class Exploded(KargahError):
+    code = "LOSS_EXPLODED"
+
+
+class BadRow(BadInput):
+    code = "BAD_ROW"
+
+
+class CheckpointUnfit(BadInput):
+    code = "CHECKPOINT_UNFIT"

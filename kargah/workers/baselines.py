@@ -10,6 +10,7 @@ from kargah.contract.results import ModelOutput
 from kargah.kit import files
 from kargah.recipes.base import Recipe
 from kargah.recipes.runtime import Baseline, Prepared, RecipeRuntime, Request
+from kargah.workers import keeper
 from kargah.workers.edge import Attempt
 from kargah.workers.outputs import Made, describe
 
@@ -32,14 +33,20 @@ def _fitted(number: int, fit: Callable[[], Baseline], plan: TrainPlan, recipe: R
     model = fit()
     seconds = time.monotonic() - started
     evaluation = prepared.problem.evaluate(prepared.targets[prepared.validation_rows], model.scores(prepared.validation_rows), True)
-    temporary = _place(attempt, number).with_suffix(".tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    (temporary / "model").mkdir(parents=True)
-    model.save(temporary / "model")
     made = Made(model.name, model.family, model.architecture, model.parameters, evaluation, seconds)
-    output = describe(temporary / "model", made, prepared, plan, recipe.version, {})
-    files.write_json(temporary / "output.json", output.model_dump(mode="json"))
-    temporary.rename(_place(attempt, number))
+
+    def write() -> ModelOutput:
+        temporary = _place(attempt, number).with_suffix(".tmp")
+        shutil.rmtree(temporary, ignore_errors=True)
+        (temporary / "model").mkdir(parents=True)
+        model.save(temporary / "model")
+        output = describe(temporary / "model", made, prepared, plan, recipe.version, {})
+        files.write_json(temporary / "output.json", output.model_dump(mode="json"))
+        files.rename(temporary, _place(attempt, number))
+        return output
+
+    path = attempt.directory.job_path
+    output = keeper.when_there_is_room(write, path, 8 * model.parameters, attempt.tell, attempt.wants.check_while_waiting)
     attempt.tell("Evaluated", step=0, epoch=0.0, model=model.name, metrics=evaluation.metrics, detail=evaluation.detail)
     return _laid_out(number, output, attempt)
 

@@ -3,14 +3,13 @@
 ::
 
     checkpoints/
-      step-00000120/  state.json (counters, hashes) · model.safetensors · optimizer.safetensors (with the random state)
-                      best.safetensors (the best weights so far, once there are some)
+      step-00000120/  state.json (the manifest: counters, hashes) · model.safetensors
+                      optimizer.safetensors (with the random state) · best.safetensors (the best weights so far, if any)
 """
 
-import os
 import shutil
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from kargah.kit import files
+from kargah.kit.clock import iso, utc_now
 
-KEPT = 2
+MANIFEST = "state.json"
 _PREFIX = "step-"
+_DAMAGED = "damaged-"
 Tensors = dict[str, torch.Tensor]
 
 
@@ -28,7 +29,8 @@ Tensors = dict[str, torch.Tensor]
 class TrainState:
     """All that must survive besides tensors. ``position``: optimizer steps done in this epoch.
 
-    ``plan`` is the fingerprint of what is being trained: a checkpoint of another plan is never taken up.
+    ``plan`` is the fingerprint of what is being trained: a checkpoint of another plan is never taken up. ``micro_batch_size``:
+    the most rows of one pass, once memory ran out. ``first_loss`` and ``smooth_loss`` tell a loss that explodes.
     """
 
     plan: str
@@ -40,27 +42,73 @@ class TrainState:
     best_step: int | None = None
     evaluations_without_gain: int = 0
     train_seconds: float = 0.0
+    micro_batch_size: int | None = None
+    first_loss: float | None = None
+    smooth_loss: float | None = None
 
 
-def save(
-    folder: Path, state: TrainState, module: torch.nn.Module, optimizer: torch.optim.Optimizer, best: Tensors | None
-) -> tuple[Path, int]:
-    """Write a checkpoint named for its step; return (its folder, bytes). All but the newest two go."""
-    target = folder / f"{_PREFIX}{state.step:08d}"
-    parts = {"model": module.state_dict(), "optimizer": _optimizer_tensors(optimizer), **({"best": best} if best else {})}
-    size_bytes = _write(target, state, parts)
-    for old in sorted(folder.glob(f"{_PREFIX}*"))[:-KEPT]:
-        shutil.rmtree(old)
+@dataclass(frozen=True)
+class Snapshot:
+    """A state with its tensors, apart from what training does to them next."""
+
+    state: TrainState
+    parts: dict[str, Tensors]
+
+    @property
+    def is_best(self) -> bool:
+        return self.state.best_step == self.state.step
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(tensor.numel() * tensor.element_size() for tensors in self.parts.values() for tensor in tensors.values())
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """Which checkpoints stay: the newest ``last``, and the best one too when ``best``."""
+
+    last: int = 2
+    best: bool = True
+
+
+def snapshot(state: TrainState, module: torch.nn.Module, optimizer: torch.optim.Optimizer, best: Tensors | None) -> Snapshot:
+    """Copies everything but ``best``, which nobody changes. This is all that training has to wait for."""
+    parts = {"model": copied(module), "optimizer": _optimizer_tensors(optimizer), **({"best": best} if best else {})}
+    return Snapshot(replace(state), parts)
+
+
+def write(folder: Path, taken: Snapshot, keeping: Keeping = Keeping()) -> tuple[Path, int]:
+    """Write a checkpoint named for its step; return (its folder, bytes). Those that need not be kept go afterwards."""
+    target = _unused(folder / f"{_PREFIX}{taken.state.step:08d}")
+    size_bytes = _write(target, taken)
+    prune(folder, keeping)
     return target, size_bytes
 
 
-def latest(folder: Path, plan: str) -> tuple[Path, TrainState] | None:
-    """The newest checkpoint of this plan whose files are whole, or None. Remains of interrupted writing are removed."""
+def prune(folder: Path, keeping: Keeping) -> int:
+    """Remove what ``keeping`` does not name; return how many went."""
+    newest_first = sorted(folder.glob(f"{_PREFIX}*"), reverse=True)
+    over = newest_first[max(1, keeping.last) :]
+    spared = next((path for path in newest_first if _is_best(path)), None) if keeping.best else None
+    gone = [*(path for path in over if path != spared), *folder.glob(f"{_DAMAGED}*")]
+    for path in gone:
+        shutil.rmtree(path, ignore_errors=True)
+    return len(gone)
+
+
+def latest(folder: Path, plan: str, damaged: Callable[[str], None] = lambda _: None) -> tuple[Path, TrainState] | None:
+    """The newest checkpoint of this plan whose files are whole, or None; each that is not whole is told to ``damaged`` by name.
+
+    Remains of interrupted writing are removed; what is damaged gets another name, so that it counts no more.
+    """
     for remains in folder.glob(".*.tmp"):
         shutil.rmtree(remains, ignore_errors=True)
     for path in sorted(folder.glob(f"{_PREFIX}*"), reverse=True):
         state = _verified(path)
-        if state is not None and state.plan == plan:
+        if state is None:
+            path.rename(_unused(path.with_name(f"{_DAMAGED}{path.name}")))
+            damaged(path.name)
+        elif state.plan == plan:
             return path, state
     return None
 
@@ -81,42 +129,65 @@ def restore(path: Path, module: torch.nn.Module, optimizer: torch.optim.Optimize
 
 def copied(module: torch.nn.Module) -> Tensors:
     """The weights as they are now, apart from what training does to them next."""
-    return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+    return {name: _copy(tensor) for name, tensor in module.state_dict().items()}
+
+
+def _copy(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.detach().clone(memory_format=torch.contiguous_format)
 
 
 def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> Tensors:
     states = optimizer.state_dict()["state"].items()
-    tensors = {f"{index}.{key}": value for index, state in states for key, value in state.items()}
+    tensors = {f"{index}.{key}": _copy(value) for index, state in states for key, value in state.items()}
     return {**tensors, "random_state": torch.get_rng_state()}
 
 
-def _write(target: Path, state: TrainState, parts: dict[str, Tensors]) -> int:
+def _write(target: Path, taken: Snapshot) -> int:
     temporary = target.with_name(f".{target.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    digests = dict(_written(temporary, parts))
-    files.write_json(temporary / "state.json", {"state": asdict(state), "files": digests})
-    # Everything inside is on the disk before the name is: a power cut must leave the old checkpoint or the new, never half.
-    shutil.rmtree(target, ignore_errors=True)
-    temporary.rename(target)
-    files.fsync_directory(target.parent)
+    try:
+        digests = dict(_written(temporary, taken.parts))
+        manifest = {"state": asdict(taken.state), "files": digests, "saved_at": iso(utc_now()), "best": taken.is_best}
+        files.write_json(temporary / MANIFEST, manifest)
+        # Everything inside is on the disk before the name is: a power cut must leave the old checkpoint or the new, never half.
+        files.rename(temporary, target)
+    except OSError:
+        shutil.rmtree(temporary, ignore_errors=True)  # its room is needed now
+        raise
     return sum(digest["size_bytes"] for digest in digests.values())
 
 
 def _written(folder: Path, parts: dict[str, Tensors]) -> Iterator[tuple[str, dict[str, Any]]]:
     for name, tensors in parts.items():
         path = folder / f"{name}.safetensors"
-        save_file({key: tensor.detach().clone().contiguous() for key, tensor in tensors.items()}, path)
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
+        files.about_to("write", path)
+        save_file(tensors, path)
+        files.fsync_file(path)
         digest = files.digest_of(path)
-        yield path.name, {"sha256": digest.sha256, "size_bytes": digest.size_bytes}
+        yield path.name, {"sha256": digest.sha256, "git_sha1": digest.git_sha1, "size_bytes": digest.size_bytes}
+
+
+def _unused(path: Path) -> Path:
+    """A second checkpoint of one step stands beside the first and sorts behind it: nothing that is whole is removed for it."""
+    number, free = 0, path
+    while free.exists():
+        number += 1
+        free = path.with_name(f"{path.name}.{number}")
+    return free
+
+
+def _is_best(path: Path) -> bool:
+    try:
+        return bool(files.read_json(path / MANIFEST).get("best"))
+    except (OSError, ValueError):
+        return False
 
 
 def _verified(path: Path) -> TrainState | None:
     """The state when every file has the hash it was written with; a damaged checkpoint is as good as none."""
     try:
-        stored = files.read_json(path / "state.json")
+        stored = files.read_json(path / MANIFEST)
         for name, digest in stored["files"].items():
             if files.digest_of(path / name).sha256 != digest["sha256"]:
                 return None

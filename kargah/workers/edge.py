@@ -1,9 +1,7 @@
 """The edge of a worker process: whatever happens inside, one last word is written and the exit status is 0."""
 
-import errno
 import os
 import platform
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
@@ -14,13 +12,11 @@ from kargah.contract.attempt import AttemptDirectory, hold_alive
 from kargah.contract.plans import AnyPlan, Plan
 from kargah.contract.wire import EventWriter
 from kargah.kit.errors import KargahError
-from kargah.recipes.errors import TrainingNotInstalled
+from kargah.workers import failures
 from kargah.workers.telling import Teller
-from kargah.workers.wants import PauseWanted, StopWanted, Wants
+from kargah.workers.wants import TERMINATED, PauseWanted, StopWanted, TerminateWanted, Wants
 
-_EVIDENCE_LINES = 25
 _PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "scikit-learn", "scipy", "pyarrow")
-_TRAINING_MODULES = frozenset({"torch", "numpy", "sklearn", "scipy", "safetensors", "tokenizers", "transformers", "pyarrow"})
 
 
 @dataclass(frozen=True)
@@ -40,7 +36,7 @@ def run_attempt(path: Path, work: Callable[[Plan, Attempt], dict[str, Any]]) -> 
     directory = AttemptDirectory(path)
     descriptor = hold_alive(directory.alive)
     tell = Teller(EventWriter(directory.events))
-    attempt = Attempt(directory, tell, Wants(directory.control, tell))
+    attempt = Attempt(directory, tell, Wants(directory.control, tell, directory.memory))
     kind, fields = _last_word_of(work, attempt)
     attempt.wants.close()
     tell.last_word(kind, **fields)
@@ -58,22 +54,12 @@ def _last_word_of(work: Callable[[Plan, Attempt], dict[str, Any]], attempt: Atte
         return "Stopped", {"step": attempt.tell.step}
     except PauseWanted:
         return "Paused", {"step": attempt.tell.step}
+    except TerminateWanted:
+        return "Interrupted", {"code": TERMINATED, "params": {}}
     except KargahError as error:
         return "Failed", error.as_dict()
     except Exception as error:  # noqa: BLE001 - the edge of a job: what nobody foresaw must still be told
-        return "Failed", _failure(error, attempt.directory)
-
-
-def _failure(error: Exception, directory: AttemptDirectory) -> dict[str, Any]:
-    evidence = "\n".join(traceback.format_exc().splitlines()[-_EVIDENCE_LINES:])
-    missing = (error.name or "").split(".")[0] if isinstance(error, ModuleNotFoundError) else ""
-    if missing in _TRAINING_MODULES:
-        return {**TrainingNotInstalled(missing=missing, extra="train").as_dict(), "evidence": evidence}
-    if isinstance(error, MemoryError) or "not enough memory" in str(error):
-        return {"code": "OUT_OF_MEMORY", "params": {}, "evidence": evidence}
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return {"code": "DISK_FULL", "params": {"path": directory.job_path.name}, "evidence": evidence}
-    return {"code": "BUG", "params": {"error": type(error).__name__}, "evidence": evidence}
+        return "Failed", failures.told(error, attempt.directory.path)
 
 
 def environment() -> dict[str, str]:

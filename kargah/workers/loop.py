@@ -6,20 +6,29 @@ interrupted: the order of samples is a function of (seed, epoch), and the rest o
 
 import math
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
 from kargah.contract.control import Want
-from kargah.recipes.errors import Diverged
+from kargah.recipes.base import Spec
+from kargah.recipes.errors import Diverged, Exploded
 from kargah.recipes.measures import Evaluation
 from kargah.recipes.runtime import Prepared, Settings, Task
 from kargah.recipes.sampling import epoch_batches
 from kargah.workers import checkpoint
 from kargah.workers.checkpoint import Tensors, TrainState
+from kargah.workers.keeper import Keeper
+from kargah.workers.mending import mended
 from kargah.workers.telling import Teller
-from kargah.workers.wants import PauseWanted, Wants
+from kargah.workers.wants import PauseWanted, TerminateWanted, Wants
+
+#: A loss that has grown to so many times its beginning, on the mean, learns nothing any more.
+_EXPLODED = 20.0
+_SMALLEST_FIRST_LOSS = 0.1
+_SMOOTHING = 0.1
 
 
 @dataclass
@@ -32,16 +41,20 @@ class StepDone:
 
 @dataclass
 class Loop:
-    """``job_path``: checkpoints are told of relative to it. ``best`` are the weights of the best evaluation so far."""
+    """``spec``: when to save and what to do about bad rows. ``best`` are the weights of the best evaluation so far.
+
+    ``skipped``: rows, by their place in ``train_rows``, that the model cannot take.
+    """
 
     task: Task
     prepared: Prepared
     state: TrainState
     tell: Teller
     wants: Wants
-    job_path: Path
-    checkpoint_seconds: float
+    keeper: Keeper
+    spec: Spec
     best: Tensors | None = None
+    skipped: set[int] = field(default_factory=set)
     optimizer: torch.optim.Optimizer = field(init=False)
     total_steps: int = field(init=False)
     _saved_at: float = field(init=False, default_factory=time.monotonic)
@@ -54,10 +67,6 @@ class Loop:
     def settings(self) -> Settings:
         return self.task.settings
 
-    @property
-    def folder(self) -> Path:
-        return self.job_path / "checkpoints"
-
     def take_up(self, path: Path, state: TrainState) -> None:
         """Go on from a checkpoint as if nothing had happened."""
         self.state = state
@@ -69,7 +78,9 @@ class Loop:
             self._epoch()
         if self.best is not None:
             self.task.module.load_state_dict(self.best)
-        return self._scored(with_interval=True)
+        evaluation = self._scored(self.wants.check_stop, with_interval=True)
+        self.keeper.wait(self.wants.check_stop)
+        return evaluation
 
     def _epoch(self) -> None:
         steps = self._batches_by_step(self.state.epoch)
@@ -89,11 +100,7 @@ class Loop:
         """One optimizer step over all ``batches`` (accumulated): the mean over their samples, whatever their sizes."""
         self.task.module.train()
         self.optimizer.zero_grad(set_to_none=True)
-        samples, total = sum(len(batch) for batch in batches), 0.0
-        for batch in batches:
-            loss = self.task.loss(batch) * (len(batch) / samples)
-            loss.backward()  # type: ignore[no-untyped-call]
-            total += loss.item()
+        total, samples = self._learnt_from(batches)
         if not math.isfinite(total):
             raise Diverged(step=self.state.step + 1, learning_rate=self.settings.learning_rate)
         grad_norm = torch.nn.utils.clip_grad_norm_(self.task.module.parameters(), self.settings.max_grad_norm or math.inf)
@@ -102,6 +109,33 @@ class Loop:
             group["lr"] = learning_rate
         self.optimizer.step()
         return StepDone(total, float(grad_norm), learning_rate, samples)
+
+    def _learnt_from(self, batches: list[list[int]]) -> tuple[float, int]:
+        """(mean loss, samples), the gradients being in the module. What can be mended is, and then it begins again as it had begun."""
+        while True:
+            random_state = torch.get_rng_state()
+            try:
+                return self._passes(list(self._pieces(batches)))
+            except Exception as error:
+                if not mended(self, batches, error):
+                    raise
+            torch.set_rng_state(random_state)
+            self.optimizer.zero_grad(set_to_none=True)
+
+    def _passes(self, pieces: list[list[int]]) -> tuple[float, int]:
+        samples, total = sum(len(piece) for piece in pieces), 0.0
+        for piece in pieces:
+            loss = self.task.loss(piece) * (len(piece) / samples)
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += loss.item()
+        return total, samples
+
+    def _pieces(self, batches: list[list[int]]) -> Iterator[list[int]]:
+        """The rows of each pass: whole batches, or less where memory was short."""
+        for batch in batches:
+            rows = [row for row in batch if row not in self.skipped] if self.skipped else batch
+            size = self.state.micro_batch_size or len(rows) or 1
+            yield from (rows[start : start + size] for start in range(0, len(rows), size))
 
     # ---- reporting and keeping: nothing below changes what is learnt ----------------------------------------------------
     def _batches_by_step(self, epoch: int) -> list[list[list[int]]]:
@@ -117,9 +151,18 @@ class Loop:
         metrics = {"loss": done.loss, "learning_rate": done.learning_rate, "grad_norm": done.grad_norm, "samples_per_second": rate}
         self.tell.step = self.state.step
         self.tell("Step", step=self.state.step, epoch=round(self.state.epoch + self.state.position / steps_an_epoch, 6), metrics=metrics)
+        self._watch_loss(done.loss)
+
+    def _watch_loss(self, loss: float) -> None:
+        state = self.state
+        state.first_loss = loss if state.first_loss is None else state.first_loss
+        state.smooth_loss = loss if state.smooth_loss is None else (1 - _SMOOTHING) * state.smooth_loss + _SMOOTHING * loss
+        if state.smooth_loss > _EXPLODED * max(state.first_loss, _SMALLEST_FIRST_LOSS):
+            numbers = {"loss": float(f"{loss:.3g}"), "first_loss": float(f"{state.first_loss:.3g}")}
+            raise Exploded(step=state.step, learning_rate=self.settings.learning_rate, **numbers)
 
     def _evaluate(self, epoch: float) -> None:
-        result, problem = self._scored(), self.prepared.problem
+        result, problem = self._scored_or_kept(), self.prepared.problem
         value = result.metrics[problem.primary_metric]
         if problem.better(value, self.state.best_value) or self.best is None:
             self.best = checkpoint.copied(self.task.module)
@@ -128,8 +171,16 @@ class Loop:
             self.state.evaluations_without_gain += 1
         self.tell("Evaluated", step=self.state.step, epoch=epoch, model="model", metrics=result.metrics, detail=result.detail)
 
-    def _scored(self, with_interval: bool = False) -> Evaluation:
-        scores = self.task.scores(self.wants.check_stop)
+    def _scored_or_kept(self) -> Evaluation:
+        """A process that the system ends in the middle of an evaluation keeps its steps; the evaluation is done again."""
+        try:
+            return self._scored(self.wants.check_urgent)
+        except TerminateWanted:
+            self._save_and_wait()
+            raise
+
+    def _scored(self, check: Callable[[], None], with_interval: bool = False) -> Evaluation:
+        scores = self.task.scores(check)
         return self.prepared.problem.evaluate(self.prepared.targets[self.prepared.validation_rows], scores, with_interval)
 
     def _out_of_patience(self) -> bool:
@@ -138,22 +189,29 @@ class Loop:
 
     def _stop_or_pause(self) -> None:
         self.wants.check_stop()
-        if self.wants.want() is Want.PAUSE:
+        if self.keeper.waits_for_room:
+            self.keeper.wait(self.wants.check)
+        want = self.wants.want()
+        if want in (Want.PAUSE, Want.TERMINATE):
             if self.state.step:
-                self._save()
-            raise PauseWanted
+                self._save_and_wait()
+            raise PauseWanted if want is Want.PAUSE else TerminateWanted
 
     def _save_when_due(self) -> None:
-        if time.monotonic() - self._saved_at >= self.checkpoint_seconds:
+        every = self.spec.checkpoint_steps
+        if time.monotonic() - self._saved_at >= self.spec.checkpoint_seconds or (every and self.state.step % every == 0):
             self._save()
 
+    def _save_and_wait(self) -> None:
+        self._save()
+        self.keeper.wait(self.wants.check_stop)
+
     def _save(self) -> None:
+        """Training waits for the copy, and for the checkpoint before if the disk is that slow; the rest is done beside it."""
         started = time.monotonic()
-        path, size_bytes = checkpoint.save(self.folder, self.state, self.task.module, self.optimizer, self.best)
+        taken = checkpoint.snapshot(self.state, self.task.module, self.optimizer, self.best)
+        self.keeper.save(taken, started, self.wants.check_stop)
         self._saved_at = time.monotonic()
-        where, best = str(path.relative_to(self.job_path)), self.state.best_step == self.state.step
-        stall_seconds = round(self._saved_at - started, 3)
-        self.tell("Saved", step=self.state.step, path=where, size_bytes=size_bytes, best=best, stall_seconds=stall_seconds)
 
 
 def _optimizer(module: torch.nn.Module, settings: Settings) -> torch.optim.Optimizer:

@@ -119,7 +119,7 @@ async def _serve(predictor: Predictor, socket: Path, attempt: Attempt) -> None:
     attempt.tell("Running")
     try:
         while time.monotonic() - desk.asked_at < IDLE_SECONDS:
-            if attempt.wants.want() is Want.STOP:
+            if attempt.wants.want() in (Want.STOP, Want.TERMINATE):  # nothing here is to be kept or gone on with
                 raise StopWanted
             await asyncio.sleep(_LOOK_SECONDS)
     finally:

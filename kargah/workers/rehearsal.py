@@ -10,8 +10,9 @@ from kargah.contract.results import TrainResult
 from kargah.kit import files
 from kargah.recipes.base import Spec
 from kargah.recipes.runtime import Prepared, Task
-from kargah.workers.checkpoint import KEPT, TrainState
+from kargah.workers.checkpoint import Keeping, TrainState
 from kargah.workers.edge import Attempt
+from kargah.workers.keeper import Keeper
 from kargah.workers.loop import Loop
 
 _STEPS = 3
@@ -21,10 +22,11 @@ _ADAM_COPIES = 2
 def rehearse(task: Task, prepared: Prepared, plan: TrainPlan, spec: Spec, attempt: Attempt) -> TrainResult:
     """The Running event comes from the caller. Raises what the training itself would raise on its longest samples."""
     state = TrainState(plan="", threads=plan.threads)
-    loop = Loop(task, prepared, state, attempt.tell, attempt.wants, attempt.directory.job_path, spec.checkpoint_seconds)
+    keeping = Keeping(spec.keep_checkpoints, spec.keep_best_checkpoint)
+    loop = Loop(task, prepared, state, attempt.tell, attempt.wants, Keeper(attempt.directory.job_path, keeping, attempt.tell), spec)
     seconds = _seconds_a_step(loop)
     model_bytes = sum(tensor.numel() * tensor.element_size() for tensor in task.module.state_dict().values())
-    disk_bytes = model_bytes + KEPT * model_bytes * (2 + _ADAM_COPIES)
+    disk_bytes = model_bytes + (spec.keep_checkpoints + spec.keep_best_checkpoint) * model_bytes * (2 + _ADAM_COPIES)
     forecast: dict[str, Any] = {
         "total_steps": loop.total_steps,
         "seconds_per_step": round(seconds, 4),

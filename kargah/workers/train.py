@@ -15,13 +15,16 @@ from kargah.contract.plans import Plan, TrainPlan
 from kargah.contract.results import ModelOutput, TrainResult
 from kargah.recipes import catalogue
 from kargah.recipes.base import Recipe
-from kargah.recipes.errors import NotYetSupported
+from kargah.recipes.errors import CheckpointUnfit, NotYetSupported
 from kargah.workers.edge import Attempt, run_attempt
 from kargah.workers.threads import limit_threads
 
 if TYPE_CHECKING:
     from kargah.recipes.runtime import Prepared, RecipeRuntime, Request, Task
     from kargah.workers.loop import Loop
+
+#: Settings of how it is kept, not of what is learnt: a training goes on from its checkpoint when only they differ.
+_NOT_LEARNT = frozenset({"checkpoint_seconds", "checkpoint_steps", "keep_checkpoints", "keep_best_checkpoint", "skip_bad_rows"})
 
 
 def train(plan: Plan, attempt: Attempt) -> dict[str, Any]:
@@ -104,42 +107,73 @@ def _build(plan: TrainPlan, runtime: "RecipeRuntime", prepared: "Prepared", requ
 
 
 def _loop(plan: TrainPlan, prepared: "Prepared", task: "Task", request: "Request", attempt: Attempt) -> "Loop":
-    from kargah.workers.checkpoint import TrainState
+    from kargah.workers.checkpoint import Keeping, TrainState
+    from kargah.workers.keeper import Keeper
     from kargah.workers.loop import Loop
 
-    state = TrainState(plan=fingerprint(plan), threads=plan.threads)
-    return Loop(task, prepared, state, attempt.tell, attempt.wants, attempt.directory.job_path, request.spec.checkpoint_seconds)
+    state, spec = TrainState(plan=fingerprint(plan), threads=plan.threads), request.spec
+    keeper = Keeper(attempt.directory.job_path, Keeping(spec.keep_checkpoints, spec.keep_best_checkpoint), attempt.tell)
+    return Loop(task, prepared, state, attempt.tell, attempt.wants, keeper, spec)
 
 
 def fingerprint(plan: TrainPlan) -> str:
     """What is being trained: a checkpoint with another fingerprint is another training's."""
-    told = plan.model_dump_json(include={"recipe", "spec", "datasets", "base_model", "inputs"})
-    return hashlib.sha256(told.encode()).hexdigest()
+    learnt = plan.model_copy(update={"spec": {name: value for name, value in plan.spec.items() if name not in _NOT_LEARNT}})
+    told = learnt.model_dump_json(include={"recipe", "spec", "datasets", "base_model", "inputs"})
+    begun = plan.start_from.model_dump_json() if plan.start_from else ""
+    return hashlib.sha256((told + begun).encode()).hexdigest()
 
 
 def _resume(loop: "Loop", plan: TrainPlan, attempt: Attempt) -> None:
     """Go on from the last whole checkpoint, or, in a later attempt without one, from the beginning; tell which points count."""
-    from kargah.workers import checkpoint
+    from kargah.workers import checkpoint, mending
 
-    found = checkpoint.latest(loop.folder, loop.state.plan)
+    def damaged(name: str) -> None:
+        attempt.tell.log("train.checkpoint_damaged", "warning", name=name)
+
+    found = checkpoint.latest(loop.keeper.folder, loop.state.plan, damaged)
     if found is not None:
         loop.take_up(*found)
+    elif plan.start_from is not None:
+        _begin_from(attempt.directory.inputs / plan.start_from.folder, loop)
+    rows = max(1, loop.settings.batch_size // plan.memory_splits)
+    if plan.memory_splits > 1 and rows < (loop.state.micro_batch_size or loop.settings.batch_size):
+        mending.limit_rows(loop, rows)
     if found is not None or plan.attempt > 1:
         attempt.tell.step = loop.state.step
         attempt.tell("Resumed", from_step=loop.state.step, exact=loop.state.threads == plan.threads)
 
 
+def _begin_from(folder: Path, loop: "Loop") -> None:
+    """The weights of another job's checkpoint. Raises CheckpointUnfit when they are not this network's."""
+    from safetensors.torch import load_file
+
+    try:
+        loop.task.module.load_state_dict(load_file(folder / "model.safetensors"))
+    except RuntimeError as error:
+        raise CheckpointUnfit(reason=str(error).splitlines()[-1].strip()[:200]) from error
+
+
 def _network(loop: "Loop", plan: TrainPlan, recipe: Recipe, attempt: Attempt) -> ModelOutput:
+    from kargah.workers import keeper
     from kargah.workers.outputs import Made, describe
 
-    evaluation = loop.run()
+    try:
+        evaluation = loop.run()
+    except BaseException:
+        loop.keeper.give_up()
+        raise
     folder = attempt.directory.outputs / "model"
     folder.mkdir(parents=True, exist_ok=True)
-    loop.task.save(folder)
     parameters = sum(parameter.numel() for parameter in loop.task.module.parameters())
     made = Made("model", loop.task.family, loop.task.architecture, parameters, evaluation, loop.state.train_seconds)
     settings = {decision.name: decision.value for decision in [*loop.prepared.decisions, *loop.task.decisions]}
-    return describe(folder, made, loop.prepared, plan, recipe.version, settings)
+
+    def write() -> ModelOutput:
+        loop.task.save(folder)
+        return describe(folder, made, loop.prepared, plan, recipe.version, settings)
+
+    return keeper.when_there_is_room(write, folder, 4 * parameters, attempt.tell, attempt.wants.check_while_waiting)
 
 
 def recommended(models: list[ModelOutput], prepared: "Prepared") -> str | None:

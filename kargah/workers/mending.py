@@ -1,0 +1,57 @@
+"""What a training can mend by itself in the middle of a step: too little memory, and, where it may, a row that is no good."""
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from kargah.kit.errors import KargahError
+from kargah.recipes.errors import BadRow
+from kargah.workers import failures
+
+if TYPE_CHECKING:
+    from kargah.workers.loop import Loop
+
+
+def mended(loop: "Loop", batches: list[list[int]], error: Exception) -> bool:
+    """Whether the step can be tried again now. Raises BadRow when one row alone makes it fail and may not be left out."""
+    if isinstance(error, KargahError):
+        return False
+    if failures.is_out_of_memory(error):
+        return halve(loop)
+    row = _bad_row(loop, batches, error)
+    if row is None:
+        return False
+    number, reason = int(loop.prepared.train_rows[row]) + 1, f"{type(error).__name__}: {str(error)[:200]}"
+    if not loop.spec.skip_bad_rows:
+        raise BadRow(row=number, reason=reason) from error
+    loop.skipped.add(row)
+    loop.tell.log("train.row_skipped", "warning", row=number, reason=reason)
+    return True
+
+
+def halve(loop: "Loop") -> bool:
+    """Half as many rows a pass, twice as many passes a step: what a step learns from stays the same. False at one row."""
+    before = loop.state.micro_batch_size or loop.settings.batch_size
+    if before == 1:
+        return False
+    limit_rows(loop, -(-before // 2))
+    return True
+
+
+def limit_rows(loop: "Loop", rows: int) -> None:
+    """At most ``rows`` a pass from now on, and said."""
+    loop.state.micro_batch_size = rows
+    passes = -(-loop.settings.batch_size // rows) * loop.settings.gradient_accumulation_steps
+    loop.tell.log("train.memory_mended", "warning", micro_batch_size=rows, gradient_accumulation_steps=passes)
+
+
+def _bad_row(loop: "Loop", batches: list[list[int]], error: Exception) -> int | None:
+    """The first row that fails by itself in the same way."""
+    for row in (row for batch in batches for row in batch if row not in loop.skipped):
+        try:
+            with torch.no_grad():
+                loop.task.loss([row])
+        except Exception as alone:  # noqa: BLE001 - only asked whether it is the same
+            if type(alone) is type(error):
+                return row
+    return None
