@@ -19,6 +19,9 @@ NAME = '<b>نام</b> \u202e"evil" & 😀 <script>alert(1)</script>'
 #: Addresses that give no page of their own: parts of a page, files, and what leads elsewhere for one who is signed in.
 PARTS = ("/log", "/curve", ".csv", ".json", "/login", "/register")
 
+#: The chapter of the manual that is made and not written: it has the most in it.
+CHAPTER = {"name": "errors"}
+
 
 @dataclass(frozen=True)
 class Furnished:
@@ -28,11 +31,15 @@ class Furnished:
     @property
     def pages(self) -> list[str]:
         """Every page of the application; an address whose place nobody can fill is an error here."""
-        addresses = [path.format(**self.ids) for path in page_routes() if not path.endswith(PARTS)]
+        addresses = addresses_of(self.ids)
         run, dataset = self.ids["run_id"], self.ids["dataset_id"]
         asked = ["/datasets?trash=true", "/runs?state=failed", f"/runs/new?dataset={dataset}", f"/runs/new?like={run}", "/no/such/page"]
         compared = [f"/compare?run={run}&run={self.ids['other_run_id']}"] if "/compare" in addresses else []
         return [*addresses, *asked, *compared]
+
+
+def addresses_of(ids: dict[str, str]) -> list[str]:
+    return [path.format(**ids, **CHAPTER) for path in page_routes() if not path.endswith(PARTS)]
 
 
 def page_routes() -> list[str]:

@@ -181,4 +181,4 @@ def _errors(words: Words) -> Iterator[str]:
     prefix = "error."
     for key in sorted(key for key in i18n.catalogue(words.language) if key.startswith(prefix)):
         text = re.sub(r"\{\w+\}", "…", i18n.catalogue(words.language)[key])
-        yield f"### `{key.removeprefix(prefix)}`\n\n{text}\n"
+        yield f"## `{key.removeprefix(prefix)}`\n\n{text}\n"
