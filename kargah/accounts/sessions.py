@@ -49,6 +49,10 @@ def revoke_all(session: Session, user_id: str, but: str | None = None) -> None:
     session.execute(delete(LoginSession).where(LoginSession.user_id == user_id, LoginSession.id != (but or "")))
 
 
+def revoke_others(session: Session, actor: Actor) -> None:
+    revoke_all(session, actor.user_id, but=actor.session_id)
+
+
 def extend(session: Session, actor: Actor, days: float) -> datetime:
     """Give the session that asks its full time again. Raises LoginRequired for an API token, which has no session."""
     expires_at = utc_now() + timedelta(days=days)

@@ -9,7 +9,7 @@ from enum import Enum
 from html import escape
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import structlog
 from fastapi.exceptions import RequestValidationError
@@ -123,12 +123,26 @@ def _page(request: Request, error: KargahError, status: int, text: str, language
 
 
 def _to_login(request: Request) -> Response:
-    query = request.scope["query_string"].decode("latin-1")
-    back = request.scope["path"] + (f"?{query}" if query else "")
-    target = f"/login?next={quote(back, safe='/')}" if request.method in ("GET", "HEAD") else "/login"
+    back = _asked(request) if request.method in ("GET", "HEAD") else _came_from(request)
+    target = f"/login?next={quote(back, safe='/')}" if back else "/login"
     if "hx-request" in request.headers:
         return Response(status_code=HTTPStatus.UNAUTHORIZED, headers={"HX-Redirect": target})
     return RedirectResponse(target, HTTPStatus.SEE_OTHER)
+
+
+def _asked(request: Request) -> str:
+    query = request.scope["query_string"].decode("latin-1")
+    return str(request.scope["path"]) + (f"?{query}" if query else "")
+
+
+def _came_from(request: Request) -> str:
+    """The page with the form that was sent: there its input waits. Nothing when a stranger's page sent it."""
+    try:
+        page = urlsplit(request.headers.get("referer", ""))
+    except ValueError:
+        return ""
+    own = page.netloc == request.headers.get("host") and page.path not in ("/login", "/register")
+    return (page.path + (f"?{page.query}" if page.query else "")) if own else ""
 
 
 async def of_kargah(request: Request, error: Exception) -> Response:

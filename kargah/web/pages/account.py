@@ -98,6 +98,12 @@ async def end_session(session_id: str, ask: Ask) -> Response:
     return see("/account?done=session_ended#sessions")
 
 
+@router.post("/account/sessions/end-others")
+async def end_other_sessions(ask: Ask) -> Response:
+    await ask(sessions.revoke_others)
+    return see("/account?done=sessions_ended#sessions")
+
+
 @router.post("/account/tokens")
 async def make_token(request: Request, ask: Ask) -> Response:
     """The token is on this one answer and kept nowhere."""

@@ -10,7 +10,7 @@ from kargah.web.pages.shell import Link, page_of
 TITLED = (401, 403, 404, 413, 422, 429, 500, 503)
 
 
-def error_page(request: Request, error: KargahError, status: int, text: str) -> Response:  # noqa: ARG001 - the signature of web.errors
+def error_page(request: Request, error: KargahError, status: int, text: str) -> Response:
     page = page_of(request, "error")
     words = page.words
     known = request.state.actor is not None
@@ -26,4 +26,6 @@ def error_page(request: Request, error: KargahError, status: int, text: str) -> 
         status_text=words.digits(str(status)),
         ways=ways,
         request_id=request.state.request_id,
+        code=error.code,
+        manual=f"/help/errors#{error.code}" if known else "",
     )

@@ -22,14 +22,14 @@ GROUPS = {
     "door": ("host", "port", "profile", "https_only", "trusted_proxies", "cors_origins"),
     "people": ("language", "sign_ups", "session_days"),
     "limits": ("body_limit_bytes", "upload_limit_bytes", "rate_limit_per_minute", "login_rate_limit_per_minute"),
-    "work": ("cores", "job_threads", "lease_seconds", "predictor_idle_seconds", "predictor_limit"),
+    "work": ("cores", "job_threads", "jobs_per_user", "jobs_memory_bytes", "lease_seconds", "predictor_idle_seconds", "predictor_limit"),
 }
 UNITS = {"_bytes": Words.size, "_seconds": Words.duration}
 
 
 @dataclass(frozen=True)
 class SettingRow:
-    """``readable``: the same for reading, where it is an amount."""
+    """``value``: empty when none is given. ``readable``: the same for reading, where it is an amount."""
 
     name: str
     value: str
@@ -77,8 +77,9 @@ def _without_options(settings: Settings) -> Settings | None:
 def _row(words: Words, settings: Settings, kept: Settings | None, name: str, meaning: str) -> SettingRow:
     value, source = getattr(settings, name), _source(settings, kept, name)
     readable = next((show(words, value) for unit, show in UNITS.items() if name.endswith(unit) and value), "")
-    shown = words.text("settings.absent") if value in (None, []) else _shown(name, value)
-    return SettingRow(f"KARGAH_{name.upper()}", shown, readable, words.text(f"settings.source.{source}"), source == "default", meaning)
+    return SettingRow(
+        f"KARGAH_{name.upper()}", _shown(name, value), readable, words.text(f"settings.source.{source}"), source == "default", meaning
+    )
 
 
 def _source(settings: Settings, kept: Settings | None, name: str) -> str:
@@ -93,7 +94,9 @@ def _source(settings: Settings, kept: Settings | None, name: str) -> str:
 
 
 def _shown(name: str, value: Any) -> str:
-    """As it is written in a file; a password within an address is not shown."""
+    """As it is written in a file, nothing when it is not given; a password within an address is not shown."""
+    if value is None:
+        return ""
     if isinstance(value, list):
         return ", ".join(str(item) for item in value)
     if name.endswith("_url"):

@@ -22,6 +22,19 @@ TABS = (
     ("datasets", "/datasets", "dataset"),
     ("models", "/models", "model"),
 )
+#: What the palette can do beside going somewhere: (name, icon, where it goes or what it presses, its keys).
+ACTS = (
+    ("new", "plus", "/runs/new", "N"),
+    ("add_data", "upload", "/datasets#add", "U"),
+    ("theme", "sun", "[data-theme-form] button", ""),
+    ("language", "text", "[name=language]", ""),
+    ("keys", "key", "[data-open=keys]", "?"),
+    ("log_out", "exit", "[data-log-out]", ""),
+)
+#: After G, the letter of a place.
+PLACES = {"home": "D", "runs": "R", "compare": "C", "models": "M", "deployments": "S"}
+#: Keys of a page: (what is pressed, the name of what it does). Palette and places are added from the tables above.
+PAGE_KEYS = (("P", "pause"), ("J", "next_row"), ("K", "previous_row"), ("X", "pick"), ("Y", "copy"), ("Esc", "close"))
 NEXT_THEME = {None: "dark", "dark": "light", "light": "dark"}
 
 
@@ -41,6 +54,23 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Command:
+    """A line of the palette: goes to ``href``, or presses what ``press`` selects. ``keys``: pressed one after the other."""
+
+    text: str
+    icon: str
+    href: str = ""
+    press: str = ""
+    keys: str = ""
+
+
+@dataclass(frozen=True)
+class KeyRow:
+    keys: list[str]
+    text: str
+
+
+@dataclass(frozen=True)
 class Page:
     """``stream``: the page's one event stream, when it has one. ``parts``: where its live parts are asked for again, if not here."""
 
@@ -57,6 +87,19 @@ class Page:
     parts: str | None = None
     notice: str = ""
     is_viewer: bool = False
+
+    @property
+    def commands(self) -> list[Command]:
+        places = [link for group in self.menu for link in group.links]
+        going = [Command(link.text, link.icon, href=link.href, keys=_place_keys(link)) for link in places]
+        return [*(_act(self.words, *act) for act in ACTS if not (self.is_viewer and act[3] in {"N", "U"})), *going]
+
+    @property
+    def key_rows(self) -> list[KeyRow]:
+        """All keys there are, as the dialog shows them."""
+        first = [KeyRow(["Ctrl", "K"], self.words.text("keys.palette")), KeyRow(["/"], self.words.text("keys.search"))]
+        commands = [KeyRow(command.keys.split(), command.text) for command in self.commands if command.keys]
+        return [*first, *commands, *(KeyRow([key], self.words.text(f"keys.{name}")) for key, name in PAGE_KEYS)]
 
     @property
     def initial(self) -> str:
@@ -104,6 +147,16 @@ def _group(words: Words, title: str, links: tuple[tuple[str, str, str], ...], se
 
 def _link(words: Words, name: str, href: str, icon: str, section: str) -> Link:
     return Link(words.text(f"nav.{name}"), href, icon, current=name == section, add=name == "new")
+
+
+def _place_keys(link: Link) -> str:
+    letter = next((letter for name, letter in PLACES.items() if link.href == ("/" if name == "home" else f"/{name}")), "")
+    return f"G {letter}" if letter else ""
+
+
+def _act(words: Words, name: str, icon: str, target: str, keys: str) -> Command:
+    text = words.text(f"act.{name}")
+    return Command(text, icon, href=target, keys=keys) if target.startswith("/") else Command(text, icon, press=target, keys=keys)
 
 
 def _crumbs(words: Words, section: str, below: tuple[tuple[str, str], ...]) -> list[Link]:

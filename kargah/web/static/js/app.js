@@ -1,5 +1,9 @@
 // What all pages share: dialogs, tabs, copying, theme, forms that are sent once, parts that are exchanged in place.
 import "./live.js";
+import "./palette.js";
+import "./keys.js";
+import "./notify.js";
+import { isLogin, toLogin } from "./kept-form.js";
 import { latin } from "./words.js";
 import { swap } from "./swap.js";
 
@@ -79,7 +83,8 @@ async function sendInPlace(form, button) {
   button?.setAttribute("aria-busy", "true");
   try {
     const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form, button)) });
-    swap(await answer.text(), form.getAttribute("data-swap"));
+    if (isLogin(answer)) toLogin(form);
+    else swap(await answer.text(), form.getAttribute("data-swap"));
   } finally {
     button?.removeAttribute("aria-busy");
   }
@@ -100,7 +105,8 @@ async function follow(form, changed) {
   filled.delete("_csrf");
   filled.set("changed", changed.name);
   const answer = await fetch(`${form.getAttribute("data-follow")}?${filled}`);
-  if (answer.ok) swap(await answer.text(), changed.matches("[data-reshapes]") ? "[data-live]" : "[data-live]:not([data-shape])");
+  if (isLogin(answer)) toLogin(form);
+  else if (answer.ok) swap(await answer.text(), changed.matches("[data-reshapes]") ? "[data-live]" : "[data-live]:not([data-shape])");
 }
 
 for (const button of document.querySelectorAll("[data-copy]")) button.hidden = false;
