@@ -12,7 +12,7 @@ from typing import TextIO
 import kargah.accounts.tables  # noqa: F401 - foreign keys of what is written here name its tables
 from kargah.cli.logs import configure_logs
 from kargah.cli.words import t
-from kargah.hardware import profile
+from kargah.hardware import gpus, profile
 from kargah.jobs.claims import Seat
 from kargah.jobs.projection import Trade, Trades
 from kargah.jobs.scheduler import Scheduler, Tick
@@ -66,6 +66,9 @@ def compose(settings: Settings, database: Database, host: str, trades: Trades, *
         lease_seconds=settings.lease_seconds,
         kinds=frozenset(trades.by_kind),
         light_kinds=trades.light_kinds(),
+        memory_bytes=settings.jobs_memory_bytes or profile.memory_for_jobs_bytes(),
+        gpus=tuple(gpu.id for gpu in gpus.found()),
+        jobs_per_user=settings.jobs_per_user,
     )
     return Scheduler(database, settings.home.resolve(), seat, trades, also=also)
 

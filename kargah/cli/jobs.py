@@ -1,18 +1,30 @@
 """``kargah jobs``: what runs on a server, and a hand on it."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kargah.cli.options import Json, Server, Token, group
-from kargah.cli.words import language, t
+from kargah.cli.words import language, t, waiting_text
 from kargah.kit import i18n
 
 if TYPE_CHECKING:
     from kargah.client import Job, Kargah
 
 app = group("jobs")
+
+
+class Place(StrEnum):
+    """Where a waiting job may be moved to."""
+
+    FIRST = "first"
+    UP = "up"
+    DOWN = "down"
+    LAST = "last"
+
+
 JobId = Annotated[str, typer.Argument(help=t("cli.jobs.id"), metavar="JOB")]
 
 
@@ -67,6 +79,33 @@ def logs(
     screen.line(str(answer["tail"]).rstrip())
 
 
+@app.command(help=t("cli.jobs.queue"))
+def queue(json: Json = False, server: Server = None, token: Token = None) -> None:
+    from kargah.cli import connection, screen
+
+    jobs = connection.connect(server, token).jobs.queue()
+    if json:
+        screen.as_json([job.model_dump(mode="json") for job in jobs])
+        return
+    headings = ["cli.heading.id", "cli.heading.title", "cli.heading.priority", "cli.heading.waits_for"]
+    screen.table(headings, ([job.id, job.title, str((job.model_extra or {}).get("priority", 0)), _reason(job)] for job in jobs))
+
+
+@app.command(help=t("cli.jobs.move"))
+def move(
+    job: JobId,
+    to: Annotated[Place | None, typer.Argument(help=t("cli.jobs.place"))] = None,
+    priority: Annotated[int | None, typer.Option(min=-100, max=100, help=t("cli.jobs.priority"))] = None,
+    server: Server = None,
+    token: Token = None,
+) -> None:
+    from kargah.cli import connection, screen
+
+    if to is None and priority is None:
+        raise typer.BadParameter(t("cli.jobs.move_needs"))
+    _print(connection.connect(server, token).jobs.move(job, to.value if to else None, priority=priority), False, screen)
+
+
 @app.command(help=t("cli.jobs.stop"))
 def stop(job: JobId, server: Server = None, token: Token = None) -> None:
     from kargah.cli import connection, screen
@@ -113,9 +152,14 @@ def _print(job: "Job", json: bool, screen: Any) -> None:
         screen.as_json(job.model_dump(mode="json"))
         return
     screen.say("cli.jobs.line", id=job.id, title=job.title, state=t(f"cli.state.{job.state}"), progress=_percent(job.progress))
-    reason = job.error or job.waiting
-    if reason:
-        screen.reason(reason)
+    if job.error:
+        screen.reason(job.error)
+    elif job.waiting:
+        screen.line(_reason(job))
+
+
+def _reason(job: "Job") -> str:
+    return waiting_text(str(job.waiting["code"]), job.waiting.get("params") or {}) if job.waiting else "–"
 
 
 def _percent(progress: dict[str, Any]) -> str:

@@ -9,6 +9,8 @@
     spec: {epochs: 3, columns: {text: comment, label: mood}}
     output: reviews-model            # where the model goes; not with --server
     dry_run: false
+    priority: 5                      # from here on only with --server
+    terms: {after: [job_…], window: {start: "22:00", end: "06:00"}, deadline: 2027-01-01T00:00:00Z, time_limit_seconds: 3600}
 """
 
 from pathlib import Path
@@ -29,6 +31,8 @@ class PlanFile(BaseModel):
     spec: dict[str, Any] = {}
     output: Path | None = None
     dry_run: bool = False
+    priority: int = 0
+    terms: dict[str, Any] = {}
 
 
 def read(path: Path) -> PlanFile:

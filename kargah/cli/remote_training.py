@@ -1,11 +1,13 @@
 """``kargah train --server``: the same plan, trained by a server."""
 
+from datetime import date
 from pathlib import Path
 
 from kargah.cli import connection, results, screen
 from kargah.cli.jobs import follow_job
 from kargah.cli.plan_file import PlanFile
 from kargah.client import Kargah
+from kargah.client.shapes import JsonDict
 from kargah.contract.results import TrainResult
 
 
@@ -14,8 +16,9 @@ def train(plan: PlanFile, server: str, token: str | None) -> None:
     kargah = connection.connect(server, token)
     datasets = [_uploaded(kargah, name) for name in plan.datasets]
     training = kargah.trainings.start(
-        datasets=datasets, recipe=plan.recipe, spec=plan.spec, base_model=plan.base_model, title=plan.title, dry_run=plan.dry_run
-    )
+        datasets=datasets, recipe=plan.recipe, spec=plan.spec, base_model=plan.base_model, title=plan.title, dry_run=plan.dry_run,
+        priority=plan.priority, terms=_as_json(plan.terms) or None,
+    )  # fmt: skip
     screen.say("cli.train.queued", job=training.job.id, url=f"{kargah.transport.url}/runs/{training.run_id}")
     job = follow_job(kargah, training.job.id)
     result = job.result or {}
@@ -26,6 +29,11 @@ def train(plan: PlanFile, server: str, token: str | None) -> None:
     results.show_versions(versions)
     for version in versions:
         screen.say("cli.train.version_best" if version.recommended else "cli.train.version", name=version.name, version=version.id)
+
+
+def _as_json(terms: JsonDict) -> JsonDict:
+    """YAML reads dates and times as such."""
+    return {name: value.isoformat() if isinstance(value, date) else value for name, value in terms.items()}
 
 
 def _uploaded(kargah: Kargah, name: str) -> str:

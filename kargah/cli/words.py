@@ -2,6 +2,7 @@
 
 import os
 import sys
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -32,6 +33,21 @@ def error_text(code: str, params: dict[str, Any]) -> str:
     reason = f"reason.{params.get('reason')}"
     shown = {**params, "reason": t(reason, **params)} if i18n.has_text(language(), reason) else params
     return t(f"error.{code}", **shown)
+
+
+def waiting_text(code: str, params: dict[str, Any]) -> str:
+    """Why a job waits. Amounts come with their unit, by the ending of their name."""
+    if not i18n.has_text(language(), f"waiting.{code}"):
+        return t("cli.error.unknown", code=code, params=str(params or ""))
+    return t(f"waiting.{code}", **{name: _amount(name, value) for name, value in params.items()})
+
+
+def _amount(name: str, value: Any) -> Any:
+    if name.endswith("_seconds"):
+        return i18n.duration(language(), value)
+    if name.endswith("_bytes"):
+        return i18n.size(language(), value)
+    return i18n.date(language(), datetime.fromisoformat(value)) if name.endswith("_at") else value
 
 
 def _option(arguments: list[str]) -> str:

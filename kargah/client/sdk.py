@@ -1,5 +1,6 @@
 """One object a server, with the nouns of the API as attributes."""
 
+import builtins
 import os
 import tempfile
 import zipfile
@@ -9,6 +10,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from kargah.client import stream
+from kargah.client.checkpoints import Checkpoints
 from kargah.client.errors import JobEnded, Refused
 from kargah.client.shapes import Dataset, Event, Job, JsonDict, ModelVersion, Page, Predictions, Training
 from kargah.client.transport import UPLOAD_TIMEOUT_SECONDS, Transport
@@ -36,6 +38,7 @@ class Kargah:
         self.datasets = Datasets(self.transport, self.jobs)
         self.trainings = Trainings(self.transport)
         self.models = Models(self.transport)
+        self.checkpoints = Checkpoints(self.transport)
 
     def login(self, email: str, password: str) -> str:
         """Log in; later calls carry the token, which is also returned."""
@@ -80,6 +83,15 @@ class Jobs:
 
     def resume(self, job_id: str) -> Job:
         return self._control(job_id, "resume")
+
+    def move(self, job_id: str, to: str | None = None, *, priority: int | None = None) -> Job:
+        """Another place in the line (first, up, down, last) among its owner's waiting jobs, or another priority (-100 to 100)."""
+        stated = {name: value for name, value in {"to": to, "priority": priority}.items() if value is not None}
+        return Job.model_validate(self._transport.json("POST", f"/api/v1/jobs/{job_id}/move", json=stated))
+
+    def queue(self) -> builtins.list[Job]:
+        """Those that wait, the next one first."""
+        return [Job.model_validate(job) for job in self._transport.json("GET", "/api/v1/jobs/queue")]
 
     def _control(self, job_id: str, action: str) -> Job:
         return Job.model_validate(self._transport.json("POST", f"/api/v1/jobs/{job_id}/{action}"))
@@ -148,9 +160,14 @@ class Trainings:
         base_model: str | None = None,
         title: str | None = None,
         dry_run: bool = False,
+        priority: int = 0,
+        terms: JsonDict | None = None,
     ) -> Training:
-        """Queue a training. ``recipe`` and what ``spec`` leaves out are chosen from the data. ``base_model`` is a model version's id."""
-        optional = {"recipe": recipe, "base_model": base_model, "title": title}
+        """Queue a training. ``recipe`` and what ``spec`` leaves out are chosen from the data. ``base_model`` is a model version's id.
+
+        ``terms``: {after: [job ids], not_before, deadline, window: {start, end, zone}, retry, time_limit_seconds, memory_limit_bytes …}.
+        """
+        optional = {"recipe": recipe, "base_model": base_model, "title": title, "priority": priority or None, "terms": terms}
         stated: JsonDict = {"datasets": list(datasets), "spec": spec or {}, "dry_run": dry_run}
         stated |= {name: value for name, value in optional.items() if value is not None}
         return Training.model_validate(self._transport.json("POST", "/api/v1/trainings", json=stated))

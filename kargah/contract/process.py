@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from kargah.contract.attempt import AttemptDirectory
@@ -13,21 +14,26 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 PACKAGE_ROOT = Path(__file__).parents[2]
 
 
-def start_worker(module: str, directory: AttemptDirectory, threads: int) -> "subprocess.Popen[bytes]":
-    """Run ``python -m module ATTEMPT_DIR``; it outlives whoever started it. Raises OSError; then nothing runs."""
+def start_worker(module: str, directory: AttemptDirectory, threads: int, gpus: Sequence[str] | None = None) -> "subprocess.Popen[bytes]":
+    """Run ``python -m module ATTEMPT_DIR``; it outlives whoever started it. Raises OSError; then nothing runs.
+
+    ``gpus``: the only ones that it may see; null leaves that as it is.
+    """
     command = [sys.executable, "-m", module, str(directory.path)]
     with directory.log.open("ab") as output:
         return subprocess.Popen(
-            command, cwd=directory.path, env=environment(threads), stdin=subprocess.DEVNULL, stdout=output,
+            command, cwd=directory.path, env=environment(threads, gpus), stdin=subprocess.DEVNULL, stdout=output,
             stderr=subprocess.STDOUT, start_new_session=True, close_fds=True,
         )  # fmt: skip
 
 
-def environment(threads: int) -> dict[str, str]:
+def environment(threads: int, gpus: Sequence[str] | None = None) -> dict[str, str]:
     passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     path = os.pathsep.join([str(PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    seen = {} if gpus is None else {"CUDA_VISIBLE_DEVICES": ",".join(gpus)}
     return {
         **passed,
+        **seen,
         **dict.fromkeys(THREAD_VARIABLES, str(threads)),
         "PYTHONPATH": path,
         "PYTHONHASHSEED": "0",

@@ -9,6 +9,8 @@ from pathlib import Path
 import psutil
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+#: Of the machine's memory.
+JOBS_SHARE = 0.9
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -33,6 +35,11 @@ def profile_of(home: Path) -> Profile:
         disk_bytes=disk.total,
         free_disk_bytes=disk.free,
     )
+
+
+def memory_for_jobs_bytes() -> int:
+    """Most of it: the system and the server need their part."""
+    return int(psutil.virtual_memory().total * JOBS_SHARE)
 
 
 def host_name() -> str:

@@ -47,6 +47,31 @@ def find_by_argument(path: Path) -> ProcessId | None:
     return None
 
 
+def unique_memory_bytes(leader: ProcessId) -> int:
+    """Memory that would be free without the process and its descendants: pages shared with others do not count. 0 when it is gone."""
+    if not lives(leader):
+        return 0
+    total = 0
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(leader.pid)
+        for one in [process, *process.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                total += one.memory_full_info().uss
+    return total
+
+
+def end_strays(leader: ProcessId) -> None:
+    """Kill descendants that left the group for a session of their own. Only while the leader lives can they be told from others."""
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(leader.pid)
+        if abs(process.create_time() - leader.started_at) >= SAME_START_SECONDS:
+            return
+        for one in process.children(recursive=True):
+            with suppress(psutil.NoSuchProcess, ProcessLookupError, PermissionError):
+                if os.getpgid(one.pid) != leader.pid:
+                    one.kill()
+
+
 def signal_group(leader: ProcessId, number: signal.Signals) -> None:
     """Signal the leader's process group, unless the pid has gone to a stranger.
 

@@ -3,6 +3,7 @@
 Unreachable is not failed: only a host's own agent declares its attempts dead, when the kernel says so.
 """
 
+import signal
 from collections.abc import Collection
 from datetime import timedelta
 from pathlib import Path
@@ -11,22 +12,24 @@ from typing import Any
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
+from kargah.contract import memory
 from kargah.contract.attempt import AttemptDirectory
-from kargah.contract.events import Failed, Interrupted, Paused, Queued, Stopped
+from kargah.contract.events import Failed, Interrupted, Paused, Queued, Stopped, Waiting
 from kargah.jobs import history, processes, states
 from kargah.jobs.claims import Seat
 from kargah.jobs.processes import ProcessId
 from kargah.jobs.service import tail_of
 from kargah.jobs.states import Fence, State
 from kargah.jobs.supervision import Held, hold
-from kargah.jobs.tables import Agent, Attempt, Job
+from kargah.jobs.tables import Agent, Attempt, EventRow, Job
+from kargah.jobs.terms import Terms
 from kargah.kit.clock import utc_now
 from kargah.store.database import Database, now_of
 
-BACK_OFF_SECONDS = 1.0
-LONGEST_BACK_OFF_SECONDS = 60.0
 EVIDENCE_BYTES = 4096
 INTERRUPTED = "INTERRUPTED"
+OUT_OF_MEMORY = "OUT_OF_MEMORY"
+DISK_LOOK_SECONDS = 10.0
 
 
 def take_over(database: Database, home: Path, seat: Seat, held: Collection[str]) -> list[Held]:
@@ -62,15 +65,18 @@ def close(session: Session, held: Held) -> None:
         states.move(session, job, State.STOPPED, held.fence)
         job.finished_at = utc_now()
         history.append(session, job, Stopped(at=utc_now(), step=job.progress.get("step")))
+    elif held.condemned is not None and job.state in {*states.ACTIVE, State.QUEUED, State.INTERRUPTED}:
+        fail(session, job, held.fence, held.condemned.code, held.condemned.params)
     elif job.state in states.ACTIVE:
-        attempt.outcome = INTERRUPTED
+        told = _told_by_worker(session, held)
+        attempt.outcome = INTERRUPTED if told is None else told.code
         session.flush()
-        _interrupted(session, job, held)
+        _interrupted(session, job, held, told)
     attempt.outcome = attempt.outcome or job.state
     job.lease_owner = job.lease_expires_at = None
 
 
-def fail(session: Session, job: Job, fence: Fence, code: str, params: dict[str, Any], evidence: str | None = None) -> None:
+def fail(session: Session, job: Job, fence: Fence | None, code: str, params: dict[str, Any], evidence: str | None = None) -> None:
     """An end that the scheduler itself must say."""
     states.walk(session, job, State.FAILED, fence)
     job.error, job.finished_at, job.waiting = {"code": code, "params": params}, utc_now(), None
@@ -97,24 +103,46 @@ def _is_orphan(session: Session, job: Job, seat: Seat) -> bool:
     return job.lease_expires_at is not None and job.lease_expires_at < now_of(session)
 
 
-def _interrupted(session: Session, job: Job, held: Held) -> None:
-    code, params = _reason(held)
-    said = Interrupted(at=utc_now(), code=code, params=params)
+def put_back(session: Session, job: Job, fence: Fence, needed_bytes: int, free_bytes: int) -> None:
+    """The disk has no room for its inputs: it waits for some, and this was no attempt of its own fault."""
+    states.move(session, job, State.QUEUED, fence)
+    params = {"needed_bytes": needed_bytes, "free_bytes": free_bytes}
+    job.not_before, job.waiting = now_of(session) + timedelta(seconds=DISK_LOOK_SECONDS), {"code": "DISK_FULL", "params": params}
+    attempt = session.get_one(Attempt, (job.id, fence.attempt))
+    attempt.ended_at, attempt.outcome = utc_now(), "DISK_FULL"
+    job.lease_owner = job.lease_expires_at = None
+    history.append(session, job, Waiting(at=utc_now(), code="DISK_FULL", params=params))
+
+
+def _told_by_worker(session: Session, held: Held) -> Interrupted | None:
+    """The last word of a worker that the system asked to end. Such ends do not count as tries: nothing was wrong with the job."""
+    told = select(EventRow).where(
+        EventRow.job_id == held.job_id, EventRow.attempt == held.fence.attempt, EventRow.kind == "Interrupted"
+    )
+    row = session.scalars(told).first()
+    return None if row is None else Interrupted(at=row.at, **row.payload)
+
+
+def _interrupted(session: Session, job: Job, held: Held, told: Interrupted | None) -> None:
+    code, params = _reason(held) if told is None else (told.code, told.params)
+    said = [Interrupted(at=utc_now(), code=code, params=params)] if told is None else []
+    if code == OUT_OF_MEMORY and job.plan.get("kind") == "train":
+        job.plan = {**job.plan, "memory_splits": 2 * job.plan.get("memory_splits", 1)}
     if job.state == State.PAUSING:  # it was to free its hardware, and it has; it goes on from its last checkpoint
         states.move(session, job, State.PAUSED, held.fence)
-        history.append(session, job, said, Paused(at=utc_now(), step=job.progress.get("step") or 0))
+        history.append(session, job, *said, Paused(at=utc_now(), step=job.progress.get("step") or 0))
         return
     if job.state != State.STARTING:
         states.move(session, job, State.INTERRUPTED, held.fence)
-    history.append(session, job, said)
+    history.append(session, job, *said)
     times = _times_interrupted(session, job.id)
+    retry = Terms.model_validate(job.terms).retry
     if times >= job.max_attempts:
         tail = tail_of(AttemptDirectory(held.directory.path).log, EVIDENCE_BYTES)
         fail(session, job, held.fence, "ATTEMPTS_EXHAUSTED", {"attempts": times}, evidence=tail or None)
         return
     states.move(session, job, State.QUEUED, held.fence)
-    wait_seconds = min(LONGEST_BACK_OFF_SECONDS, BACK_OFF_SECONDS * 2 ** (times - 1))
-    job.not_before = now_of(session) + timedelta(seconds=wait_seconds)
+    job.not_before = now_of(session) + timedelta(seconds=retry.wait_seconds(max(1, times)))
     job.waiting = {"code": code, "params": params}
     history.append(session, job, Queued(at=utc_now()))
 
@@ -123,12 +151,26 @@ def _reason(held: Held) -> tuple[str, dict[str, Any]]:
     if held.rebooted:
         return "HOST_RESTARTED", {}
     status = held.exit_status
+    if status in (None, -signal.SIGKILL) and held.signalled is None and memory.ran_out(memory.read(held.directory.memory)):
+        return OUT_OF_MEMORY, {}
     if status is None:
         return "WORKER_GONE", {}
     return ("WORKER_KILLED", {"signal": -status}) if status < 0 else ("WORKER_ENDED", {"status": status})
 
 
 def _times_interrupted(session: Session, job_id: str) -> int:
-    """Attempts that ended by themselves or by others count; those that a person paused do not."""
+    """In a row, without real progress between them: an attempt that saved a further checkpoint begins the count anew.
+
+    Attempts that ended by themselves or by others count; those that a person paused do not.
+    """
     counted = select(func.count()).where(Attempt.job_id == job_id, Attempt.outcome == INTERRUPTED)
-    return session.scalar(counted) or 0
+    return session.scalar(counted.where(Attempt.number >= _last_with_progress(session, job_id))) or 0
+
+
+def _last_with_progress(session: Session, job_id: str) -> int:
+    saved = select(EventRow.attempt, EventRow.payload).where(EventRow.job_id == job_id, EventRow.kind == "Saved").order_by(EventRow.seq)
+    last, furthest = 0, 0
+    for row in session.execute(saved):
+        if row.payload["step"] > furthest:
+            last, furthest = row.attempt, row.payload["step"]
+    return last

@@ -11,15 +11,17 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import OperationalError
 
 from kargah.contract.events import Asked
-from kargah.jobs import blocks, claims, history, processes, rescue, states, supervision
+from kargah.jobs import blocks, claims, history, limits, overdue, processes, rescue, states, supervision
 from kargah.jobs.afterwards import tell_ends
 from kargah.jobs.claims import Seat
 from kargah.jobs.collector import BATCH_LINES, Collector
 from kargah.jobs.launchers import local
 from kargah.jobs.projection import Trades
+from kargah.jobs.resources import Grant
 from kargah.jobs.states import Fence, LeaseLost
 from kargah.jobs.supervision import Held
 from kargah.jobs.tables import Agent, Attempt, EventRow, Job
+from kargah.kit import files
 from kargah.kit.clock import Clock, SystemClock, utc_now
 from kargah.kit.errors import KargahError
 from kargah.store.database import Database, now_of
@@ -96,6 +98,8 @@ class Scheduler:
             self._renew()
         if self._is_due("rescue", RESCUE_SECONDS):
             self._rescue()
+            overdue.mend(self._database, self._seat)
+            limits.watch(self._database, self.held, self._seat.agent_id)
         self._watch_all()
         if self._accepting:
             self._claim()
@@ -144,7 +148,9 @@ class Scheduler:
                 del self.held[held.job_id]
             except OperationalError:
                 raise
-            except Exception:  # the job's edge: one bad job must not end all others
+            except Exception as error:  # the job's edge: one bad job must not end all others
+                if files.is_full(error):
+                    raise
                 log.exception("job %s could not be looked after", held.job_id)
 
     def _watch(self, held: Held, state: str | None) -> None:
@@ -176,32 +182,64 @@ class Scheduler:
                 look = claims.claim_next(session, self._seat, frozenset(self.held))
             if look.claimed is None:
                 break
-            self._launch(look.claimed, look.threads)
-        for job_id in look.waiting:
+            self._launch(look.claimed, look.grant or Grant(1))
+        for job_id in look.news:
             with self._database.write() as session:
-                claims.say_waiting(session, job_id, "CORES_BUSY", {"cores": self._seat.cores})
+                claims.say_waiting(session, job_id, look.waiting[job_id].code, look.waiting[job_id].params)
 
-    def _launch(self, job: Job, threads: int) -> None:
+    def _launch(self, job: Job, grant: Grant) -> None:
         held = supervision.hold(self._home, job.id, Fence(job.attempt, self._seat.agent_id))
         try:
-            held.child = local.launch(self._home, self._trades, job, threads)
+            directory = local.lay_out(self._home, self._trades, job, grant)
+            self._still_ours(job.id, held.fence)
+            held.child = local.start(self._trades, job, directory, grant, host_has_gpus=bool(self._seat.gpus))
+        except LeaseLost:
+            log.warning("job %s was taken over before its start", job.id)
+            return
         except (KargahError, OSError) as error:
             self._refuse(job.id, held.fence, error)
             return
         held.process = processes.identify(held.child.pid)
         self.held[job.id] = held
-        with self._database.write() as session:
-            states.lock(session, job.id, held.fence)
-            attempt = session.get_one(Attempt, (job.id, job.attempt))
-            attempt.pid, attempt.launched_at = held.child.pid, utc_now()
-            attempt.pid_started_at = held.process.started_at if held.process else None
+        self._write_down(held)
+
+    def _still_ours(self, job_id: str, fence: Fence) -> None:
+        """This process may have been stopped, or asleep with its machine, since the claim. Raises LeaseLost."""
+        with self._database.read() as session:
+            job = session.get_one(Job, job_id)
+            if (job.attempt, job.lease_owner) != (fence.attempt, fence.lease_owner):
+                raise LeaseLost(id=job_id)
+
+    def _write_down(self, held: Held) -> None:
+        """A process that was started for an attempt of another's by now is ended at once: nothing may run twice."""
+        assert held.child is not None
+        try:
+            with self._database.write() as session:
+                states.lock(session, held.job_id, held.fence)
+                attempt = session.get_one(Attempt, (held.job_id, held.fence.attempt))
+                attempt.pid, attempt.launched_at = held.child.pid, utc_now()
+                attempt.pid_started_at = held.process.started_at if held.process else None
+        except LeaseLost:
+            log.warning("job %s was taken over at its start", held.job_id)
+            held.child.kill()
+            held.child.wait()
+            del self.held[held.job_id]
 
     def _refuse(self, job_id: str, fence: Fence, error: KargahError | OSError) -> None:
+        if files.is_full(error):
+            self._put_back(job_id, fence)
+            return
         code, params = (error.code, error.params) if isinstance(error, KargahError) else ("LAUNCH_FAILED", {"reason": str(error)})
         with self._database.write() as session:
             job = states.lock(session, job_id, fence)
             rescue.fail(session, job, fence, code, params)
             job.lease_owner = job.lease_expires_at = None
+
+    def _put_back(self, job_id: str, fence: Fence) -> None:
+        with self._database.write() as session:
+            job = states.lock(session, job_id, fence)
+            needed_bytes = sum(file.get("size_bytes", 0) for file in job.plan.get("inputs", []))
+            rescue.put_back(session, job, fence, needed_bytes, files.free_bytes(self._home))
 
     def _seal(self) -> None:
         with self._database.read() as session:

@@ -11,7 +11,10 @@ JsonDict = dict[str, Any]
 
 
 class JobOut(BaseModel):
-    """``waiting`` and ``error`` are {code, params}; ``progress`` as in tables.Job. ``state`` shows an interrupted job as QUEUED."""
+    """``waiting`` and ``error`` are {code, params}; ``progress`` as in tables.Job. ``state`` shows an interrupted job as QUEUED.
+
+    ``terms`` holds only what was set (see jobs.terms.Terms).
+    """
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -25,6 +28,9 @@ class JobOut(BaseModel):
     result: JsonDict | None = None
     attempt: int
     priority: int = 0
+    not_before: datetime | None = None
+    deadline: datetime | None = None
+    terms: JsonDict = {}
     owner_id: str
     workspace_id: str
     visibility: str

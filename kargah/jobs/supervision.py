@@ -4,6 +4,7 @@ import signal
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from kargah.contract import control
 from kargah.contract.attempt import AttemptDirectory, is_held
@@ -22,6 +23,15 @@ KILL_AFTER_SECONDS = 3.5
 LINGER_SECONDS = 10.0
 
 
+@dataclass(frozen=True)
+class Condemned:
+    """It broke a limit: it is ended, and its job fails with this. ``grace_seconds``: for a last checkpoint."""
+
+    code: str
+    params: dict[str, Any]
+    grace_seconds: float
+
+
 @dataclass
 class Held:
     job_id: str
@@ -35,6 +45,7 @@ class Held:
     told: Want = Want.RUN
     deadline_from: float | None = None
     signalled: signal.Signals | None = None
+    condemned: Condemned | None = None
 
     @property
     def exit_status(self) -> int | None:
@@ -76,6 +87,8 @@ def make_obey(held: Held, state: str, now_seconds: float) -> None:
         held.told = want
     if state == State.STOPPING:
         _press(held, now_seconds, TERMINATE_AFTER_SECONDS, KILL_AFTER_SECONDS)
+    elif held.condemned is not None:
+        _press(held, now_seconds, 0.0, held.condemned.grace_seconds)
     elif state not in ACTIVE:
         _press(held, now_seconds, LINGER_SECONDS, LINGER_SECONDS + KILL_AFTER_SECONDS)
 
@@ -93,4 +106,6 @@ def _press(held: Held, now_seconds: float, terminate_after_seconds: float, kill_
 def _signal(held: Held, number: signal.Signals) -> None:
     held.signalled = number
     if held.process is not None:
+        if number is signal.SIGKILL:
+            processes.end_strays(held.process)
         processes.signal_group(held.process, number)

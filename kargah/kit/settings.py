@@ -56,6 +56,8 @@ class Settings(BaseSettings):
     login_rate_limit_per_minute: int = Field(10, gt=0, description="login attempts a minute of one client")
     cores: int | None = Field(None, ge=1, description="cores given to jobs; all that this process may use when absent")
     job_threads: int | None = Field(None, ge=1, description="threads of one job; shared out by free cores when absent")
+    jobs_per_user: int | None = Field(None, ge=1, description="jobs of one user that run at once; unlimited when absent")
+    jobs_memory_bytes: int | None = Field(None, gt=0, description="memory given to jobs; nine tenths of the machine's when absent")
     lease_seconds: float = Field(20.0, gt=0, description="how long an agent's word about a job holds")
     predictor_idle_seconds: float = Field(600.0, gt=0, description="how long an unused model stays loaded")
     predictor_limit: int = Field(4, ge=1, description="models loaded for prediction at once")

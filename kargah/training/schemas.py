@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from kargah.jobs.schemas import JobOut
+from kargah.jobs.terms import Terms
 
 
 class TrainingRequest(BaseModel):
@@ -12,6 +13,7 @@ class TrainingRequest(BaseModel):
 
     Without ``recipe`` the task is guessed from the columns.
     ``spec`` holds only what is set; the rest is decided from the data and shown with its reason.
+    ``terms``: after which jobs, when, how long, with how much memory it may run.
     """
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
@@ -24,6 +26,7 @@ class TrainingRequest(BaseModel):
     spec: dict[str, Any] = {}
     dry_run: bool = False
     priority: int = Field(0, ge=-100, le=100)
+    terms: Terms = Terms()
 
 
 class TrainingStarted(BaseModel):

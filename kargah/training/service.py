@@ -1,11 +1,12 @@
 """Starting a training: a request becomes a whole, checked plan, a queued job and its run, in one transaction."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from kargah.contract.plans import BaseModelInput, DatasetInput, InputFile, TrainPlan
+from kargah.contract.plans import BaseModelInput, CheckpointInput, DatasetInput, InputFile, TrainPlan
 from kargah.datasets import bundled
 from kargah.datasets import service as datasets
 from kargah.datasets.tables import Dataset, DatasetVersion
@@ -41,7 +42,28 @@ class NotABaseModel(BadInput):
     code = "NOT_A_BASE_MODEL"
 
 
-def start(session: Session, actor: Actor, request: TrainingRequest) -> TrainingStarted:
+@dataclass(frozen=True)
+class Beginning:
+    """What a training takes over from another: weights to begin with, among its ``inputs``; into how many passes a batch is cut."""
+
+    start_from: CheckpointInput | None = None
+    inputs: list[InputFile] = field(default_factory=list)
+    memory_splits: int = 1
+
+    @classmethod
+    def of(cls, plan: dict[str, Any]) -> "Beginning":
+        """That of a training which is to be done again."""
+        begun = TrainPlan.model_validate(plan)
+        if begun.start_from is None:
+            return cls(memory_splits=begun.memory_splits)
+        inputs = [file for file in begun.inputs if file.path.startswith(f"{begun.start_from.folder}/")]
+        return cls(begun.start_from, inputs, begun.memory_splits)
+
+
+FRESH = Beginning()
+
+
+def start(session: Session, actor: Actor, request: TrainingRequest, beginning: Beginning = FRESH) -> TrainingStarted:
     """Queue a training. Everything that can be refused is refused here, with the field named; nothing is left behind."""
     access.require_creator(actor)
     chosen = [_ready_version(session, actor, given) for given in request.datasets]
@@ -53,8 +75,11 @@ def start(session: Session, actor: Actor, request: TrainingRequest) -> TrainingS
     spec = choosing.complete(recipe, match, request.spec, columns)
     title = request.title or chosen[0][0].title
     plan = _plan(recipe, title, spec, request, chosen, base)
+    plan.inputs += beginning.inputs
+    plan.start_from, plan.memory_splits = beginning.start_from, beginning.memory_splits
     job = jobs.submit(
-        session, actor, "train", title, plan.model_dump(mode="json"), threads_wanted=spec.get("threads"), priority=request.priority
+        session, actor, "train", title, plan.model_dump(mode="json"), threads_wanted=spec.get("threads"), priority=request.priority,
+        terms=request.terms,
     )
     versions = [version.id for _, version in chosen]
     run = runs.create_for_job(session, actor, job, recipe.name, dataset_version_ids=versions, tags={"dry_run": request.dry_run})
@@ -64,6 +89,19 @@ def start(session: Session, actor: Actor, request: TrainingRequest) -> TrainingS
 def start_on_sample(session: Session, actor: Actor, request: TrainingRequest, home: Path) -> TrainingStarted:
     """The documented routes train the bundled x,y table when no data is named."""
     return start(session, actor, request.model_copy(update={"datasets": [bundled.ensure_line(session, actor, home)]}))
+
+
+def request_like(plan: dict[str, Any]) -> TrainingRequest:
+    """The same data and all that was chosen; what was decided from the data is decided again, to the same effect."""
+    done = TrainPlan.model_validate(plan)
+    return TrainingRequest(
+        recipe=done.recipe,
+        title=done.title,
+        datasets=[dataset.version_id for dataset in done.datasets if dataset.version_id],
+        base_model=done.base_model.version_id if done.base_model else None,
+        spec={name: done.spec[name] for name in done.chosen if name in done.spec},
+        dry_run=done.dry_run,
+    )
 
 
 def _ready_version(session: Session, actor: Actor, given: str) -> Chosen:

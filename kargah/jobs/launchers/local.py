@@ -1,22 +1,35 @@
 """Starts an attempt as a process of this machine, in a session of its own, so that it outlives whoever started it."""
 
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 from kargah.contract.attempt import AttemptDirectory
 from kargah.contract.plans import InputFile
 from kargah.contract.process import start_worker
 from kargah.jobs.projection import Trades
+from kargah.jobs.resources import Grant
 from kargah.jobs.tables import Job
 from kargah.kit import files
 
+#: Where memory runs out, the kernel ends a worker, which goes on from its checkpoint, before the server (-1000 … 1000).
+OOM_SCORE = "500"
 
-def launch(home: Path, trades: Trades, job: Job, threads: int) -> "subprocess.Popen[bytes]":
-    """Lay out the directory of the job's present attempt and start its worker. Raises KargahError or OSError; then nothing runs."""
+
+def lay_out(home: Path, trades: Trades, job: Job, grant: Grant) -> AttemptDirectory:
+    """Make the directory of the job's present attempt, its plan and inputs in it. Raises KargahError or OSError."""
     directory = AttemptDirectory.of(home, job.id, job.attempt)
     for folder in (directory.inputs, directory.outputs, directory.checkpoints):
         folder.mkdir(parents=True, exist_ok=True)
-    plan = {**job.plan, "kind": job.kind, "job_id": job.id, "attempt": job.attempt, "threads": threads}
+    plan = {**job.plan, "kind": job.kind, "job_id": job.id, "attempt": job.attempt, "threads": grant.threads}
     trades.lay_out(home, [InputFile.model_validate(item) for item in plan.get("inputs", [])], directory.inputs)
     files.write_json(directory.plan, plan)
-    return start_worker(trades.by_kind[job.kind].module, directory, threads)
+    return directory
+
+
+def start(trades: Trades, job: Job, directory: AttemptDirectory, grant: Grant, host_has_gpus: bool) -> "subprocess.Popen[bytes]":
+    """Raises OSError; then nothing runs."""
+    child = start_worker(trades.by_kind[job.kind].module, directory, grant.threads, grant.gpus if host_has_gpus else None)
+    with suppress(OSError):  # it is gone already, or this system has no such file
+        Path(f"/proc/{child.pid}/oom_score_adj").write_text(OOM_SCORE)
+    return child

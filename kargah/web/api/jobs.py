@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import AsyncGenerator
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy.orm import Session
 
-from kargah.jobs import history
+from kargah.jobs import history, queue
 from kargah.jobs import service as jobs
 from kargah.jobs.schemas import Curve, JobOut, JobPage, LogsOut
 from kargah.kit.errors import NotFound
@@ -41,6 +41,21 @@ class Artifact(BaseModel):
     sha256: str
 
 
+class Move(BaseModel):
+    """One of them at least. ``priority`` comes first, then the place among those of the same."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    to: queue.Where | None = None
+    priority: int | None = Field(None, ge=-100, le=100)
+
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> Self:
+        if self.to is None and self.priority is None:
+            raise ValueError("to or priority is needed")
+        return self
+
+
 @router.get("/jobs")
 async def list_jobs(
     ask: Ask,
@@ -53,9 +68,21 @@ async def list_jobs(
     return await ask(jobs.list_for, cursor=cursor, limit=limit, states=state, kind=kind, query=query)
 
 
+@router.get("/jobs/queue")
+async def jobs_in_line(ask: Ask) -> list[JobOut]:
+    """Those that wait, in the order in which they start when all owners have equally little running."""
+    return await ask(queue.in_line)
+
+
 @router.get("/jobs/{job_id}")
 async def show_job(job_id: str, ask: Ask) -> JobOut:
     return await ask(jobs.show, job_id)
+
+
+@router.post("/jobs/{job_id}/move")
+async def move_job(job_id: str, wanted: Move, ask: Ask) -> JobOut:
+    """Another place in the line: among its owner's waiting jobs of one priority, or with another priority."""
+    return await ask(queue.move, job_id, wanted.to, wanted.priority)
 
 
 @router.post("/jobs/{job_id}/{action}")

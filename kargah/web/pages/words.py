@@ -96,6 +96,8 @@ class Words:
                 shown[name] = _AMOUNTS[ending](self.language, value)
             elif isinstance(value, list | tuple):
                 shown[name] = self.text("list.comma").join(str(item) for item in value)
+            elif name.endswith("_at") and isinstance(value, str):
+                shown[name] = self.date(datetime.fromisoformat(value))
             elif name == "state":
                 shown[name] = self.first(f"state.{value}", str(value))
         return shown

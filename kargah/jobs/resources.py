@@ -1,0 +1,150 @@
+"""What a host has, what of it is given out, and whether a job fits into the rest."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import psutil
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from kargah.jobs import states
+from kargah.jobs.tables import Attempt, Job
+
+LIGHT_BEYOND_CORES = 2
+#: More than any machine has; stands for "not counted".
+ENDLESS_BYTES = 1 << 60
+
+
+@dataclass(frozen=True)
+class Wants:
+    """``threads`` null: whatever share is free. ``memory_is_guessed``: too little of it keeps nothing from running alone."""
+
+    threads: int | None
+    memory_bytes: int = 0
+    gpus: int = 0
+    memory_is_guessed: bool = True
+
+
+@dataclass(frozen=True)
+class Grant:
+    threads: int
+    memory_bytes: int = 0
+    gpus: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Lack:
+    """Why there is none: a text key with its parameters."""
+
+    code: str
+    params: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Running:
+    """What an active job holds, and in how many seconds it expects to be over, where it knows."""
+
+    threads: int
+    memory_bytes: int
+    gpus: Sequence[str]
+    eta_seconds: float | None
+    is_light: bool
+
+
+@dataclass(frozen=True)
+class Room:
+    """What is still free on a host. ``running`` is what will become free."""
+
+    cores: int
+    free_cores: int
+    light: int
+    memory_bytes: int
+    gpus: Sequence[str]
+    all_gpus: int
+    running: Sequence[Running] = ()
+
+    @property
+    def is_idle(self) -> bool:
+        return all(job.is_light for job in self.running)
+
+    def without(self, wants: Wants) -> "Room":
+        """The room left to those behind a job that waits: what it wants is kept for it, or it would wait for ever."""
+        return replace(
+            self,
+            free_cores=max(0, self.free_cores - (wants.threads or 1)),
+            memory_bytes=max(0, self.memory_bytes - wants.memory_bytes),
+            gpus=list(self.gpus)[wants.gpus :],
+        )
+
+    def grant(self, wants: Wants, waiting: int) -> Grant | Lack:
+        """``waiting``: how many share the free cores, this one included."""
+        if wants.gpus > self.all_gpus:
+            return Lack("GPUS_ABSENT", {"wanted": wants.gpus, "gpus": self.all_gpus})
+        threads = min(wants.threads, self.cores) if wants.threads else max(1, self.free_cores // max(1, waiting))
+        if threads > self.free_cores:
+            return self._busy("CORES_BUSY", {"cores": self.cores}, self._seconds_until_cores(threads))
+        alone = wants.memory_is_guessed and self.is_idle
+        if wants.memory_bytes > self.memory_bytes and not alone:
+            params = {"wanted_bytes": wants.memory_bytes, "free_bytes": self.memory_bytes}
+            return self._busy("MEMORY_BUSY", params, self._seconds_until_memory(wants.memory_bytes))
+        if wants.gpus > len(self.gpus):
+            params = {"wanted": wants.gpus, "gpus": self.all_gpus}
+            return self._busy("GPUS_BUSY", params, self._seconds_until_gpus(wants.gpus))
+        return Grant(threads, min(wants.memory_bytes, self.memory_bytes), list(self.gpus)[: wants.gpus])
+
+    def _busy(self, code: str, params: dict[str, Any], about_seconds: float | None) -> Lack:
+        """The code says whether an estimate is among the parameters."""
+        if about_seconds is None:
+            return Lack(code, params)
+        return Lack(f"{code}_ABOUT", {**params, "about_seconds": round(about_seconds)})
+
+    def _seconds_until_cores(self, wanted: int) -> float | None:
+        return self._seconds_until(self.free_cores, wanted, [job.threads for job in self.running if not job.is_light])
+
+    def _seconds_until_memory(self, wanted: int) -> float | None:
+        return self._seconds_until(self.memory_bytes, wanted, [job.memory_bytes for job in self.running if not job.is_light])
+
+    def _seconds_until_gpus(self, wanted: int) -> float | None:
+        return self._seconds_until(len(self.gpus), wanted, [len(job.gpus) for job in self.running if not job.is_light])
+
+    def _seconds_until(self, free: int, wanted: int, held: Sequence[int]) -> float | None:
+        """When enough running jobs will be over, by their own forecasts; None when these do not say."""
+        etas = [job.eta_seconds for job in self.running if not job.is_light]
+        known = sorted((eta, amount) for eta, amount in zip(etas, held, strict=True) if eta is not None)
+        for eta, amount in known:
+            free += amount
+            if free >= wanted:
+                return eta
+        return None
+
+
+def free_memory_bytes() -> int:
+    return int(psutil.virtual_memory().available)
+
+
+def running_on(session: Session, host: str, light_kinds: frozenset[str]) -> list[Running]:
+    active = (
+        select(Job.kind, Job.progress, Attempt.threads, Attempt.memory_bytes, Attempt.gpus)
+        .join(Attempt, (Attempt.job_id == Job.id) & (Attempt.number == Job.attempt))
+        .where(Job.state.in_(states.ACTIVE), Attempt.host == host)
+    )
+    return [
+        Running(row.threads, row.memory_bytes, row.gpus, _eta(row.progress), row.kind in light_kinds) for row in session.execute(active)
+    ]
+
+
+def room_of(cores: int, memory_bytes: int | None, free_now_bytes: int, gpus: Sequence[str], running: Sequence[Running]) -> Room:
+    """``memory_bytes``: what jobs may have in all, null when memory is not counted; what others use is measured."""
+    heavy = [job for job in running if not job.is_light]
+    free_cores = cores - sum(job.threads for job in heavy)
+    left = ENDLESS_BYTES if memory_bytes is None else min(memory_bytes - sum(job.memory_bytes for job in heavy), free_now_bytes)
+    taken = {gpu for job in heavy for gpu in job.gpus}
+    light = max(0, free_cores) + LIGHT_BEYOND_CORES - (len(running) - len(heavy))
+    free_gpus = [gpu for gpu in gpus if gpu not in taken]
+    return Room(cores, max(0, free_cores), light, max(0, left), free_gpus, len(gpus), running)
+
+
+def _eta(progress: Mapping[str, Any]) -> float | None:
+    eta = progress.get("eta_seconds")
+    return float(eta) if eta is not None else None
