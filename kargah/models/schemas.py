@@ -44,6 +44,7 @@ class ModelOut(BaseModel):
     recipe: str | None
     owner_id: str
     created_at: datetime
+    trashed_at: datetime | None = None
     versions: list[ModelVersionOut] = []
 
 

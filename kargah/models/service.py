@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 from kargah.assets.manifest import FileEntry, commit_id
 from kargah.contract.results import ModelOutput, TrainResult
 from kargah.kit.clock import utc_now
-from kargah.kit.errors import NotFound
+from kargah.kit.errors import BadInput, NotFound
 from kargah.kit.ids import new_id
 from kargah.models.folders import ModelFolder
 from kargah.models.schemas import ModelOut, ModelPage, ModelVersionOut
@@ -16,13 +16,22 @@ from kargah.store.access import Actor, To
 from kargah.text.normalise import fold
 
 PAGE = 50
+MAX_TITLE = 300
 
 
 def list_for(
-    session: Session, actor: Actor, *, cursor: str | None = None, limit: int = PAGE, query: str | None = None, source: str | None = None
+    session: Session,
+    actor: Actor,
+    *,
+    cursor: str | None = None,
+    limit: int = PAGE,
+    query: str | None = None,
+    source: str | None = None,
+    trashed: bool = False,
 ) -> ModelPage:
     """The newest first; ``source`` keeps models that have a version from there (``local``: those one can start from)."""
-    wanted = select(Model).where(access.visible_to(actor, Model), Model.trashed_at.is_(None)).order_by(Model.id.desc())
+    in_trash = Model.trashed_at.is_not(None) if trashed else Model.trashed_at.is_(None)
+    wanted = select(Model).where(access.visible_to(actor, Model), in_trash).order_by(Model.id.desc())
     if cursor:
         wanted = wanted.where(Model.id < cursor)
     if query:
@@ -62,7 +71,10 @@ def versions_of_run(session: Session, actor: Actor, run_id: str) -> list[ModelVe
 
 def rename(session: Session, actor: Actor, model_id: str, title: str) -> ModelOut:
     row = access.load(session, actor, Model, model_id, To.CHANGE)
-    row.title, row.title_folded = title, fold(title)
+    title = " ".join(title.split())[:MAX_TITLE]
+    if not title:
+        raise BadInput(field="title", reason="missing")
+    row.title, row.title_folded = title, fold(title)[:MAX_TITLE]
     return get_for(session, actor, model_id)
 
 

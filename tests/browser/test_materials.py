@@ -1,11 +1,14 @@
 """Data sets and models beyond the happy path: many files at once, newer versions, names, the trash and back."""
 
+import io
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
 from support.browser_people import Person, arrive
+from support.model_folders import make_folder
 from support.server import Server, running_with_admin
 
 from kargah.client import Kargah
@@ -77,3 +80,62 @@ def test_a_newer_file_becomes_the_current_version_and_the_older_one_stays_listed
     page.wait_for_selector("tr:has(th:text-is('۳')) .badge.ERROR")
     assert workshop.client().get(f"/api/v1/datasets/{dataset.id}").json()["version"]["rows"] == 50
     assert person.complaints == []
+
+
+CARD = """---
+license: apache-2.0
+---
+# پایهٔ کوچک
+
+<img src=x onerror=alert(1)> ![picture](https://example.org/x.png) [bad](javascript:alert(1))
+
+| a | b |
+|---|---|
+| 1 | 2 |
+"""
+
+
+def packed(folder: Path) -> bytes:
+    (folder / "README.md").write_text(CARD, encoding="utf-8")
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for path in folder.iterdir():
+            archive.write(path, path.name)
+    return content.getvalue()
+
+
+def test_a_model_is_renamed_thrown_away_and_brought_back_and_its_card_runs_nothing(
+    person: Person, workshop: Server, tmp_path: Path
+) -> None:
+    files = {"file": ("base.zip", packed(make_folder(tmp_path / "base")))}
+    model = workshop.client().post("/api/v1/models/upload", files=files, data={"title": "پایه"}).json()
+    page = person.go(f"/models/{model['id']}")
+    card = page.locator("#card")
+    assert card.locator("h3").inner_text() == "پایهٔ کوچک"
+    assert "<img src=x" in card.inner_text()
+    assert card.locator("table td").all_inner_texts() == ["1", "2"]
+    assert card.locator("img, script, [href^=javascript]").count() == 0
+
+    page.click("[data-open=rename]")
+    page.fill("#rename #title", "نام تازه")
+    page.click("#rename button.go")
+    page.wait_for_selector("h1:has-text('نام تازه')")
+
+    page.click("[data-open=delete]")
+    page.click("#delete button.stop")
+    page.wait_for_url("**/models?done=*")
+    assert page.locator(".model-title").count() == 0
+    page.click("form[action$='/restore'] button")
+    page.wait_for_selector("h1:has-text('نام تازه')")
+    assert page.locator("[data-open=delete]").count() == 1
+    assert person.complaints == []
+
+
+def test_a_name_of_nothing_is_refused_beside_the_name_that_stays(person: Person, workshop: Server, tmp_path: Path) -> None:
+    files = {"file": ("base.zip", packed(make_folder(tmp_path / "base")))}
+    model = workshop.client().post("/api/v1/models/upload", files=files, data={"title": "می‌ماند"}).json()
+    assert workshop.client().patch(f"/api/v1/models/{model['id']}", json={"title": "  "}).status_code == 422
+    assert workshop.client().get(f"/api/v1/models/{model['id']}").json()["title"] == "می‌ماند"
+    page = person.go("/models?source=local")
+    assert page.locator(".model-title").count() >= 1
+    assert page.locator(f"a[href*='base_model={model['versions'][0]['id']}']").count() == 1

@@ -3,6 +3,7 @@
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -28,7 +29,8 @@ from kargah.web.pages.words import Words
 
 router = APIRouter(include_in_schema=False)
 PAGE = 24
-SOURCES = {"all": None, "training": "training", "local": "local"}
+#: The tabs of the list: name → where a model is from.
+SOURCES = {"all": None, "training": "training", "local": "local", "trash": None}
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ async def _list_page(
     status: int = 200,
 ) -> Response:
     source = source if source in SOURCES else "all"
-    found = await ask.read(models.list_for, cursor=cursor, limit=PAGE, query=q or None, source=SOURCES[source])
+    trash = source == "trash"
+    found = await ask.read(models.list_for, cursor=cursor, limit=PAGE, query=q or None, source=SOURCES[source], trashed=trash)
     page = page_of(request, "models")
     words = page.words
     kept = {"q": q, "source": source if source != "all" else "", "cursor": cursor or ""}
@@ -73,12 +76,20 @@ async def _list_page(
         cards=[card_of(words, model) for model in found.items],
         filters=[(name, words.text(f"models.filter.{name}"), name == source) for name in SOURCES],
         source=source,
+        trash=trash,
+        undo=_undoable(request),
         query=q,
         pages=pages_of("/models", kept, found.next_cursor),
         errors=errors or {},
         limit=words.size(ask.settings.upload_limit_bytes),
         by_path=ask.actor.is_admin and bool(ask.settings.import_roots),
     )
+
+
+def _undoable(request: Request) -> str:
+    """The model that was just thrown away, when the address names one."""
+    asked = request.query_params.get("undo", "")
+    return asked if asked.startswith("mdl_") and asked.replace("_", "").isalnum() else ""
 
 
 def card_of(words: Words, model: ModelOut) -> ModelCard:
@@ -117,24 +128,62 @@ def _about(words: Words, best: ModelVersionOut | None) -> str:
 
 @router.get("/models/{model_id}")
 async def show_model(model_id: str, request: Request, ask: Ask) -> Response:
-    model = await ask(models.get_for, model_id)
+    return await _show(request, ask, model_id)
+
+
+async def _show(request: Request, ask: Asking, model_id: str, errors: Errors | None = None, status: int = 200) -> Response:
+    model = await ask.read(models.get_for, model_id)
     page = page_of(request, "models", crumbs=((model.title, ""),))
-    words = page.words
+    best = best_of(model)
+    readme = await ask.compute(_readme, ask.settings.home, best, page.words.language) if best else ""
+    return render("model.html", page, status=status, errors=errors or {}, readme=readme, **_values(page.words, model))
+
+
+def _readme(home: Path, version: ModelVersionOut, language: str) -> str:
+    from kargah.web.pages import model_card  # with its parser: most servers start without anybody reading
+
+    return model_card.card_of(home, version, language)
+
+
+def _values(words: Words, model: ModelOut) -> dict[str, Any]:
     versions = list(model.versions)
-    return render(
-        "model.html",
-        page,
-        model=model,
-        card=card_of(words, model),
-        created=words.date(model.created_at),
-        models=model_rows(words, versions),
-        metric_columns=[figures.metric_name(words, key) for key in metric_columns(versions)]
-        if versions and versions[0].primary_metric
-        else [],
-        files=[(entry.path, words.size(entry.size_bytes), entry.sha256[:12]) for entry in (versions[0].files if versions else [])],
-        run_address=next((f"/runs/{version.run_id}" for version in versions if version.run_id), ""),
-        licence=next((version.licence for version in versions if version.licence), ""),
-    )
+    best = best_of(model)
+    measured = bool(versions) and bool(versions[0].primary_metric)
+    return {
+        "model": model,
+        "card": card_of(words, model),
+        "created": words.date(model.created_at),
+        "trashed": model.trashed_at is not None,
+        "models": model_rows(words, versions),
+        "metric_columns": [figures.metric_name(words, key) for key in metric_columns(versions)] if measured else [],
+        "files_of": best.name if best else "",
+        "files": [(entry.path, words.size(entry.size_bytes), entry.sha256[:12]) for entry in (best.files if best else [])],
+        "version_id": best.id if best else "",
+        "run_address": next((f"/runs/{version.run_id}" for version in versions if version.run_id), ""),
+        "licence": next((version.licence for version in versions if version.licence), ""),
+    }
+
+
+@router.post("/models/{model_id}/rename")
+async def rename(model_id: str, request: Request, ask: Ask) -> Response:
+    values = await form_of(request)
+    try:
+        await ask(models.rename, model_id, values.get("title", ""))
+    except BadInput as error:
+        return await _show(request, ask, model_id, errors_of(request, error), error.status)
+    return see(f"/models/{model_id}?done=renamed")
+
+
+@router.post("/models/{model_id}/delete")
+async def delete(model_id: str, ask: Ask) -> Response:
+    await ask(models.delete, model_id)
+    return see(f"/models?done=model_deleted&undo={model_id}")
+
+
+@router.post("/models/{model_id}/restore")
+async def restore(model_id: str, ask: Ask) -> Response:
+    await ask(models.restore, model_id)
+    return see(f"/models/{model_id}?done=model_restored")
 
 
 @router.post("/models/import")
