@@ -5,7 +5,7 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session
 
 from kargah.accounts import sessions, tokens
@@ -21,6 +21,10 @@ from kargah.store.access import Actor, Role, require_admin
 DEFAULT_WORKSPACE = "ws_default"
 ACTIVE, PENDING, BLOCKED = "active", "pending", "blocked"
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+")
+
+
+#: Finds (user, id of the credential, when it ends, when its use was last noted).
+Known = Select[User, str, datetime | None, datetime | None] | Select[User, str, datetime, datetime]
 
 
 @dataclass(frozen=True)
@@ -95,23 +99,33 @@ def authenticate(session: Session, secret_key: str, credential: str) -> Actor:
 def identify(session: Session, secret_key: str, credential: str) -> Identity:
     """Whose login token or API token this is. Raises BadToken, PendingApproval or Blocked."""
     if credential.startswith(tokens.API_TOKEN_PREFIX):
-        source = _token_query(tokens.sha256_of(credential))
+        source: Known = _token_query(ApiToken.sha256 == tokens.sha256_of(credential))
     else:
         claims = tokens.read_login_token(secret_key, credential)
         source = _session_query(claims.session_id, claims.user_id)
+    return _identity(session, source, is_token=credential.startswith(tokens.API_TOKEN_PREFIX))
+
+
+def identify_again(session: Session, user_id: str, session_id: str | None, token_id: str | None) -> Identity:
+    """The same for a session or API token that was known a moment ago, by its row."""
+    if token_id is not None:
+        return _identity(session, _token_query(ApiToken.id == token_id), is_token=True)
+    return _identity(session, _session_query(session_id or "", user_id), is_token=False)
+
+
+def _identity(session: Session, source: Known, *, is_token: bool) -> Identity:
     row = session.execute(source).first()
     if row is None or (row.expires_at is not None and row.expires_at <= utc_now()):
         raise BadToken
     require_active(row.User)
-    is_token = credential.startswith(tokens.API_TOKEN_PREFIX)
     actor = actor_of(session, row.User, session_id=None if is_token else row.id, token_id=row.id if is_token else None)
     return Identity(actor, row.expires_at, row.noted_at)
 
 
-def _token_query(sha256: str) -> Select[User, str, datetime | None, datetime | None]:
+def _token_query(which: ColumnElement[bool]) -> Select[User, str, datetime | None, datetime | None]:
     noted = ApiToken.last_used_at.label("noted_at")
     joined = select(User, ApiToken.id, ApiToken.expires_at, noted).join(ApiToken, ApiToken.user_id == User.id)
-    return joined.where(ApiToken.sha256 == sha256)
+    return joined.where(which)
 
 
 def _session_query(session_id: str, user_id: str) -> Select[User, str, datetime, datetime]:

@@ -66,11 +66,11 @@ class SocketsWhenAsked:
 def _routers() -> Iterator[APIRouter]:
     """All doors. One that is to be there stands here."""
     from kargah.web import documented
-    from kargah.web.api import auth, datasets, docs, health, jobs, models, monitoring, notices, runs, search, training, users
+    from kargah.web.api import auth, datasets, docs, health, jobs, live_socket, models, monitoring, notices, runs, search, training, users
 
     yield from (documented.router, health.router, auth.router, users.router)
     yield from (jobs.router, runs.router, datasets.router, models.router, training.router, monitoring.router, docs.router)
-    yield from (notices.router, search.router)
+    yield from (notices.router, live_socket.router, search.router)
 
 
 def _middleware(settings: Settings, clock: Clock) -> Iterator[Middleware]:

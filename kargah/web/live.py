@@ -75,8 +75,12 @@ class Heard:
     facts: JobFacts | None = None
 
     @cached_property
+    def text(self) -> str:
+        return self.event.model_dump_json()
+
+    @cached_property
     def message(self) -> bytes:
-        return message_of(self.event)
+        return b"id: %d\ndata: %s\n\n" % (self.event.position, self.text.encode())
 
 
 @dataclass(frozen=True)
@@ -95,10 +99,6 @@ class Batch:
         return bool(self.heard) or self.unread is not None
 
 
-def message_of(event: EventOut) -> bytes:
-    return b"id: %d\ndata: %s\n\n" % (event.position, event.model_dump_json().encode())
-
-
 class Listener:
     """The bounded queue of one stream, for ``actor``."""
 
@@ -109,11 +109,13 @@ class Listener:
         self._wake = asyncio.Event()
         self._unread: int | None = None
         self.ended = False
+        self.overflowed = False
 
     def offer(self, heard: Heard) -> None:
         if self.ended or not self._wants(heard.event) or heard.facts is None or not heard.facts.heard_by(self.actor):
             return
         if len(self._waiting) >= MOST_WAITING:
+            self.overflowed = True
             self.end()
             return
         self._waiting.append(heard)
@@ -125,6 +127,7 @@ class Listener:
         self._wake.set()
 
     def wake(self) -> None:
+        """Have ``next`` return, with whatever there is."""
         self._wake.set()
 
     def end(self) -> None:
@@ -319,7 +322,7 @@ async def job_messages(
 ) -> AsyncGenerator[bytes]:
     """The server-sent events of one job. Closes after the event that ended it, and says that one again to whoever comes later."""
     if ended is not None and ended.position <= since:
-        yield message_of(ended)
+        yield Heard(ended).message
         return
     async with contextlib.aclosing(live.follow(actor, [job_id], since, bell=bell)) as batches:
         async for batch in batches:

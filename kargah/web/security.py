@@ -13,7 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection, cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kargah.accounts import sessions, tokens
+from kargah.accounts import sessions, tickets, tokens
 from kargah.accounts.service import Identity, identify
 from kargah.kit import i18n
 from kargah.kit.clock import Clock
@@ -40,6 +40,9 @@ SELF_GUARDED = ("/socket.io/",)
 COSTLY = re.compile(
     r"/api/v1/(trainings|datasets|models/import|models/upload)|/api/train|/api/lifecycle/jobs|/api/datasets/upload|/api/v1/models/[^/]+/zip"
 )
+
+#: Where a ticket stands for a credential: clients of streams may be able to send no header.
+STREAMS = re.compile(r"/api/v1/(events|live|jobs/[^/]+/events)")
 
 CONTENT_SECURITY_POLICY = "; ".join(
     [
@@ -178,7 +181,7 @@ class Gate:
         self._require_own_name(connection)
         credential, by_cookie = credential_of(connection)
         if method not in SAFE_METHODS or connection.scope["type"] == "websocket":
-            self._require_same_site(connection, has_header="authorization" in connection.headers)
+            self._require_same_site(connection, has_header=not by_cookie)
         policy = self._policy_of(method, connection.scope["path"])
         if policy is self.sign_in:
             self._spend(policy, connection)
@@ -200,7 +203,10 @@ class Gate:
         if not self.limiter.take(self.refused, _client(state.client_address), 0).allowed:
             self._spend(self.refused, connection)
         try:
-            found = await threads.read(identify, self.settings.secret_key, credential)
+            if credential.startswith(tickets.PREFIX):
+                found = await threads.write(tickets.redeem, credential)
+            else:
+                found = await threads.read(identify, self.settings.secret_key, credential)
         except KargahError:
             self.limiter.take(self.refused, _client(state.client_address))
             if not is_open:
@@ -277,13 +283,15 @@ def is_free(path: str) -> bool:
 
 
 def credential_of(connection: HTTPConnection) -> tuple[str | None, bool]:
-    """The credential and whether it came by cookie. Raises BadToken for an Authorization header that is none of ours."""
+    """The credential, on streams perhaps a ticket, and whether it came by cookie. Raises BadToken for a header that is none of ours."""
     header = connection.headers.get("authorization")
     if header is not None:
         scheme, _, credential = header.partition(" ")
         if scheme.lower() != "bearer" or not credential.strip():
             raise BadToken
         return credential.strip(), False
+    if STREAMS.fullmatch(connection.scope["path"]) and connection.query_params.get("ticket", "").startswith(tickets.PREFIX):
+        return connection.query_params["ticket"], False
     cookie = connection.cookies.get(SESSION_COOKIE)
     if cookie and cookie.startswith(tokens.API_TOKEN_PREFIX):
         raise BadToken
