@@ -102,7 +102,7 @@ def _keep(home: Path, source: Path, sha256: str, move: bool) -> None:
     target = path_of(home, sha256)
     if target.is_file() and target.stat().st_size == source.stat().st_size:
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
+    files.make_folder(target.parent)
     temporary = target.with_name(f".{sha256}.{os.urandom(4).hex()}.tmp")
     try:
         if move:
@@ -112,19 +112,12 @@ def _keep(home: Path, source: Path, sha256: str, move: bool) -> None:
                 while chunk := original.read(files.CHUNK_BYTES):
                     copy.write(chunk)
         temporary.chmod(READ_ONLY)
-        _sync(temporary)
+        files.fsync_file(temporary)
+        files.about_to("rename", temporary, target)
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
     files.fsync_directory(target.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def lay_out(home: Path, inputs: Iterable[InputFile], folder: Path) -> None:

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from kargah import __version__
-from kargah.cli import asking, datasets, demonstration, examination, jobs, login, models, processes, training, users
+from kargah.cli import asking, checkpoints, datasets, demonstration, examination, jobs, login, models, processes, training, users
 from kargah.cli.words import error_text, t
 from kargah.kit import i18n
 from kargah.kit.errors import KargahError
@@ -71,7 +71,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
 }
 for _name, _command in _COMMANDS.items():
     app.command(_name, help=t(f"cli.{_name.replace('-', '_')}.help"))(_command)
-for _group in (jobs.app, datasets.app, models.app, users.app):
+for _group in (jobs.app, checkpoints.app, datasets.app, models.app, users.app):
     app.add_typer(_group)
 
 

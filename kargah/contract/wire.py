@@ -21,9 +21,12 @@ class EventWriter:
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        files.make_folder(path.parent)
         self._path = path
+        is_fresh = not path.exists()
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        if is_fresh:
+            files.fsync_directory(path.parent)
 
     def write(self, kind: str, **fields: Any) -> None:
         """Raises OSError when there is no room; then nothing of the line is there, and it can be written again."""

@@ -55,7 +55,7 @@ def atomic_writer(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
 
     fsync before the rename and of the directory after it: a power cut leaves the old file or the new, never half.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
@@ -96,6 +96,15 @@ def fsync_directory(path: Path) -> None:
     """A name is on the disk only after this."""
     about_to("fsync_directory", path)
     _fsync(path)
+
+
+def make_folder(path: Path) -> None:
+    """With all above it that are not there; each fresh name is on the disk when this returns."""
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    path.mkdir(exist_ok=True)
+    fsync_directory(path.parent)
 
 
 def rename(source: Path, target: Path) -> None:

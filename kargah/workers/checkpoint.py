@@ -145,7 +145,8 @@ def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> Tensors:
 def _write(target: Path, taken: Snapshot) -> int:
     temporary = target.with_name(f".{target.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
+    files.make_folder(target.parent)
+    temporary.mkdir()
     try:
         digests = dict(_written(temporary, taken.parts))
         manifest = {"state": asdict(taken.state), "files": digests, "saved_at": iso(utc_now()), "best": taken.is_best}
