@@ -4,6 +4,7 @@ The key is claimed in a transaction of its own before the work, and gets its ans
 day; a claim whose work never answered (the process died) holds for two minutes.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Callable
 from datetime import timedelta
@@ -58,13 +59,37 @@ async def once(
     known = await ask.write(_claim, key, route, sha256)
     if known is not None:
         return JSONResponse(known, 201, headers={"Idempotency-Replayed": "true"})
+    return JSONResponse(await _do(ask, key, route, lambda session, actor: use_case(session, actor, *args, **kwargs)), 201)
+
+
+async def once_of_form(ask: Asking, form_id: str, body: str, use_case: Callable[[Session, Actor], BaseModel]) -> dict[str, Any]:
+    """What ``use_case`` makes, as plain data; the same form sent again as it was (a double click, a reload) gets what it made.
+
+    ``form_id``: the form's own ``_once``; empty when it has none. A form sent again with other values is another wish. The
+    second of two at once waits for the first.
+    """
+    if not form_id:
+        return (await ask.write(use_case)).model_dump(mode="json")
+    sha256 = hashlib.sha256(body.encode("utf-8", "replace")).hexdigest()
+    key, route = f"{form_id[:64]}.{sha256}", ask.connection.scope["path"][:200]
+    for wait_seconds in (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 0.0):
+        try:
+            known = await ask.write(_claim, key, route, sha256)
+            break
+        except StillInFlight:
+            if not wait_seconds:
+                raise
+            await asyncio.sleep(wait_seconds)
+    return known if known is not None else await _do(ask, key, route, use_case)
+
+
+async def _do(ask: Asking, key: str, route: str, use_case: Callable[[Session, Actor], BaseModel]) -> dict[str, Any]:
+    """The work and its answer are one transaction: a crash leaves both or neither."""
     try:
-        # The work and its answer are one transaction: a crash leaves both or neither.
-        answer = await ask.write(_work, key, route, lambda session, actor: use_case(session, actor, *args, **kwargs))
+        return await ask.write(_work, key, route, use_case)
     except BaseException:
         await ask.write(_release, key, route)
         raise
-    return JSONResponse(answer, 201)
 
 
 def _claim(session: Session, actor: Actor, key: str, route: str, sha256: str) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from kargah.kit.ids import new_id
 from kargah.web.pages import assets
 from kargah.web.pages.shell import Page
 from kargah.web.pages.words import Words
@@ -21,7 +22,7 @@ INNER = 2 * math.sin(math.pi / 8)  # of an eight-pointed star made of two square
 def environment(language: str) -> Environment:
     words = Words(language)
     made = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.globals |= {"lang": language, "dir": words.direction, "t": words.text, "asset": assets.address, "star": star}
+    made.globals |= {"lang": language, "dir": words.direction, "t": words.text, "asset": assets.address, "star": star, "new_id": new_id}
     return made
 
 

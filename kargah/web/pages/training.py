@@ -1,6 +1,7 @@
 """The form for a new training: made from the recipe's spec, filled with what the data says, the same as YAML, curl, CLI and Python."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter
@@ -21,8 +22,9 @@ from kargah.recipes.columns import Column
 from kargah.runs import service as runs
 from kargah.store.access import Actor
 from kargah.training import service as training
-from kargah.training.schemas import TrainingRequest
+from kargah.training.schemas import TrainingRequest, TrainingStarted
 from kargah.web.deps import Ask
+from kargah.web.idempotency import once_of_form
 from kargah.web.pages import same_as, spec_form
 from kargah.web.pages.access import see
 from kargah.web.pages.dashboard import recipe_icon
@@ -78,14 +80,19 @@ async def start_training(request: Request, ask: Ask) -> Response:
     filled = _filled(materials, given)
     try:
         _checked_spec(request, filled)
-        started = await ask(training.start, request_of(materials, filled, dry_run="dry_run" in given))
+        wanted = request_of(materials, filled, dry_run="dry_run" in given)
+        made = await once_of_form(ask, given.get("_once", [""])[-1], wanted.model_dump_json(), partial(_start, wanted))
     except _Refused as refused:
         errors, status = refused.errors, 422
     except KargahError as error:
         errors, status = errors_of(request, error), error.status
     else:
-        return see(f"/runs/{started.run_id}?done=run_queued")
+        return see(f"/runs/{made['run_id']}?done=run_queued")
     return _page(request, materials, _filled(materials, given, errors), status)
+
+
+def _start(wanted: TrainingRequest, session: Session, actor: Actor) -> TrainingStarted:
+    return training.start(session, actor, wanted)
 
 
 class _Refused(Exception):

@@ -102,7 +102,7 @@ document.addEventListener("input", (event) => {
 
 async function follow(form, changed) {
   const filled = new URLSearchParams(new FormData(form));
-  filled.delete("_csrf");
+  for (const own of ["_csrf", "_once"]) filled.delete(own);
   filled.set("changed", changed.name);
   const answer = await fetch(`${form.getAttribute("data-follow")}?${filled}`);
   if (isLogin(answer)) toLogin(form);

@@ -1,0 +1,68 @@
+"""Forms that are sent twice or without a session, and the search of the palette."""
+
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+from support.sites import Site
+
+
+@pytest.fixture
+def browser(site: Site) -> Iterator[httpx.Client]:
+    yield site.browser("trainer")
+
+
+@pytest.fixture
+def dataset(site: Site) -> str:
+    """The bundled table, which the documented route brings along."""
+    site.client("trainer").post("/api/train", json={"epochs": 1}).raise_for_status()
+    rows = site.client("trainer").get("/api/v1/datasets").json()["items"]
+    return str(rows[0]["id"])
+
+
+def form_of(browser: httpx.Client, dataset: str) -> dict[str, str]:
+    page = browser.get(f"/runs/new?dataset={dataset}").text
+    hidden = {name: re.search(rf'name="{name}" value="([^"]+)"', page) for name in ("_csrf", "_once")}
+    filled = {"dataset": dataset, "recipe": "tabular", "role.target": "y", "title": "دوبار"}
+    return filled | {name: found[1] for name, found in hidden.items() if found}
+
+
+def runs(site: Site) -> int:
+    return len(site.client("trainer").get("/api/v1/runs", params={"query": "دوبار"}).json()["items"])
+
+
+def test_a_form_sent_twice_at_once_starts_one_training(site: Site, browser: httpx.Client, dataset: str) -> None:
+    form = form_of(browser, dataset)
+    before = runs(site)
+    with ThreadPoolExecutor(4) as clicks:
+        answers = list(clicks.map(lambda _: browser.post("/runs/new", data=form), range(4)))
+    assert [answer.status_code for answer in answers] == [303] * 4
+    assert len({answer.headers["location"] for answer in answers}) == 1
+    assert runs(site) == before + 1
+
+
+def test_a_form_with_other_values_is_another_wish(site: Site, browser: httpx.Client, dataset: str) -> None:
+    form = form_of(browser, dataset)
+    first = browser.post("/runs/new", data=form).headers["location"]
+    second = browser.post("/runs/new", data={**form, "spec.epochs": "۲"}).headers["location"]
+    third = browser.post("/runs/new", data=form_of(browser, dataset)).headers["location"]
+    assert len({first, second, third}) == 3
+
+
+def test_a_form_sent_without_a_session_leads_to_the_login_and_back(site: Site) -> None:
+    client = site.client()
+    back = client.post("/people", data={"name": "x"}, headers={"Referer": f"{site.url}/people?status=active", "Origin": site.url})
+    assert back.headers["location"] == "/login?next=/people%3Fstatus%3Dactive"
+    elsewhere = client.post("/people", data={"name": "x"}, headers={"Referer": "http://elsewhere.example/people"})
+    assert elsewhere.headers["location"] == "/login"
+
+
+def test_names_are_found_in_any_spelling_by_those_who_may_see_them(site: Site, browser: httpx.Client, dataset: str) -> None:
+    browser.post("/runs/new", data={**form_of(browser, dataset), "title": "كتاب‌هاي من"})
+    found = site.client("trainer").get("/api/v1/search", params={"query": "کتابهای"}).json()["items"]
+    assert [(item["kind"], item["title"]) for item in found] == [("run", "كتاب‌هاي من")]
+    assert found[0]["href"] == f"/runs/{found[0]['id']}"
+    assert site.client("stranger").get("/api/v1/search", params={"query": "کتابهای"}).json()["items"] == []
+    assert len(site.client("trainer").get("/api/v1/search").json()["items"]) > 0
