@@ -3,13 +3,14 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 ARGS ?=
 
-.PHONY: help setup setup-test demo serve test check bench shots crash lock clean
+.PHONY: help setup setup-test demo serve test check bench shots crash chaos lock clean
 
 help:
 	@echo "make demo            a real data file becomes a trained, served model; the page stays open"
 	@echo "make test            all tests"
 	@echo "make serve           the product, on http://127.0.0.1:8420"
 	@echo "make check           lint, types, floors, dependency audit"
+	@echo "make chaos           hundreds of random kills over real trainings, on SQLite and PostgreSQL"
 	@echo "make bench           all benchmarks        make shots   screenshots of the pages"
 
 setup:
@@ -42,6 +43,9 @@ shots: setup-test
 
 crash: setup-test
 	@$(PYTHON) -m pytest tests/crash -m "" $(ARGS)
+
+chaos: setup-test
+	@$(PYTHON) scripts/chaos.py $(ARGS)
 
 lock: setup
 	@$(PYTHON) scripts/lock.py
