@@ -8,6 +8,7 @@ from kargah.web.pages import (
     account,
     dashboard,
     datasets,
+    first_run,
     help_page,
     models,
     people,
@@ -26,7 +27,7 @@ from kargah.web.pages.errors import error_page
 def add_to(app: FastAPI) -> None:
     for pages in (access, account, dashboard, datasets, training, run_failure, run_list, run_log, runs, trying, models):
         app.include_router(pages.router)
-    for pages in (people, settings, help_page, about):
+    for pages in (first_run, people, settings, help_page, about):
         app.include_router(pages.router)
     app.mount(ADDRESS, Assets(), name="static")
     app.state.error_page = error_page
