@@ -117,13 +117,25 @@ def test_the_other_words_follow_the_form(person: Person, reviews: Path) -> None:
     assert dataset_id in (page.text_content("#same-python-text") or "")
 
 
-def test_a_dry_run_forecasts_and_makes_no_model(person: Person, reviews: Path) -> None:
+def test_a_dry_run_forecasts_on_the_form_and_makes_no_model(person: Person, reviews: Path) -> None:
     log_in(person)
     dataset_id = upload(person, reviews, "برای پیش‌بینی")
     page = person.go(f"/runs/new?dataset={dataset_id}")
+    page.fill("[name='spec.epochs']", "بسیار")
     page.click("button[name='dry_run']")
-    page.wait_for_url("**/runs/run_*")
-    page.wait_for_selector("#run-state .COMPLETED")
+    page.wait_for_selector("[name='spec.epochs'][aria-invalid=true]")
+    person.complaints.clear()  # a browser tells its console of every 422
+    page.fill("[name='spec.epochs']", "۲")
+    page.click("button[name='dry_run']")
+    page.wait_for_selector("dry-run .verdict")
+    assert "/runs/new" in page.url
+    assert page.input_value("[name='spec.epochs']") == "۲"
+    page.wait_for_selector("dry-run .badge.COMPLETED")
+    assert page.locator("dry-run .stale").is_hidden()
+    page.fill("[name='spec.epochs']", "۳")
+    page.wait_for_selector("dry-run .stale", state="visible")
+
+    page.click("dry-run .its-page")
     page.wait_for_selector("#run-result .verdict")
     assert page.locator("#run-result table").count() == 0
     assert page.locator("#try").count() == 0

@@ -26,7 +26,7 @@ class Option:
 
 @dataclass(frozen=True)
 class SpecField:
-    """``kind``: number, text, choice or switch."""
+    """``kind``: number, text, choice or switch. ``facts``: its name in YAML, its default, what it takes."""
 
     name: str
     form_name: str
@@ -39,6 +39,8 @@ class SpecField:
     basic: bool
     options: list[Option]
     error: str
+    facts: list[tuple[str, str]]
+    manual: str
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,25 @@ def _field(words: Words, recipe: Recipe, name: str, schema: dict[str, Any], give
         basic=bool(schema.get("basic")),
         options=[_choice(words, choice, value or str(default)) for choice in schema.get("enum", [])],
         error=errors.get(PREFIX + name, ""),
+        facts=_facts(words, name, schema),
+        manual=f"/help/{recipe.name}#{name}",
     )
+
+
+def _facts(words: Words, name: str, schema: dict[str, Any]) -> list[tuple[str, str]]:
+    default = schema.get("default")
+    shown = words.text("train.decided") if default in (None, AUTO) else words.first(f"choice.{default}", str(default))
+    facts = [(words.text("train.default"), shown), (words.text("train.name"), name)]
+    taken = _range(schema)
+    return [facts[0], (words.text("train.range"), taken), facts[1]] if taken else facts
+
+
+def _range(schema: dict[str, Any]) -> str:
+    """As one writes it: ``0 < … ≤ 10``."""
+    ends = {key: value for option in [schema, *schema.get("anyOf", [])] for key, value in option.items()}
+    low = next((f"{ends[key]} {sign} " for key, sign in (("minimum", "≤"), ("exclusiveMinimum", "<")) if key in ends), "")
+    high = next((f" {sign} {ends[key]}" for key, sign in (("maximum", "≤"), ("exclusiveMaximum", "<")) if key in ends), "")
+    return f"\u2066{low}…{high}\u2069" if low or high else ""
 
 
 def _kind(schema: dict[str, Any]) -> str:
