@@ -66,9 +66,25 @@ class SocketsWhenAsked:
 def _routers() -> Iterator[APIRouter]:
     """All doors. One that is to be there stands here."""
     from kargah.web import documented
-    from kargah.web.api import auth, datasets, docs, health, jobs, live_socket, models, monitoring, notices, runs, search, training, users
+    from kargah.web.api import (
+        auth,
+        checkpoints,
+        datasets,
+        docs,
+        health,
+        jobs,
+        live_socket,
+        models,
+        monitoring,
+        notices,
+        runs,
+        search,
+        training,
+        users,
+    )
 
     yield from (documented.router, health.router, auth.router, users.router)
+    yield checkpoints.router  # before the jobs' own, whose {action} would take its words
     yield from (jobs.router, runs.router, datasets.router, models.router, training.router, monitoring.router, docs.router)
     yield from (notices.router, live_socket.router, search.router)
 
