@@ -1,24 +1,71 @@
-"""Screenshots of every page: fa and en, light and dark, desktop and phone.
+"""Screenshots of every page: fa and en, light and dark, desktop and phone, of a home that is furnished for it.
 
-    python scripts/shots.py http://127.0.0.1:8420 EMAIL PASSWORD FOLDER
-
-Looks at a server that runs, as one who may log in there; the run, data set and model shown are the newest ones.
+python scripts/shots.py FOLDER                          in a home of its own, which goes when they are taken
+python scripts/shots.py FOLDER URL EMAIL PASSWORD       of a server that runs; the newest run, data set and model are shown
 """
 
 import itertools
 import os
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 from playwright.sync_api import Browser, Page, sync_playwright
+
+from kargah.cli import server_process
+from kargah.client import Kargah
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 SIZES = {"desktop": (1440, 900), "phone": (390, 844)}
 SETTLE_MS = 800
+FOLDER = Path("var/shots")
+SAMPLES = Path(__file__).parents[1] / "kargah" / "datasets" / "samples"
+LINE = Path(__file__).parents[1] / "kargah" / "recipes" / "tabular" / "samples" / "line.csv"
+ADMIN = {"email": "narges@example.org", "password": "a quiet workshop 42", "name": "نرگس رحیمی"}
+PEOPLE = (("سارا محمدی", "sara@example.org", "trainer"), ("علی کاظمی", "ali@example.org", "viewer"))
 
 
-def main(url: str, email: str, password: str, folder: Path) -> None:
+@contextmanager
+def furnished() -> Iterator[str]:
+    """The address of a server over a home with data sets, people, and runs in every state that lasts."""
+    with tempfile.TemporaryDirectory() as home:
+        port = server_process.free_port("127.0.0.1", 8420)
+        with server_process.serving(Path(home), "127.0.0.1", port) as url:
+            token = httpx.post(f"{url}/api/v1/auth/register", json=ADMIN).raise_for_status().json()["token"]
+            with Kargah(url, token) as kargah:
+                furnish(kargah)
+            yield url
+
+
+def furnish(kargah: Kargah) -> None:
+    line = kargah.datasets.upload(LINE, title="نقطه‌های یک خط")
+    genres = kargah.datasets.upload(SAMPLES / "genre-fa.csv", title="گونهٔ متن فارسی")
+    for name, email, role in PEOPLE:
+        person = {"email": email, "password": ADMIN["password"], "name": name, "role": role}
+        kargah.transport.json("POST", "/api/v1/users", json=person)
+    kargah.jobs.wait(kargah.trainings.start(datasets=[line.id], spec={"epochs": 20}, title="خط راست").job.id)
+    first = kargah.trainings.start(datasets=[genres.id], spec={"epochs": 8}, title="گونهٔ متن، نخستین آزمایش").job.id
+    kargah.jobs.wait(first)
+    stopped = kargah.trainings.start(datasets=[genres.id], spec={"epochs": 300}, title="گونهٔ متن، نرخ یادگیری بزرگ").job.id
+    until_it_learns(kargah, stopped)
+    kargah.jobs.stop(stopped)
+    kargah.jobs.wait(kargah.trainings.start(datasets=[genres.id], title="پیش‌بینی", dry_run=True).job.id)
+    kargah.jobs.wait(kargah.trainings.start(datasets=[genres.id], spec={"epochs": 12}, title="گونهٔ متن فارسی").job.id)
+    until_it_learns(kargah, kargah.trainings.start(datasets=[genres.id], spec={"epochs": 300}, title="گونهٔ متن، آموزش بلند").job.id)
+    kargah.trainings.start(datasets=[line.id], spec={"epochs": 100}, title="خط راست، بار دوم")
+
+
+def until_it_learns(kargah: Kargah, job_id: str) -> None:
+    for _ in kargah.jobs.events(job_id):
+        if (kargah.jobs.show(job_id).progress.get("step") or 0) >= 5:
+            return
+
+
+def take_all(url: str, email: str, password: str, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
@@ -50,16 +97,22 @@ def log_in(page: Page, url: str, email: str, password: str, language: str) -> No
 
 
 def pages_of(page: Page, url: str) -> dict[str, str]:
-    """The fixed pages, and the newest of what has a page of its own."""
-    found = {"home": "/", "runs": "/runs", "new-training": "/runs/new", "datasets": "/datasets", "models": "/models", "account": "/account"}
-    for name, listed, link in (
-        ("run", "/runs", ".jobs .t a"),
-        ("dataset", "/datasets", ".jobs .t a"),
-        ("model", "/models", ".model-title"),
-    ):
-        page.goto(url + listed)
-        if page.locator(link).count():
-            found[name] = page.locator(link).first.get_attribute("href") or listed
+    """The fixed pages, and the newest finished run, data set and model."""
+    found = {
+        "home": "/",
+        "start": "/start",
+        "runs": "/runs",
+        "running": "/runs",
+        "run": "/runs?state=completed",
+        "new-training": "/runs/new",
+    }
+    found |= {"datasets": "/datasets", "dataset": "/datasets", "models": "/models", "model": "/models", "account": "/account"}
+    found |= {name: f"/{name}" for name in ("people", "settings", "help", "about", "analytics")}
+    for name, link in {"run": ".jobs .t a", "running": ".jobs .t a", "dataset": ".jobs .t a", "model": ".model-title"}.items():
+        page.goto(url + found[name])
+        chosen = page.locator(link).nth(1) if name == "running" and page.locator(link).count() > 1 else page.locator(link).first
+        found[name] = (chosen.get_attribute("href") if page.locator(link).count() else None) or found[name]
+    found["new-training"] = f"/runs/new?dataset={found['dataset'].rpartition('/')[2]}"
     return {**found, "missing": "/no-such-page"}
 
 
@@ -69,5 +122,15 @@ def take(page: Page, address: str, path: Path) -> None:
     page.screenshot(path=path, full_page=True)
 
 
+def main(arguments: list[str]) -> None:
+    folder = Path(arguments[0]) if arguments else FOLDER
+    if arguments[1:]:
+        url, email, password = arguments[1:]
+        take_all(url.rstrip("/"), email, password, folder)
+        return
+    with furnished() as url:
+        take_all(url, ADMIN["email"], ADMIN["password"], folder)
+
+
 if __name__ == "__main__":
-    main(sys.argv[1].rstrip("/"), sys.argv[2], sys.argv[3], Path(sys.argv[4]))
+    main(sys.argv[1:])
