@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -64,6 +65,9 @@ def show(job: JobId, json: Json = False, server: Server = None, token: Token = N
 def logs(
     job: JobId,
     follow: Annotated[bool, typer.Option("--follow", "-f", help=t("cli.jobs.follow"))] = False,
+    grep: Annotated[str | None, typer.Option(help=t("cli.jobs.grep"))] = None,
+    attempt: Annotated[int | None, typer.Option(min=1, help=t("cli.jobs.attempt"))] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", dir_okay=False, help=t("cli.jobs.log_output"))] = None,
     server: Server = None,
     token: Token = None,
 ) -> None:
@@ -72,11 +76,16 @@ def logs(
     kargah = connection.connect(server, token)
     if follow:
         follow_job(kargah, job)
-        return
-    answer = kargah.jobs.logs(job)
-    for event in answer["messages"]:
-        screen.line(_message(event))
-    screen.line(str(answer["tail"]).rstrip())
+    elif output is not None:
+        screen.line(str(kargah.jobs.download_log(job, output, attempt=attempt)))
+    elif grep is not None:
+        for found in kargah.jobs.search_log(job, grep, attempt=attempt)["lines"]:
+            screen.line(f"{found['number']}: {found['text']}")
+    else:
+        answer = kargah.jobs.logs(job, attempt=attempt)
+        for event in answer["messages"]:
+            screen.line(_message(event))
+        screen.line(str(answer["tail"]).rstrip())
 
 
 @app.command(help=t("cli.jobs.queue"))

@@ -14,7 +14,6 @@ from kargah.client.checkpoints import Checkpoints
 from kargah.client.errors import JobEnded, Refused
 from kargah.client.shapes import Dataset, Event, Job, JsonDict, ModelVersion, Page, Predictions, Training
 from kargah.client.transport import UPLOAD_TIMEOUT_SECONDS, Transport
-from kargah.kit import files
 
 Item = TypeVar("Item")
 Input = str | JsonDict
@@ -96,9 +95,21 @@ class Jobs:
     def _control(self, job_id: str, action: str) -> Job:
         return Job.model_validate(self._transport.json("POST", f"/api/v1/jobs/{job_id}/{action}"))
 
-    def logs(self, job_id: str) -> JsonDict:
-        answer: JsonDict = self._transport.json("GET", f"/api/v1/jobs/{job_id}/logs")
+    def logs(self, job_id: str, *, attempt: int | None = None) -> JsonDict:
+        """{attempt, tail, messages, attempts}: the end of what an attempt printed, the latest when none is named."""
+        answer: JsonDict = self._transport.json("GET", f"/api/v1/jobs/{job_id}/logs", params=_query(None, None, {"attempt": attempt}))
         return answer
+
+    def search_log(self, job_id: str, words: str, *, attempt: int | None = None) -> JsonDict:
+        """{attempt, lines: [{number, text}], total}: the last 500 lines that hold ``words``."""
+        params = _query(None, None, {"q": words, "attempt": attempt})
+        answer: JsonDict = self._transport.json("GET", f"/api/v1/jobs/{job_id}/logs/search", params=params)
+        return answer
+
+    def download_log(self, job_id: str, target: StrPath, *, attempt: int | None = None) -> Path:
+        """The whole log of an attempt, as it was printed, at ``target``."""
+        address = f"/api/v1/jobs/{job_id}/logs/file" + (f"?attempt={attempt}" if attempt is not None else "")
+        return self._transport.download(address, target)
 
     def events(self, job_id: str, *, after: int | None = None, retries: int = RETRIES) -> Iterator[Event]:
         """The job's events in order, from the start or behind position ``after``, live until the job has ended.
@@ -213,17 +224,10 @@ class Models:
 
     def download(self, model_version_id: str, target: StrPath) -> Path:
         """The model folder as a zip file at ``target``: whole, or not there."""
-        destination = Path(target)
-        with (
-            self._transport.stream(f"/api/v1/models/{model_version_id}/zip", read_timeout_seconds=60.0) as answer,
-            files.atomic_writer(destination) as file,
-        ):
-            for chunk in answer.iter_bytes(files.CHUNK_BYTES):
-                file.write(chunk)
-        return destination
+        return self._transport.download(f"/api/v1/models/{model_version_id}/zip", target)
 
 
-def _query(limit: int, cursor: str | None, filters: JsonDict) -> JsonDict:
+def _query(limit: int | None, cursor: str | None, filters: JsonDict) -> JsonDict:
     stated = {"limit": limit, "cursor": cursor, **filters}
     return {name: value for name, value in stated.items() if value is not None}
 

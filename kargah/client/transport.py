@@ -3,11 +3,13 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
 
 from kargah.client.errors import Refused, ServerUnreachable
+from kargah.kit import files
 
 DEFAULT_URL = "http://127.0.0.1:8420"
 UPLOAD_TIMEOUT_SECONDS = 3600.0
@@ -53,6 +55,14 @@ class Transport:
                 yield answer
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise self._unreachable(error) from error
+
+    def download(self, path: str, target: str | os.PathLike[str]) -> Path:
+        """An answer as a file at ``target``: whole, or not there."""
+        destination = Path(target)
+        with self.stream(path, read_timeout_seconds=60.0) as answer, files.atomic_writer(destination) as file:
+            for chunk in answer.iter_bytes(files.CHUNK_BYTES):
+                file.write(chunk)
+        return destination
 
     def close(self) -> None:
         self._http.close()

@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import OperationalError
 
 from kargah.contract.events import Asked
-from kargah.jobs import blocks, claims, history, limits, overdue, processes, rescue, states, supervision
+from kargah.jobs import blocks, claims, history, limits, logs, overdue, processes, rescue, states, supervision
 from kargah.jobs.afterwards import tell_ends
 from kargah.jobs.claims import Seat
 from kargah.jobs.collector import BATCH_LINES, Collector
@@ -242,6 +243,9 @@ class Scheduler:
             rescue.put_back(session, job, fence, needed_bytes, files.free_bytes(self._home))
 
     def _seal(self) -> None:
+        for held in self.held.values():
+            with suppress(OSError):  # a file system that knows no holes keeps it whole
+                logs.keep_within(held.directory.log)
         with self._database.read() as session:
             hot = select(EventRow.seq).where(EventRow.job_id == Job.id, EventRow.kind == "Step")
             over = select(Job.id).where(Job.state.in_(states.TERMINAL), hot.exists()).limit(JOBS_SEALED_AT_ONCE)

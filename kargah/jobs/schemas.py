@@ -84,9 +84,31 @@ class Curve(BaseModel):
     position: int
 
 
+class AttemptLog(BaseModel):
+    """How much an attempt printed, and how much of its middle is gone because that was too much."""
+
+    number: int
+    size_bytes: int
+    cut_bytes: int
+
+
 class LogsOut(BaseModel):
-    """``tail``: the end of worker.log of the latest attempt (empty where its host is another); ``messages``: the Logged events."""
+    """``tail``: the end of worker.log of an attempt (empty where its host is another), tamed; ``messages``: the Logged events of all."""
 
     attempt: int
     tail: str
     messages: list[EventOut]
+    attempts: list[AttemptLog] = []
+
+
+class LogLine(BaseModel):
+    number: int
+    text: str
+
+
+class LogsFound(BaseModel):
+    """The last lines found, at most 500; ``total`` counts all."""
+
+    attempt: int
+    lines: list[LogLine]
+    total: int

@@ -8,10 +8,9 @@ from typing import Any
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from kargah.contract.attempt import AttemptDirectory
 from kargah.contract.events import Asked, Queued, Stopped
 from kargah.jobs import history, queue, states
-from kargah.jobs.schemas import EventOut, JobOut, JobPage, LogsOut
+from kargah.jobs.schemas import EventOut, JobOut, JobPage
 from kargah.jobs.states import State
 from kargah.jobs.tables import Dependency, Job
 from kargah.jobs.terms import Terms
@@ -22,7 +21,6 @@ from kargah.store.access import Actor, To, load, owned_by, require_creator, visi
 from kargah.store.database import now_of
 from kargah.text.normalise import fold
 
-LOG_TAIL_BYTES = 64 << 10
 PAGE = 50
 PAGE_LIMIT = 200
 
@@ -172,13 +170,6 @@ def resume(session: Session, actor: Actor, job_id: str) -> JobOut:
 
 def events_after(session: Session, actor: Actor, job_id: str, position: int = 0, limit: int = 500) -> list[EventOut]:
     return history.events_after(session, position, job_id=get_for(session, actor, job_id).id, limit=limit)
-
-
-def logs(session: Session, actor: Actor, job_id: str, home: Path, tail_bytes: int = LOG_TAIL_BYTES) -> LogsOut:
-    """The end of what the latest attempt printed, and the messages of all attempts."""
-    job = get_for(session, actor, job_id)
-    tail = tail_of(AttemptDirectory.of(home, job.id, job.attempt).log, tail_bytes)
-    return LogsOut(attempt=job.attempt, tail=tail, messages=history.life_cycle(session, job.id, "Logged"))
 
 
 def tail_of(path: Path, size_bytes: int) -> str:

@@ -6,7 +6,7 @@ import pytest
 from support.databases import person
 
 from kargah.contract.attempt import AttemptDirectory
-from kargah.jobs import history, service, states
+from kargah.jobs import history, logs, service, states
 from kargah.jobs.states import State
 from kargah.kit.errors import Forbidden, IllegalMove, NotFound
 from kargah.runs import service as runs
@@ -99,9 +99,9 @@ def test_logs_are_the_end_of_what_was_printed(database: Database, actor: Actor, 
     log.parent.mkdir(parents=True)
     log.write_text("first\nسلام\nlast\n")
     with database.read() as session:
-        assert service.logs(session, actor, job_id, tmp_path).tail == "first\nسلام\nlast\n"
-        assert service.logs(session, actor, job_id, tmp_path, tail_bytes=8).tail == "last\n"
-        assert service.logs(session, actor, job_id, tmp_path / "elsewhere").tail == ""
+        assert logs.show(session, actor, job_id, tmp_path).tail == "first\nسلام\nlast\n"
+        assert service.tail_of(logs.log_of(session, actor, job_id, tmp_path), 8) == "last\n"
+        assert logs.show(session, actor, job_id, tmp_path / "elsewhere").tail == ""
 
 
 def test_a_run_shows_its_jobs_state_and_latest_metrics(database: Database, actor: Actor) -> None:

@@ -9,9 +9,9 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy.orm import Session
 
-from kargah.jobs import history, queue
+from kargah.jobs import history, logs, queue
 from kargah.jobs import service as jobs
-from kargah.jobs.schemas import Curve, JobOut, JobPage, LogsOut
+from kargah.jobs.schemas import Curve, JobOut, JobPage, LogsFound, LogsOut
 from kargah.kit.errors import NotFound
 from kargah.models import service as models
 from kargah.runs import service as runs
@@ -27,6 +27,7 @@ Cursor = Annotated[str | None, Query(max_length=64, description="next_cursor of 
 Limit = Annotated[int, Query(ge=1, le=200)]
 Words = Annotated[str | None, Query(max_length=200)]
 Position = Annotated[int | None, Query(ge=0, le=2**62, description="position of the last event that is known; Last-Event-ID wins")]
+AttemptNumber = Annotated[int | None, Query(ge=1, le=1_000_000)]
 Bell = Annotated[bool, Query(description="with `event: unread` whenever the number of one's unread notices changes")]
 LastEventId = Annotated[str | None, Header(max_length=32)]
 
@@ -93,8 +94,26 @@ async def control_job(job_id: str, action: Literal["stop", "pause", "resume"], a
 
 
 @router.get("/jobs/{job_id}/logs")
-async def job_logs(job_id: str, ask: Ask) -> LogsOut:
-    return await ask(jobs.logs, job_id, ask.settings.home)
+async def job_logs(job_id: str, ask: Ask, attempt: AttemptNumber = None) -> LogsOut:
+    """The end of what an attempt printed (the latest when none is named), without colours and progress bars, and all messages."""
+    return await ask(logs.show, job_id, ask.settings.home, attempt)
+
+
+@router.get("/jobs/{job_id}/logs/search")
+async def search_job_logs(
+    job_id: str, ask: Ask, q: Annotated[str, Query(min_length=1, max_length=200)], attempt: AttemptNumber = None
+) -> LogsFound:
+    """The lines of an attempt's whole log that hold some words, numbered; the last 500."""
+    path = await ask(logs.log_of, job_id, ask.settings.home, attempt)
+    return await ask.compute(logs.search, path, q)
+
+
+@router.get("/jobs/{job_id}/logs/file", response_class=StreamingResponse)
+async def download_job_log(job_id: str, ask: Ask, attempt: AttemptNumber = None) -> Response:
+    """The log of an attempt as it was printed, colours and all; where its middle was cut, a line says so."""
+    path = await ask(logs.log_of, job_id, ask.settings.home, attempt)
+    headers = {"Content-Disposition": f'attachment; filename="{job_id}-{path.parent.name}.log"', "Cache-Control": "no-store"}
+    return StreamingResponse(logs.content(path), media_type="text/plain; charset=utf-8", headers=headers)
 
 
 @router.get("/jobs/{job_id}/run")
