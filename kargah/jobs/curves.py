@@ -2,8 +2,10 @@
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from kargah.jobs import blocks, positions
@@ -11,6 +13,9 @@ from kargah.jobs.schemas import Curve, EventOut, StepPoint
 from kargah.jobs.tables import EventRow, StepBlock
 
 Point = tuple[int, float]
+#: The first and the last step of a part.
+Span = tuple[float, float]
+WHOLE: Span = (float("-inf"), float("inf"))
 
 
 class Cuts:
@@ -59,17 +64,18 @@ def steps(session: Session, job_id: str) -> list[StepPoint]:
     return [kept[step] for step in sorted(kept)]
 
 
-def curve(session: Session, job_id: str, keys: Iterable[str] | None = None, max_points: int = 1000) -> Curve:
+def curve(session: Session, job_id: str, keys: Iterable[str] | None = None, max_points: int = 1000, within: Span = WHOLE) -> Curve:
     """Metrics of steps and of evaluations of the model itself, at most ``max_points`` a series (least and greatest kept).
 
-    A job longer than that is drawn from the summaries of its sealed blocks, so that any length opens in about the same time.
+    A part longer than that is drawn from the summaries of its sealed blocks, so that any length opens in about the same time.
+    ``within``: the first and the last step that are wanted.
     """
     position = positions.latest_position(session)
     cuts = cuts_of(session, job_id)
     wanted = None if keys is None else set(keys)
     series: dict[str, dict[int, float]] = {}
-    for key, step, value in [*_step_values(session, job_id, cuts, max_points), *_evaluation_values(session, job_id, cuts)]:
-        if wanted is None or key in wanted:
+    for key, step, value in [*_step_values(session, job_id, cuts, max_points, within), *_evaluation_values(session, job_id, cuts)]:
+        if (wanted is None or key in wanted) and within[0] <= step <= within[1]:
             series.setdefault(key, {})[step] = value
     return Curve(series={key: thin(sorted(points.items()), max_points) for key, points in series.items()}, position=position)
 
@@ -91,21 +97,50 @@ def _all_steps(session: Session, job_id: str) -> Iterator[EventOut]:
     yield from map(blocks.event_of, hot)
 
 
-def _step_values(session: Session, job_id: str, cuts: Cuts, max_points: int) -> Iterator[tuple[str, int, float]]:
-    """(metric, step, value), from summaries where a block is kept whole and the job is long."""
+def _step_values(session: Session, job_id: str, cuts: Cuts, max_points: int, within: Span) -> Iterator[tuple[str, int, float]]:
+    """(metric, step, value), from summaries where a block is kept whole and the part is long."""
     hot = session.scalars(select(EventRow).where(EventRow.job_id == job_id, EventRow.kind == "Step").order_by(EventRow.seq)).all()
-    sealed = session.scalar(select(func.coalesce(func.sum(StepBlock.count), 0)).where(StepBlock.job_id == job_id)) or 0
-    is_long = sealed + len(hot) > max_points
-    for block in session.scalars(select(StepBlock).where(StepBlock.job_id == job_id).order_by(StepBlock.first_seq)):
-        if is_long and block.summary["last_step"] <= cuts.last_step_that_counts(block.first_seq):
-            yield from _summary_values(block)
-        elif block.summary["first_step"] <= cuts.last_step_that_counts(block.last_seq):
+    sealed = [block for block in _outlines(session, job_id) if block.first_step <= within[1] and block.last_step >= within[0]]
+    is_long = sum(block.count_within(within) for block in sealed) + len(hot) > max_points
+    for outline in sealed:
+        if is_long and outline.last_step <= cuts.last_step_that_counts(outline.first_seq):
+            yield from _summary_values(outline.summary)
+        elif outline.first_step <= cuts.last_step_that_counts(outline.last_seq):
+            block = session.get_one(StepBlock, (job_id, outline.first_seq))
             yield from _values(blocks.events_of(block), cuts)
     yield from _values(map(blocks.event_of, hot), cuts)
 
 
-def _summary_values(block: StepBlock) -> Iterator[tuple[str, int, float]]:
-    for key, buckets in block.summary["metrics"].items():
+@dataclass(frozen=True)
+class Outline:
+    """A sealed block without its content, which is unpacked only where it is drawn in full."""
+
+    first_seq: int
+    last_seq: int
+    count: int
+    summary: dict[str, Any]
+
+    @property
+    def first_step(self) -> int:
+        return int(self.summary["first_step"])
+
+    @property
+    def last_step(self) -> int:
+        return int(self.summary["last_step"])
+
+    def count_within(self, within: Span) -> float:
+        """At most so many of its steps lie there."""
+        return min(self.count, min(self.last_step, within[1]) - max(self.first_step, within[0]) + 1)
+
+
+def _outlines(session: Session, job_id: str) -> list[Outline]:
+    columns = (StepBlock.first_seq, StepBlock.last_seq, StepBlock.count, StepBlock.summary)
+    rows = session.execute(select(*columns).where(StepBlock.job_id == job_id).order_by(StepBlock.first_seq))
+    return [Outline(*row) for row in rows]
+
+
+def _summary_values(summary: dict[str, Any]) -> Iterator[tuple[str, int, float]]:
+    for key, buckets in summary["metrics"].items():
         for step_of_min, least, step_of_max, greatest, *_ in buckets:
             yield key, step_of_min, least
             yield key, step_of_max, greatest

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from kargah.contract.events import Evaluated, Event, Finished, Running, Step
 from kargah.jobs import history, states
+from kargah.jobs.curves import WHOLE, Span
 from kargah.jobs.schemas import Curve
 from kargah.jobs.tables import Job
 from kargah.kit.errors import NotFound
@@ -80,11 +81,13 @@ def list_for(
     return RunPage(items=items, next_cursor=items[-1].id if len(runs) > limit else None)
 
 
-def curve(session: Session, actor: Actor, run_id: str, keys: Iterable[str] | None = None, max_points: int = 1000) -> Curve:
+def curve(
+    session: Session, actor: Actor, run_id: str, keys: Iterable[str] | None = None, max_points: int = 1000, within: Span = WHOLE
+) -> Curve:
     run = get_for(session, actor, run_id)
     if run.job_id is None:
         return Curve(series={}, position=history.latest_position(session))
-    return history.curve(session, run.job_id, keys, max_points)
+    return history.curve(session, run.job_id, keys, max_points, within)
 
 
 def on_events(session: Session, job: Job, events: Sequence[Event]) -> None:

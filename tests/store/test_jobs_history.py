@@ -137,3 +137,15 @@ def test_a_job_that_runs_keeps_its_last_steps_unsealed(database: Database, actor
     told(database, job_id, 1, step(5000))
     with database.write() as session:
         assert blocks.seal(session, session.get_one(Job, job_id), all_of_it=False) == blocks.BLOCK_STEPS
+
+
+def test_a_part_of_a_long_curve_is_drawn_finer_than_the_whole(database: Database, actor: Actor) -> None:
+    job_id = submitted(database, actor)
+    told(database, job_id, 1, said("Running"), *(step(number, float(number % 7)) for number in range(1, 6001)))
+    sealed(database, job_id)
+    with database.read() as session:
+        whole = history.curve(session, job_id, max_points=200).series["loss"]
+        part = history.curve(session, job_id, max_points=200, within=(2000, 2100)).series["loss"]
+    assert sum(2000 <= place <= 2100 for place, _ in whole) < len(part)
+    assert [place for place, _ in part] == list(range(2000, 2101))
+    assert all(value == place % 7 for place, value in part)

@@ -86,3 +86,20 @@ def test_an_unknown_action_is_an_answer_not_a_crash(site: Site) -> None:
 
 def test_the_dashboard_says_that_nothing_was_measured_yet(site: Site, waiting: dict[str, str]) -> None:
     assert "time not measured yet" in page(site, "trainer", "/")
+
+
+def test_runs_beside_each_other_show_the_settings_that_differ(site: Site, waiting: dict[str, str]) -> None:
+    html = page(site, "trainer", f"/compare?run={waiting['one']}&run={waiting['three']}&run={waiting['one']}")
+    assert html.count('class="tag big"') == 2
+    assert "<mark>" in html
+    assert "no result yet" in html
+
+
+@pytest.mark.parametrize("path", ["/compare", "/analytics", "/analytics?cursor=nothing"])
+def test_pages_about_runs_stand_without_a_choice(site: Site, waiting: dict[str, str], path: str) -> None:
+    page(site, "viewer", path)
+
+
+def test_a_run_of_another_workspace_is_not_compared(site: Site, waiting: dict[str, str]) -> None:
+    assert site.browser("stranger").get(f"/compare?run={waiting['one']}").status_code == 404
+    assert waiting["one"] not in page(site, "stranger", "/analytics")

@@ -13,6 +13,8 @@ from kargah.web.api.jobs import Cursor, Limit, Words
 from kargah.web.deps import Ask
 
 router = APIRouter(prefix="/api/v1/runs", tags=["runs"])
+LAST_STEP = 2**62
+Step = Annotated[int, Query(ge=0, le=LAST_STEP)]
 
 
 @router.get("")
@@ -33,8 +35,11 @@ async def run_curve(
     ask: Ask,
     key: Annotated[list[str] | None, Query(max_length=32)] = None,
     max_points: Annotated[int, Query(ge=2, le=10_000)] = 1000,
+    from_step: Step = 0,
+    to_step: Step = LAST_STEP,
 ) -> Curve:
-    return await ask(runs.curve, run_id, key, max_points)
+    """Metrics by step, at most about ``max_points`` a metric, of the whole run or of the part between two steps."""
+    return await ask(runs.curve, run_id, key, max_points, (from_step, to_step))
 
 
 @router.get("/{run_id}/models")

@@ -13,6 +13,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "speed": ("samples_per_second", "tokens_per_second"),
     "learning_rate": ("learning_rate",),
 }
+#: What a page asks for of each curve: more than a screen has columns.
+CURVE_POINTS = 4000
 SPARSE = {"eval_loss", *GROUPS["quality"]}
 NOISY = {"loss", "samples_per_second", "tokens_per_second"}
 
@@ -22,6 +24,8 @@ def chart_of(words: Words, data: RunData) -> dict[str, Any]:
     return {
         "groups": [_group(words, name, keys) for name, keys in GROUPS.items()],
         "counted": "loss",
+        "name": data.run.id,
+        "max_points": CURVE_POINTS,
         "total_steps": running.get("total_steps"),
         "total_epochs": running.get("total_epochs"),
         "saved": [

@@ -6,12 +6,16 @@ from kargah.web.pages import (
     about,
     access,
     account,
+    analytics,
+    compare,
     dashboard,
     datasets,
     first_run,
     help_page,
     models,
+    notices,
     people,
+    run_curves,
     run_failure,
     run_list,
     run_log,
@@ -25,9 +29,24 @@ from kargah.web.pages.errors import error_page
 
 
 def add_to(app: FastAPI) -> None:
-    for pages in (access, account, dashboard, datasets, training, run_failure, run_list, run_log, runs, trying, models):
+    for pages in (
+        access,
+        account,
+        dashboard,
+        datasets,
+        training,
+        run_failure,
+        run_list,
+        run_curves,
+        compare,
+        analytics,
+        run_log,
+        runs,
+        trying,
+        models,
+    ):
         app.include_router(pages.router)
-    for pages in (first_run, people, settings, help_page, about):
+    for pages in (first_run, people, settings, help_page, about, notices):
         app.include_router(pages.router)
     app.mount(ADDRESS, Assets(), name="static")
     app.state.error_page = error_page

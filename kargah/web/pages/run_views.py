@@ -8,6 +8,7 @@ from kargah.jobs.schemas import EventOut, JobOut
 from kargah.jobs.states import State
 from kargah.models.schemas import ModelVersionOut
 from kargah.runs.schemas import RunOut
+from kargah.training.failures import Fix
 from kargah.web.pages import figures
 from kargah.web.pages.parts import Badge, Progress, badge_of, progress_of
 from kargah.web.pages.words import Words
@@ -34,6 +35,7 @@ class RunData:
     events: list[EventOut]
     versions: list[ModelVersionOut]
     plan: dict[str, Any]
+    fix: Fix | None = None
 
 
 @dataclass(frozen=True)
@@ -154,17 +156,17 @@ def _why(words: Words, name: str, said: dict[str, Any]) -> Why:
     style, icon = SOURCES.get(source, SOURCES["inherited"])
     reason = words.first(str(said.get("why", "")), "", **words.amounts(said.get("params") or {})) if said.get("why") else ""
     return Why(
-        name, words.first(f"spec.{name}.label", name), _value(said.get("value")), style, icon, words.text(f"source.{source}"), reason
+        name, words.first(f"spec.{name}.label", name), value_text(said.get("value")), style, icon, words.text(f"source.{source}"), reason
     )
 
 
-def _value(value: Any) -> str:
+def value_text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
         return figures.short(value)
     if isinstance(value, dict):
-        return ", ".join(f"{name}={_value(item)}" for name, item in value.items())
+        return ", ".join(f"{name}={value_text(item)}" for name, item in value.items())
     if isinstance(value, list):
         return ", ".join(map(str, value[:6])) + (" …" if len(value) > 6 else "")
     return "–" if value is None else str(value)
@@ -290,9 +292,9 @@ def _model_row(words: Words, version: ModelVersionOut) -> ModelRow:
         version_id=version.id,
         name=name_of(words, version),
         family=version.architecture,
-        value=_latin(key, value),
-        interval=f"{_latin(key, interval[0])} – {_latin(key, interval[1])}" if interval else "",
-        others=[_latin(other, version.metrics.get(other)) for other in others],
+        value=latin(key, value),
+        interval=f"{latin(key, interval[0])} – {latin(key, interval[1])}" if interval else "",
+        others=[latin(other, version.metrics.get(other)) for other in others],
         seconds=words.duration_or_less(version.detail.get("train_seconds")),
         size=words.size(version.size_bytes),
         recommended=version.recommended,
@@ -302,7 +304,7 @@ def _model_row(words: Words, version: ModelVersionOut) -> ModelRow:
     )
 
 
-def _latin(key: str, value: float | None) -> str:
+def latin(key: str, value: float | None) -> str:
     """In tables that one copies from: Latin digits."""
     if value is None:
         return "–"

@@ -1,28 +1,21 @@
-"""The list of trainings, and the page of one."""
+"""The page of one training."""
 
-import csv
-import io
 from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter
-from sqlalchemy.orm import Session
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
-from kargah.jobs import history
 from kargah.jobs import service as jobs
-from kargah.jobs.schemas import Curve, JobPage
 from kargah.jobs.states import State
 from kargah.kit.errors import NotFound
-from kargah.runs import service as runs
-from kargah.store.access import Actor
 from kargah.web.deps import Ask
 from kargah.web.pages import figures, trying
 from kargah.web.pages import run_views as views
 from kargah.web.pages.access import see
 from kargah.web.pages.charts import chart_of
-from kargah.web.pages.parts import badge_of, pages_of, progress_of
+from kargah.web.pages.parts import badge_of, progress_of
 from kargah.web.pages.render import render
 from kargah.web.pages.run_data import find, load
 from kargah.web.pages.run_failure import failure_of
@@ -31,40 +24,6 @@ from kargah.web.pages.shell import page_of
 from kargah.web.pages.words import Words
 
 router = APIRouter(include_in_schema=False)
-PAGE = 20
-CURVE_POINTS = 4000
-#: The tabs of the list: name → states.
-FILTERS: dict[str, tuple[State, ...] | None] = {
-    "all": None,
-    "active": (State.QUEUED, State.STARTING, State.LOADING, State.RUNNING, State.PAUSING, State.PAUSED, State.STOPPING),
-    "completed": (State.COMPLETED,),
-    "failed": (State.FAILED,),
-    "stopped": (State.STOPPED,),
-}
-
-
-@router.get("/runs")
-async def list_runs(request: Request, ask: Ask, state: str = "all", q: str = "", cursor: str | None = None) -> Response:
-    state = state if state in FILTERS else "all"
-    found, position = await ask(_list, FILTERS[state], q, cursor)
-    page = page_of(request, "runs", stream=f"/api/v1/events?since={position}")
-    words = page.words
-    return render(
-        "runs.html",
-        page,
-        rows=[views.row_of(words, job) for job in found.items],
-        filters=[(name, words.text(f"runs.filter.{name}"), name == state) for name in FILTERS],
-        state=state,
-        query=q,
-        pages=pages_of("/runs", {"state": state if state != "all" else "", "q": q, "cursor": cursor or ""}, found.next_cursor),
-        is_filtered=bool(q) or state != "all",
-    )
-
-
-def _list(session: Session, actor: Actor, states: tuple[State, ...] | None, query: str, cursor: str | None) -> tuple[JobPage, int]:
-    wanted = None if states is None else [state.value for state in states]
-    position = history.latest_position(session)
-    return jobs.list_for(session, actor, kind="train", states=wanted, query=query or None, cursor=cursor, limit=PAGE), position
 
 
 @router.get("/runs/{run_id}")
@@ -167,31 +126,6 @@ def forecast_of(words: Words, data: views.RunData) -> Forecast | None:
         ],
         measured=words.text("fit.measured", n=said["measured_steps"]) if said.get("measured_steps") else "",
     )
-
-
-@router.get("/runs/{run_id}/curve")
-async def curve(run_id: str, ask: Ask) -> Response:
-    found = await ask(_curve, run_id)
-    return JSONResponse(found.model_dump(mode="json"), headers={"Cache-Control": "no-store"})
-
-
-@router.get("/runs/{run_id}/curve.csv")
-async def curve_csv(run_id: str, ask: Ask) -> Response:
-    """Every step that counts, one row each; with a mark for Excel that it is UTF-8."""
-    found = await ask(_curve, run_id, 10_000_000)
-    table = io.StringIO()
-    writer = csv.writer(table)
-    keys = sorted(found.series)
-    columns = {key: dict(points) for key, points in found.series.items()}
-    writer.writerow(["step", *keys])
-    for step in sorted({step for points in columns.values() for step in points}):
-        writer.writerow([step, *(columns[key].get(step, "") for key in keys)])
-    headers = {"Content-Disposition": f'attachment; filename="{run_id}-curve.csv"'}
-    return Response("\ufeff" + table.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
-
-
-def _curve(session: Session, actor: Actor, run_id: str, max_points: int = CURVE_POINTS) -> Curve:
-    return runs.curve(session, actor, find(session, actor, run_id).id, max_points=max_points)
 
 
 @router.post("/runs/{run_id}/stop")

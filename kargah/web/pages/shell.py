@@ -8,7 +8,7 @@ from starlette.requests import Request
 from kargah.web.pages.words import Words
 
 MENU: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
-    ("", (("home", "/", "home"), ("runs", "/runs", "runs"))),
+    ("", (("home", "/", "home"), ("runs", "/runs", "runs"), ("analytics", "/analytics", "monitor"), ("compare", "/compare", "compare"))),
     ("nav.materials", (("datasets", "/datasets", "dataset"), ("models", "/models", "model"))),
     ("nav.workshop", (("people", "/people", "users"), ("settings", "/settings", "settings"), ("account", "/account", "key"))),
     ("", (("help", "/help", "info"),)),
