@@ -8,6 +8,10 @@ import httpx
 import pytest
 from support.sites import Site
 
+from kargah.contract.events import Failed
+from kargah.jobs import history, states
+from kargah.kit.clock import utc_now
+
 
 @pytest.fixture
 def browser(site: Site) -> Iterator[httpx.Client]:
@@ -66,3 +70,25 @@ def test_names_are_found_in_any_spelling_by_those_who_may_see_them(site: Site, b
     assert found[0]["href"] == f"/runs/{found[0]['id']}"
     assert site.client("stranger").get("/api/v1/search", params={"query": "کتابهای"}).json()["items"] == []
     assert len(site.client("trainer").get("/api/v1/search").json()["items"]) > 0
+
+
+def fail(site: Site, job_id: str) -> None:
+    with site.database.write() as session:
+        words = {"needed_bytes": 2_000_000, "free_bytes": 1, "path": "/"}
+        history.append(session, states.lock(session, job_id), Failed(at=utc_now(), code="DISK_FULL", params=words))
+
+
+def test_the_bell_lists_what_happened_and_is_marked_read(site: Site, browser: httpx.Client, dataset: str) -> None:
+    assert browser.get("/notices").status_code == 200
+    form = form_of(browser, dataset)
+    browser.post("/runs/new", data=form)
+    job_id = site.client("trainer").get("/api/v1/jobs").json()["items"][0]["id"]
+    fail(site, job_id)
+    page = browser.get("/notices").text
+    assert '<a class="link" href="/runs/run_' in page
+    until = re.search(r'name="until" value="(\d+)"', page)
+    assert until is not None
+    assert browser.post("/notices/read", data={"_csrf": form["_csrf"], "until": until[1]}).status_code == 303
+    assert 'name="until"' not in browser.get("/notices").text
+    assert browser.post("/notices/read", data={"_csrf": form["_csrf"], "until": "x"}).status_code == 422
+    assert "/runs/run_" not in site.browser("stranger").get("/notices").text

@@ -11,6 +11,7 @@ const body = document.body.dataset;
 class Stream {
   constructor(address) {
     this.address = new URL(address, location.href);
+    this.address.searchParams.set("bell", "true");
     this.oneJob = this.address.pathname.includes("/jobs/");
     this.open();
     addEventListener("pagehide", () => this.close());
@@ -24,6 +25,7 @@ class Stream {
     this.source.onopen = () => this.say("on", body.liveText);
     this.source.onmessage = (event) => this.take(event);
     this.source.addEventListener("machine", (event) => document.dispatchEvent(new CustomEvent("kargah:machine", { detail: JSON.parse(event.data) })));
+    this.source.addEventListener("unread", (event) => document.dispatchEvent(new CustomEvent("kargah:unread", { detail: JSON.parse(event.data).unread })));
     this.source.onerror = () => this.lost(RETRY_SECONDS);
   }
 

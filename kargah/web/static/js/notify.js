@@ -1,5 +1,6 @@
 // A training that ends while one looks elsewhere: a mark on the tab's icon and, when it is allowed and wanted, a notification.
 import { kept, keep } from "./kept.js";
+import { digits, fill } from "./words.js";
 
 const ENDS = new Set(["Finished", "Failed", "Stopped"]);
 const body = document.body.dataset;
@@ -37,3 +38,21 @@ document.addEventListener("change", async (event) => {
   const why = document.getElementById("notify-why");
   if (why) why.hidden = false;
 });
+
+// The bell: how many notices are unread. It comes with the page's stream; a page without one asks once.
+const bell = document.getElementById("bell");
+
+function ring(unread) {
+  const count = bell.querySelector(".n");
+  count.hidden = unread === 0;
+  count.textContent = digits(Math.min(unread, 99));
+  bell.setAttribute("aria-label", unread ? fill(bell.dataset.text, { n: digits(unread) }) : bell.title);
+}
+
+async function askUnread() {
+  const answer = await fetch("/api/v1/notices?limit=1", { headers: { Accept: "application/json" } }).catch(() => null);
+  if (answer?.ok) ring((await answer.json()).unread);
+}
+
+if (bell) document.addEventListener("kargah:unread", (event) => ring(event.detail));
+if (bell && !body.stream) askUnread();
