@@ -1,11 +1,13 @@
 """A worker that follows the contract to the letter and learns nothing: it counts, slowly, and saves where it is.
 
 Its plan: ``steps``, ``step_seconds``, ``save_every``; ``deaf`` (ignores stop and SIGTERM), ``dies_at`` (in the first attempt),
-``fails_at``, ``half_a_line`` (leaves one behind when it dies), ``enough`` (a file: it finishes when there is one).
+``fails_at``, ``half_a_line`` (leaves one behind when it dies), ``enough`` (a file: it finishes when there is one),
+``takes_bytes`` (of memory), ``leaves_child`` (starts one that leaves its process group).
 """
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -22,11 +24,15 @@ def main(path: str) -> None:
     plan = files.read_json(directory.plan)
     if plan.get("deaf"):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    taken = bytearray(b"x") * plan.get("takes_bytes", 0)
+    if plan.get("leaves_child"):
+        subprocess.Popen(["sleep", "600"], start_new_session=True)
     events = EventWriter(directory.events)
     events.write("Started", pid=os.getpid(), threads=plan["threads"])
     count(plan, directory, events)
     events.close()
     os.close(lock)
+    del taken
 
 
 def count(plan: dict, directory: AttemptDirectory, events: EventWriter) -> None:
