@@ -78,6 +78,24 @@ def test_a_training_that_failed_says_why_and_is_started_again_with_one_button(pe
     assert person.complaints == []
 
 
+def test_a_loss_that_is_no_number_offers_a_lower_rate_and_takes_it(person: Person, workshop: Server, dataset_id: str) -> None:
+    with Kargah(workshop.url, workshop.token) as kargah:
+        spec = {"epochs": 40, "learning_rate": 10.0, "max_grad_norm": 0, "warmup_ratio": 0, "early_stopping_patience": 100}
+        started = kargah.trainings.start(datasets=[dataset_id], spec=spec, title="واگرا")
+        try:
+            kargah.jobs.wait(started.job.id)
+        except JobEnded:
+            pass
+        else:
+            pytest.skip("this rate did not diverge here")
+    page = person.go(f"/runs/{started.run_id}")
+    assert page.locator("#failure .fix").inner_text().strip()
+    page.click("#failure button:has(use[href$='#i-adapt'])")
+    page.wait_for_function("before => !location.pathname.endsWith(before)", arg=started.run_id)
+    smaller = workshop.client().get("/api/v1/runs/" + page.url.rpartition("/")[2].partition("?")[0]).json()
+    assert smaller["title"] == "واگرا"
+
+
 def test_the_log_is_searched_with_any_spelling_and_shows_all_again(person: Person, done: str) -> None:
     page = person.go(f"/runs/{done}")
     whole = page.locator("live-log li").count()

@@ -4,11 +4,13 @@ from sqlalchemy.orm import Session
 
 from kargah.jobs import history
 from kargah.jobs import service as jobs
+from kargah.jobs.states import State
 from kargah.kit.errors import NotFound
 from kargah.models import service as models
 from kargah.runs import service as runs
 from kargah.runs.schemas import RunOut
 from kargah.store.access import Actor
+from kargah.training import failures
 from kargah.web.pages import run_views as views
 
 LIFE = ("Queued", "Waiting", "Claimed", "Asked", "Interrupted", "Started", "Running", "Logged", "Evaluated", "Saved",
@@ -29,6 +31,7 @@ def load(session: Session, actor: Actor, run_id: str) -> views.RunData:
         events=history.life_cycle(session, run.job_id, *LIFE),
         versions=models.versions_of_run(session, actor, run.id),
         plan=row.plan,
+        fix=failures.fix_for(session, row) if row.state == State.FAILED else None,
     )
 
 

@@ -1,22 +1,23 @@
 """A training that failed: what happened, why, what to do; and the same again, which is a new training."""
 
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from pathlib import Path
 
 from fastapi import APIRouter
 from sqlalchemy.orm import Session
+from starlette.requests import Request
 from starlette.responses import Response
 
-from kargah.jobs import service as jobs
 from kargah.jobs.states import State
-from kargah.kit.errors import NotFound
-from kargah.runs import service as runs
 from kargah.store.access import Actor
-from kargah.training import service as training
-from kargah.training.schemas import TrainingRequest, TrainingStarted
+from kargah.training import failures
+from kargah.training.schemas import TrainingStarted
 from kargah.web.deps import Ask
+from kargah.web.idempotency import once_of_form
 from kargah.web.pages.access import see
-from kargah.web.pages.run_data import find
+from kargah.web.pages.forms import form_of
+from kargah.web.pages.run_log import job_of
 from kargah.web.pages.run_views import RunData, readable
 from kargah.web.pages.words import Words
 
@@ -25,12 +26,15 @@ router = APIRouter(include_in_schema=False)
 
 @dataclass(frozen=True)
 class Failure:
-    """``evidence``: the end of what the worker said, "" where it said nothing. ``manual``: the page about this kind of failure."""
+    """``evidence``: the end of what the worker said, "" where it said nothing. ``manual``: the page about this kind of failure.
+    ``fix``: a change that would help, "" where none is known.
+    """
 
     text: str
     code: str
     evidence: str
     manual: str
+    fix: str
 
 
 def failure_of(words: Words, data: RunData) -> Failure | None:
@@ -38,29 +42,19 @@ def failure_of(words: Words, data: RunData) -> Failure | None:
         return None
     said = [event.payload.get("evidence") for event in data.events if event.kind == "Failed"]
     code = str(data.job.error.get("code", ""))
-    return Failure(words.error(data.job.error), code, readable(str(said[-1] or "")) if said else "", f"/help/errors#{code}")
+    evidence = readable(str(said[-1] or "")) if said else ""
+    changes = data.fix is not None and bool(data.fix.spec or data.fix.terms)
+    fix = words.text(data.fix.code, **data.fix.params) if data.fix and changes else ""
+    return Failure(words.error(data.job.error), code, evidence, f"/help/errors#{code}", fix)
 
 
 @router.post("/runs/{run_id}/retry")
-async def retry(run_id: str, ask: Ask) -> Response:
-    started = await ask(again, run_id)
-    return see(f"/runs/{started.run_id}?done=run_again")
+async def retry(run_id: str, request: Request, ask: Ask) -> Response:
+    values = await form_of(request)
+    job_id = await job_of(ask, run_id)
+    made = await once_of_form(ask, values.get("_once", ""), job_id, partial(_again, job_id, ask.settings.home, values.get("fix") == "yes"))
+    return see(f"/runs/{made['run_id']}?done=run_again")
 
 
-def again(session: Session, actor: Actor, run_id: str) -> TrainingStarted:
-    """A new training with the data and everything that was chosen for this one; what was decided then is decided anew."""
-    run = runs.get_for(session, actor, find(session, actor, run_id).id)
-    if run.job_id is None:
-        raise NotFound(kind="jobs", id=run_id)
-    return training.start(session, actor, request_like(jobs.get_for(session, actor, run.job_id).plan))
-
-
-def request_like(plan: dict[str, Any]) -> TrainingRequest:
-    return TrainingRequest(
-        recipe=plan["recipe"],
-        title=plan["title"],
-        datasets=[dataset["version_id"] for dataset in plan["datasets"]],
-        base_model=plan["base_model"]["version_id"] if plan.get("base_model") else None,
-        spec={name: plan["spec"][name] for name in plan["chosen"] if name in plan["spec"]},
-        dry_run=bool(plan.get("dry_run")),
-    )
+def _again(job_id: str, home: Path, with_fix: bool, session: Session, actor: Actor) -> TrainingStarted:
+    return failures.retry(session, actor, job_id, home, with_fix=with_fix)
