@@ -160,6 +160,7 @@ class Chaos:
         self.done: Counter[str] = Counter()
         self.followers: list[Follower] = []
         self.worker_kills: Counter[str] = Counter()
+        self.enough = threading.Event()
 
     # Processes
 
@@ -204,7 +205,7 @@ class Chaos:
     # Jobs
 
     def submit(self) -> None:
-        spec = {"max_steps": self.steps, "baselines": False, "epochs": 1000, "checkpoint_seconds": 1.0}
+        spec = {"max_steps": self.steps, "baselines": False, "epochs": 1000, "batch_size": 2, "checkpoint_seconds": 1.0}
         request = TrainingRequest(datasets=[self.dataset_id], spec=spec)
 
         def start() -> str:
@@ -248,7 +249,8 @@ class Chaos:
         name = self.chance.choices(names, [SMOOTH[name] for name in names])[0]
         worker = self.worker() if "worker" in name else None
         if "worker" in name and worker is None:
-            name = "agent"
+            self.wait_for_progress()  # there is none yet
+            return
         if name == "worker" and worker is not None:
             self.worker_kills[worker[0]] += 1
             with contextlib.suppress(ProcessLookupError):
@@ -279,7 +281,8 @@ class Chaos:
 
     def rage(self, kills: int, minutes: float) -> None:
         shown, until = 0, time.monotonic() + 60 * minutes
-        while self.kills < kills and time.monotonic() < until:
+        signal.signal(signal.SIGTERM, lambda *_: self.enough.set())
+        while self.kills < kills and time.monotonic() < until and not self.enough.is_set():
             while len(self.open_jobs()) < TOGETHER:
                 self.submit()
             self.strike()
@@ -417,7 +420,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=300)
     parser.add_argument("--database", choices=["sqlite", "postgresql", "both"], default="both")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=900, help="of each training")
+    parser.add_argument("--steps", type=int, default=6000, help="of each training")
     parser.add_argument("--minutes", type=float, default=60.0, help="kill no longer than this")
     parser.add_argument("--keep", action="store_true", help="leave the home there afterwards")
     wanted = parser.parse_args()

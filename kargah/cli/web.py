@@ -17,6 +17,8 @@ from kargah.kit.settings import Settings
 
 #: For an answer that is being computed at the end; streams need none of it.
 GRACE_SECONDS = 1
+#: A client that takes nothing of what it was sent for this long is cut off by the kernel, whatever the answer was.
+UNTAKEN_SECONDS = 120
 
 
 class PortTaken(KargahError):
@@ -79,10 +81,13 @@ class OwnedServer(uvicorn.Server):
 def _listen(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+        listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise PortTaken(host=settings.host, port=str(settings.port), reason=reason) from error
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; connections inherit it
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000 * UNTAKEN_SECONDS)
+    return listener
 
 
 def _say_where(settings: Settings, listener: socket.socket) -> None:

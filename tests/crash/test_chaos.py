@@ -13,7 +13,7 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "chaos.py"
 
 def slice_of(database: str, kills: int) -> str:
     """The last line of a short run, which must have ended well."""
-    command = [sys.executable, str(SCRIPT), "--database", database, "--kills", str(kills), "--minutes", "0.7", "--steps", "300"]
+    command = [sys.executable, str(SCRIPT), "--database", database, "--kills", str(kills), "--minutes", "0.7", "--steps", "1500"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     return done.stdout.splitlines()[-1]
