@@ -119,7 +119,7 @@ def pages_of(page: Page, url: str) -> dict[str, str]:
 def take(page: Page, address: str, path: Path) -> None:
     page.goto(address)
     page.wait_for_timeout(SETTLE_MS)
-    page.screenshot(path=path, full_page=True)
+    page.screenshot(path=path, full_page="phone" not in path.name)
 
 
 def main(arguments: list[str]) -> None:
