@@ -1,0 +1,195 @@
+"""How soon a light job runs, and how many empty jobs the queue gets through in a second.
+
+    python benchmarks/job_queue.py --peer-python VENV/bin/python
+
+The peer is Procrastinate in an environment of its own (``pip install procrastinate "psycopg[binary]"``), on the same PostgreSQL, in the
+same run. It runs a task as a function in its worker; ours gives every job a process, an attempt and a history, so both are measured:
+the queue alone (claimed, four events kept, finished, closed: no process), and whole jobs with a process each.
+(Not named queue.py: that would hide the standard library's module from every script of this folder.)
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from form import figure, interleaved, median, not_measured, report, spread
+
+TESTS = Path(__file__).parents[1] / "tests"
+sys.path.insert(0, str(TESTS))
+os.environ["PYTHONPATH"] = str(TESTS)
+
+from support import postgres  # noqa: E402
+from support.agents import scheduler, seat, start_agent  # noqa: E402
+from support.databases import person  # noqa: E402
+
+from kargah.contract.events import AnyEvent  # noqa: E402
+from kargah.jobs import claims, collector, history, rescue, service, states  # noqa: E402
+from kargah.jobs.states import Fence  # noqa: E402
+from kargah.jobs.supervision import hold  # noqa: E402
+from kargah.jobs.tables import Job  # noqa: E402
+from kargah.store.access import Actor, Role  # noqa: E402
+from kargah.store.database import Database, sqlite_url  # noqa: E402
+from kargah.store.schema import bring_up_to_date  # noqa: E402
+
+PEER = """
+import asyncio, json, logging, sys, time
+import procrastinate
+logging.disable(logging.CRITICAL)
+app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=sys.argv[1]))
+@app.task(name="nothing")
+async def nothing(): pass
+async def main(count, concurrency):
+    async with app.open_async():
+        if not await app.check_connection_async():
+            await app.schema_manager.apply_schema_async()
+        for _ in range(count): await nothing.defer_async()
+        began = time.monotonic()
+        await app.run_worker_async(wait=False, concurrency=concurrency, install_signal_handlers=False)
+        print(json.dumps(count / (time.monotonic() - began)))
+asyncio.run(main(int(sys.argv[2]), int(sys.argv[3])))
+"""
+EVENTS = (
+    {"kind": "Started", "pid": 1, "threads": 1},
+    {"kind": "Running", "total_steps": 0},
+    {"kind": "Finished"},
+)
+
+
+def submit(database: Database, actor: Actor, kind: str = "quick") -> str:
+    with database.write() as session:
+        return service.submit(session, actor, kind, "empty", {"steps": 0}).id
+
+
+def through_the_queue(database: Database, actor: Actor, home: Path, count: int) -> float:
+    """Jobs a second, from queued to closed, without processes."""
+    for _ in range(count):
+        submit(database, actor)
+    mine = seat()
+    said = [AnyEvent.validate_python({"at": "2026-11-21T10:00:00Z", **event}) for event in EVENTS]
+    began = time.monotonic()
+    for _ in range(count):
+        with database.serialised() as session:
+            job = claims.claim_next(session, mine).claimed
+        assert job is not None
+        fence = Fence(job.attempt, mine.agent_id)
+        with database.write() as session:
+            found = states.lock(session, job.id, fence)
+            for event in said:
+                collector.apply(session, found, fence, event)
+            history.append_lines(session, found, fence.attempt, list(enumerate(said, 1)))
+        with database.write() as session:
+            rescue.close(session, hold(home, job.id, fence))
+    return count / (time.monotonic() - began)
+
+
+def with_processes(database: Database, actor: Actor, home: Path, count: int) -> float:
+    """Whole jobs a second: a process, a directory and a history each."""
+    agent = scheduler(database, home)
+    jobs = [submit(database, actor) for _ in range(count)]
+    began = time.monotonic()
+    while not all_over(database, jobs):
+        agent.tick()
+        time.sleep(0.02)
+    return count / (time.monotonic() - began)
+
+
+def all_over(database: Database, jobs: list[str]) -> bool:
+    with database.read() as session:
+        return all(session.get_one(Job, job_id).state in states.TERMINAL for job_id in jobs)
+
+
+def seconds_to_running(database: Database, actor: Actor) -> float:
+    """From the request to the store's word that the worker runs. The agent is a process of its own."""
+    began = time.monotonic()
+    job_id = submit(database, actor)
+    while True:
+        with database.read() as session:
+            if session.get_one(Job, job_id).state not in ("QUEUED", "STARTING", "LOADING"):
+                return time.monotonic() - began
+        time.sleep(0.005)
+
+
+def measured_latency(home: Path, count: int) -> list[float]:
+    database = fresh(sqlite_url(home / "kargah.db"), home)
+    agent = start_agent(home, home / "agent.log")
+    try:
+        actor = person(database, Role.ADMIN)
+        seconds_to_running(database, actor)  # the agent's own start is not counted
+        return [seconds_to_running(database, actor) for _ in range(count)]
+    finally:
+        agent.terminate()
+        agent.wait()
+        database.close()
+
+
+def fresh(url: str, home: Path) -> Database:
+    database = Database(url)
+    bring_up_to_date(database, home)
+    return database
+
+
+def peer(python: str, url: str, count: int, concurrency: int) -> float:
+    answer = subprocess.run([python, "-c", PEER, url, str(count), str(concurrency)], capture_output=True, text=True, check=True)
+    return float(json.loads(answer.stdout.splitlines()[-1]))
+
+
+def compare(home: Path, urls: str, options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    sqlite, server = fresh(sqlite_url(home / "queue.db"), home), fresh(urls.format("postgres"), home)
+    people = {database.url: person(database, Role.ADMIN) for database in (sqlite, server)}
+    subprocess.run(["psql", urls.format("postgres"), "-qc", "CREATE DATABASE peer"], check=True)
+
+    def ours(work: Callable[..., float], database: Database, count: int) -> Callable[[], float]:
+        return lambda: work(database, people[database.url], home, count)
+
+    sides = {
+        "sqlite": ours(through_the_queue, sqlite, options.jobs), "postgresql": ours(through_the_queue, server, options.jobs),
+        "sqlite_whole": ours(with_processes, sqlite, options.whole), "postgresql_whole": ours(with_processes, server, options.whole),
+    }  # fmt: skip
+    if options.peer_python:
+        sides["peer"] = lambda: peer(options.peer_python, urls.format("peer"), options.jobs, 1)
+        sides["peer_many"] = lambda: peer(options.peer_python, urls.format("peer"), options.jobs, 10)
+    found = interleaved(options.rounds, **sides)
+    sqlite.close()
+    server.close()
+    return figures(found)
+
+
+def figures(found: dict[str, list[float]]) -> dict[str, dict[str, Any]]:
+    goal = "≥ 1×"
+    if "peer" not in found:
+        return {"queue_alone": not_measured("no --peer-python", goal)}
+    theirs, many = median(found["peer"]), median(found["peer_many"])
+    shown = {}
+    for name in ("sqlite", "postgresql", "sqlite_whole", "postgresql_whole"):
+        rate = median(found[name])
+        shown[f"jobs_a_second_{name}"] = figure(
+            rate, theirs, "Procrastinate, one at a time", goal, rate >= theirs, spread=spread(found[name]), peer_ten_at_once=many
+        )
+    return shown
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--peer-python")
+    parser.add_argument("--jobs", type=int, default=200)
+    parser.add_argument("--whole", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--starts", type=int, default=20)
+    options = parser.parse_args()
+    with postgres.temporary_folder() as folder, tempfile.TemporaryDirectory() as temporary, postgres.server(folder) as urls:
+        home = Path(temporary)
+        (home / "latency").mkdir()
+        starts = measured_latency(home / "latency", options.starts)
+        latency = figure(median(starts), None, "", "≤ 0.5 s", median(starts) <= 0.5, unit="s", spread=spread(starts))
+        report("queue", {"submit_to_running_p50": latency, **compare(home, urls, options)})
+
+
+if __name__ == "__main__":
+    main()
