@@ -109,7 +109,7 @@ class Asking:
         return await self.threads.compute(function, *args, **kwargs)
 
 
-def asking(connection: HTTPConnection) -> Asking:
+async def asking(connection: HTTPConnection) -> Asking:  # a plain function would cost every request a thread of its own
     return Asking(connection)
 
 
