@@ -18,6 +18,8 @@ from kargah.store.access import Actor, visible_to
 LOOKED_AT = 40
 #: A recipe's usual duration is the median of its last runs.
 MEASURED_RUNS = 15
+#: Looked for among so many of the newest: all runs there ever were would cost more than the figure is worth.
+MEASURED_AMONG = 300
 
 
 class Counts(BaseModel):
@@ -36,7 +38,12 @@ class Usual(BaseModel):
 def counts(session: Session, actor: Actor) -> Counts:
     """Of trainings that are not over."""
     active = [state for state in State if state not in TERMINAL]
-    query = select(Job.state, func.count()).where(Job.state.in_(active), Job.kind == "train", visible_to(actor, Job)).group_by(Job.state)
+    query = (
+        select(Job.state, func.count())
+        .join(Run, Run.job_id == Job.id)
+        .where(Job.state.in_(active), visible_to(actor, Job))
+        .group_by(Job.state)
+    )
     found = {State(state): count for state, count in session.execute(query)}
     queued = found.get(State.QUEUED, 0) + found.get(State.INTERRUPTED, 0)
     paused = found.get(State.PAUSED, 0)
@@ -64,9 +71,10 @@ def saved_counts(session: Session, job_ids: Iterable[str]) -> dict[str, int]:
 
 def usual_duration(session: Session, actor: Actor, recipe: str) -> Usual | None:
     """None when no run of this recipe was completed yet. Dry runs, which train a few steps, do not count."""
+    newest = select(Run.id).where(visible_to(actor, Run)).order_by(Run.id.desc()).limit(MEASURED_AMONG).scalar_subquery()
     query = (
         select(Run.started_at, Run.finished_at, Run.summary)
-        .where(Run.recipe == recipe, Run.status == State.COMPLETED, visible_to(actor, Run))
+        .where(Run.id.in_(newest), Run.recipe == recipe, Run.status == State.COMPLETED)
         .order_by(Run.id.desc())
         .limit(MEASURED_RUNS)
     )
