@@ -116,9 +116,7 @@ def put_back(session: Session, job: Job, fence: Fence, needed_bytes: int, free_b
 
 def _told_by_worker(session: Session, held: Held) -> Interrupted | None:
     """The last word of a worker that the system asked to end. Such ends do not count as tries: nothing was wrong with the job."""
-    told = select(EventRow).where(
-        EventRow.job_id == held.job_id, EventRow.attempt == held.fence.attempt, EventRow.kind == "Interrupted"
-    )
+    told = select(EventRow).where(EventRow.job_id == held.job_id, EventRow.attempt == held.fence.attempt, EventRow.kind == "Interrupted")
     row = session.scalars(told).first()
     return None if row is None else Interrupted(at=row.at, **row.payload)
 

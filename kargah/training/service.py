@@ -78,7 +78,13 @@ def start(session: Session, actor: Actor, request: TrainingRequest, beginning: B
     plan.inputs += beginning.inputs
     plan.start_from, plan.memory_splits = beginning.start_from, beginning.memory_splits
     job = jobs.submit(
-        session, actor, "train", title, plan.model_dump(mode="json"), threads_wanted=spec.get("threads"), priority=request.priority,
+        session,
+        actor,
+        "train",
+        title,
+        plan.model_dump(mode="json"),
+        threads_wanted=spec.get("threads"),
+        priority=request.priority,
         terms=request.terms,
     )
     versions = [version.id for _, version in chosen]

@@ -103,9 +103,7 @@ def test_a_job_outside_its_hours_saves_and_waits_for_them(site: Site) -> None:
     job_id = site.submit()
     site.runs(agent, job_id)
     now = utc_now()
-    site.change_terms(
-        job_id, window={"start": (now + timedelta(hours=2)).time(), "end": (now + timedelta(hours=3)).time(), "zone": "UTC"}
-    )
+    site.change_terms(job_id, window={"start": (now + timedelta(hours=2)).time(), "end": (now + timedelta(hours=3)).time(), "zone": "UTC"})
     tick_until(agent, lambda: (site.job(job_id).waiting or {}).get("code") == "TIME_WINDOW", 60)
     assert site.job(job_id).state == "QUEUED" and not agent.held
     site.change_terms(job_id)

@@ -182,8 +182,12 @@ class ColumnProfile:
         merges = [sorted(group, key=lambda value: -counter[value]) for group in groups.values() if len(group) > 1]
         if merges:
             self._findings.note(
-                "LABEL_VARIANTS", "warning", column=self.name, count=sum(counter[value] for group in merges for value in group[1:]),
-                merges=[[{"value": value, "count": counter[value]} for value in group] for group in merges[:20]], classes=len(groups),
+                "LABEL_VARIANTS",
+                "warning",
+                column=self.name,
+                count=sum(counter[value] for group in merges for value in group[1:]),
+                merges=[[{"value": value, "count": counter[value]} for value in group] for group in merges[:20]],
+                classes=len(groups),
             )
 
 

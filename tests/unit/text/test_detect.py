@@ -8,8 +8,13 @@ PERSIAN = "متن,برچسب\nسلام دنیا،خوب,مثبت\n" * 20
 
 @pytest.mark.parametrize(
     ("head", "kind"),
-    [(b"\x89PNG\r\n", "PNG"), (b"PK\x03\x04rest", "ZIP"), (b"MZ\x90\x00", "EXE"), (b"\x80\x04\x95", "pickle"),
-     (bytes(range(32)), "binary")],
+    [
+        (b"\x89PNG\r\n", "PNG"),
+        (b"PK\x03\x04rest", "ZIP"),
+        (b"MZ\x90\x00", "EXE"),
+        (b"\x80\x04\x95", "pickle"),
+        (bytes(range(32)), "binary"),
+    ],
 )
 def test_files_that_are_no_text_are_named(head: bytes, kind: str) -> None:
     assert detect.binary_kind(head) == kind
