@@ -178,11 +178,12 @@ def in_another_language(text: str) -> bool:
     signs = _signs()
     if _FORM.search(text):
         text = text.translate(_forms())
+    text = unicodedata.normalize("NFC", text)  # composed first: a letter and its mark may be a Persian letter together
     if signs.foreign_letters.search(text):
         return True
     if signs.persian_letters.search(text):
         return False
-    words = signs.noise.sub("", unicodedata.normalize("NFC", text))
+    words = signs.noise.sub("", text)
     arabic = signs.arabic_letters.search(words) or signs.arabic_words.search(words)
     return arabic is not None and signs.persian_words.search(words) is None
 

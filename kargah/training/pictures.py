@@ -112,7 +112,7 @@ def _evaluation(payload: Dictionary, at: datetime) -> Point:
 
 def _drawn(session: Session, found: Sequence[JobOut]) -> list[Picture]:
     ids = [job.id for job in found]
-    plans: dict[str, Dictionary] = dict(session.execute(select(Job.id, Job.plan).where(Job.id.in_(ids))).tuples().all())
+    plans: dict[str, Dictionary] = dict(session.execute(select(Job.id, Job.plan).where(Job.id.in_(ids))).all())
     pids = {(row.job_id, row.number): row.pid for row in session.scalars(select(Attempt).where(Attempt.job_id.in_(ids)))}
     checkpoints = _checkpoints(session, ids)
     return [
@@ -136,7 +136,7 @@ def _checkpoints(session: Session, job_ids: Iterable[str]) -> dict[tuple[str, bo
         select(EventRow.job_id, EventRow.payload).where(EventRow.job_id.in_(list(job_ids)), EventRow.kind == "Saved").order_by(EventRow.seq)
     )
     found: dict[tuple[str, bool], str] = {}
-    for job_id, payload in session.execute(said).tuples():
+    for job_id, payload in session.execute(said):
         found[(job_id, False)] = payload["path"]
         if payload.get("best"):
             found[(job_id, True)] = payload["path"]

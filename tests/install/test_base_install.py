@@ -95,6 +95,6 @@ def test_a_training_says_what_to_install_and_how(address: str) -> None:
 
 
 def test_doctor_says_that_training_is_missing(bare: Path, tmp_path: Path) -> None:
-    command = [bare / "kargah", "doctor", "--home", str(tmp_path / "home"), "--language", "en"]
+    command = [bare / "kargah", "--language", "en", "doctor", "--home", str(tmp_path / "home")]
     answer = subprocess.run(command, capture_output=True, text=True, env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)}, check=False)
     assert "kargah[train]" in answer.stdout + answer.stderr

@@ -14,7 +14,10 @@ from kargah.store.access import Actor, Role
 from kargah.web.security import OPEN, OPEN_FOLDERS, SELF_GUARDED
 
 #: What a viewer may send: their own account, their own look, and questions to models.
-VIEWERS_MAY = re.compile(r"/api/v1/auth/.*|/api/auth/.*|/logout|/preferences|/account(/.*)?|/login|/register|.*/predict|.*/try")
+VIEWERS_MAY = re.compile(
+    r"/api/v1/auth/.*|/api/auth/.*|/logout|/preferences|/account(/.*)?|/login|/register|.*/predict|.*/try"
+    r"|/api/v1/live/tickets|/api/v1/notices/read|/notices/read"  # their own streams and their own notices
+)
 ANYTHING = {"name": "x", "title": "x", "datasets": [], "email": "x@example.org", "password": "انار دانه‌دانه", "action": "stop"}
 
 
