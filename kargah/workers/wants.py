@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,8 @@ class Wants:
     does not honour in time (a long call into a library) ends the process from the thread, after the last word: everything that
     counts on the disk is written atomically.
 
-    Make it in the main thread before other threads start: they inherit the blocked signal.
+    Make it in the main thread. The signal is blocked in it and in all threads that start later; a library's thread that was
+    there before may still be handed it, so a handler stands as well and tells through a pipe.
     """
 
     def __init__(self, control: Path, tell: Teller, memory: Path) -> None:
@@ -45,6 +47,11 @@ class Wants:
         self._trace = Trace(memory)
         self._want = Want.RUN
         self._done = threading.Event()
+        self._handed, wake = os.pipe()
+        os.set_blocking(self._handed, False)
+        os.set_blocking(wake, False)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, lambda *_: None)
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
         self._thread = threading.Thread(target=self._listen, name="wants", daemon=True)
         self._thread.start()
@@ -86,12 +93,17 @@ class Wants:
             if looks % _LOOKS_A_MEMORY_NOTE == 0:
                 self._trace.look()
             looks += 1
-            asked = signal.sigtimedwait([signal.SIGTERM], _LOOK_SECONDS)
+            asked = signal.sigtimedwait([signal.SIGTERM], _LOOK_SECONDS) is not None or self._was_handed()
             wanted = self._reader.want()
-            self._want = Want.TERMINATE if asked is not None and wanted is not Want.STOP else wanted
+            self._want = Want.TERMINATE if asked and wanted is not Want.STOP else wanted
         kind, fields = self._last_word()
         if not self._done.wait(_GRACE_SECONDS[self._want]) and self._tell.last_word(kind, **fields):
             os._exit(0)
+
+    def _was_handed(self) -> bool:
+        with suppress(BlockingIOError):
+            return signal.SIGTERM in os.read(self._handed, 64)
+        return False
 
     def _last_word(self) -> tuple[str, dict[str, Any]]:
         if self._want is Want.STOP:

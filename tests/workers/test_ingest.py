@@ -39,8 +39,8 @@ def test_a_worker_that_cannot_read_says_why_and_exits_well(tmp_path: Path) -> No
     assert (last["kind"], last["code"], last["params"]) == ("Failed", "BINARY_FILE", {"found": "PNG"})
 
 
-@pytest.mark.parametrize("by", ["control", "signal"])
-def test_a_stop_ends_a_long_import(tmp_path: Path, by: str) -> None:
+@pytest.mark.parametrize(("by", "last_word"), [("control", "Stopped"), ("signal", "Interrupted")])
+def test_a_stop_ends_a_long_import_and_the_systems_signal_has_it_queued_again(tmp_path: Path, by: str, last_word: str) -> None:
     rows = "".join(f"این جملهٔ شمارهٔ {number} است,برچسب\n" for number in range(600_000))
     directory = lay_out(tmp_path, f"متن,برچسب\n{rows}".encode())
     worker = start(directory)
@@ -48,7 +48,7 @@ def test_a_stop_ends_a_long_import(tmp_path: Path, by: str) -> None:
         time.sleep(0.02)
     control.write(directory.control, Want.STOP) if by == "control" else os.kill(worker.pid, signal.SIGTERM)
     assert worker.wait(timeout=30) == 0
-    assert events_of(directory)[-1].kind == "Stopped"
+    assert events_of(directory)[-1].kind == last_word
 
 
 def test_rows_of_another_width_are_left_out_and_named_by_their_line_in_the_file(tmp_path: Path) -> None:
