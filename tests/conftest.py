@@ -1,5 +1,8 @@
 """Fixtures for all tests. This folder is on the path, so that tests import ``support``."""
 
+import signal
+from collections.abc import Iterator
+
 import pytest
 from support.databases import actor, database, migrated_postgres, postgres_database, postgres_urls, sqlite_database, sqlite_template
 
@@ -9,3 +12,14 @@ __all__ = ["actor", "database", "migrated_postgres", "postgres_database", "postg
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Browser tests last: Playwright keeps an event loop in this thread to the end, and ``asyncio.run`` refuses to stand beside one."""
     items.sort(key=lambda item: "browser" in item.path.parts)
+
+
+@pytest.fixture(autouse=True)
+def signals_as_before() -> Iterator[None]:
+    """A worker's code run in this process blocks SIGTERM in it, and every process started later would inherit that."""
+    before, handler = signal.pthread_sigmask(signal.SIG_BLOCK, []), signal.getsignal(signal.SIGTERM)
+    yield
+    if signal.getsignal(signal.SIGTERM) is not handler:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGTERM, handler)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)

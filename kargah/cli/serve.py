@@ -51,6 +51,8 @@ class Parent:
     def run(self) -> int:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._on_signal)
+        # Whoever started this may have blocked them, and the children would inherit that: none could be ended but by force.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
         self._children = [self._start("web"), self._start("agent")]
         status = 0
         while not self._signals and not status:
