@@ -74,7 +74,8 @@ class Loop:
 
     def run(self) -> Evaluation:
         """Train to the end, or until patience runs out; leave the best weights in the module and return their evaluation."""
-        while self.state.step < self.total_steps and not self._out_of_patience():
+        # ``position`` is 0 once an epoch was evaluated: an attempt that ended after the last step still owes that evaluation.
+        while (self.state.step < self.total_steps or self.state.position) and not self._out_of_patience():
             self._epoch()
         if self.best is not None:
             self.task.module.load_state_dict(self.best)

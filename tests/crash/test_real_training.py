@@ -25,7 +25,7 @@ from kargah.store.database import Database, sqlite_url
 from kargah.training import service as training
 from kargah.training.schemas import TrainingRequest
 
-STEPS = 300
+STEPS = 3000
 LINE = Path(training.__file__).parents[1] / "recipes" / "tabular" / "samples" / "line.csv"
 
 
