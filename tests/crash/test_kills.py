@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -227,8 +227,11 @@ def serving(home: Path, log: Path, *options: str) -> Iterator["subprocess.Popen[
 
 
 def family(process: "subprocess.Popen[bytes]", name: str) -> psutil.Process | None:
-    children = psutil.Process(process.pid).children()
-    return next((child for child in children if child.is_running() and name in child.cmdline()), None)
+    for child in psutil.Process(process.pid).children():
+        with suppress(psutil.NoSuchProcess):  # a zombie as well: killed, and not yet buried by its parent
+            if name in child.cmdline():
+                return child
+    return None
 
 
 def test_serve_starts_again_what_is_killed_and_takes_it_along_when_it_ends(tmp_path: Path) -> None:
