@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from kargah.contract.fixes import Fix
+
 JsonDict = dict[str, Any]
 PLAN_VERSION = 1
 
@@ -82,6 +84,16 @@ class IngestPlan(_Plan):
     delimiter: str | None = None
     normaliser: JsonDict | None = None
     max_rows: int | None = None
+    leave_out_bad_rows: bool = False
+
+
+class MendPlan(_Plan):
+    """Make the next version of a data set from the one in ``folder`` (relative to ``inputs/``): data.parquet, columns.json, report.json."""
+
+    kind: Literal["mend"] = "mend"
+    folder: str = "parent"
+    fixes: list[Fix]
+    normaliser: JsonDict | None = None
 
 
 class PredictPlan(_Plan):
@@ -93,5 +105,5 @@ class PredictPlan(_Plan):
     socket: str
 
 
-Plan = Annotated[TrainPlan | IngestPlan | PredictPlan, Field(discriminator="kind")]
+Plan = Annotated[TrainPlan | IngestPlan | MendPlan | PredictPlan, Field(discriminator="kind")]
 AnyPlan: TypeAdapter[Plan] = TypeAdapter(Plan)

@@ -34,21 +34,30 @@ class Finding:
 
 
 class Findings:
-    """One finding for each code and column."""
+    """One finding for each code and column, and for each ``file`` while several are read."""
 
     def __init__(self) -> None:
-        self._all: dict[tuple[str, str | None], Finding] = {}
+        self.file: str | None = None
+        self._all: dict[tuple[str, str | None, str | None], Finding] = {}
+        self._told: set[tuple[str, str | None, str | None]] = set()
 
     def note(
         self, code: str, severity: Severity, *, column: str | None = None, count: int = 1, lines: Iterable[int] = (), **params: Any
     ) -> Finding:
-        finding = self._all.setdefault((code, column), Finding(code, severity, columns=[] if column is None else [column]))
+        finding = self._all.setdefault((code, column, self.file), Finding(code, severity, columns=[] if column is None else [column]))
         finding.add(count, lines)
-        finding.params.update(params)
+        finding.params.update(params if self.file is None else {**params, "file": self.file})
         return finding
 
+    def fresh(self) -> list[Finding]:
+        """Those that were noted since this was last asked."""
+        new = self._all.keys() - self._told
+        self._told |= new
+        return [finding for key, finding in self._all.items() if key in new]
+
     def get(self, code: str, column: str | None = None) -> Finding | None:
-        return self._all.get((code, column))
+        """That of the current file."""
+        return self._all.get((code, column, self.file))
 
     def count(self, code: str) -> int:
         return sum(finding.count for finding in self._all.values() if finding.code == code)

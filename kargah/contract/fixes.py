@@ -1,0 +1,198 @@
+"""What can be mended in a data set version. Mends are made together, in the order of ``Fix``, and give one new version.
+
+Row numbers are of the parent version, from 1. An empty list of columns means all that the mend can concern.
+"""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+Columns = Annotated[list[str], Field(max_length=4096)]
+Personal = Literal["email", "phone", "card", "national_id", "iban"]
+
+
+class _Fix(BaseModel):
+    """``safe``: cannot take away what a model could learn from, so all such mends may be made at one press."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    safe: ClassVar[bool] = False
+
+
+class CellEdit(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    row: int = Field(ge=1)
+    column: str
+    value: str | None = Field(max_length=100_000)
+
+
+class EditRows(_Fix):
+    """What a person wrote into cells, and rows that they took out."""
+
+    kind: Literal["edit_rows"] = "edit_rows"
+    edits: list[CellEdit] = Field([], max_length=10_000)
+    deletions: list[Annotated[int, Field(ge=1)]] = Field([], max_length=100_000)
+
+
+class StripHidden(_Fix):
+    """Takes out the characters that turn the direction of a text."""
+
+    kind: Literal["strip_hidden"] = "strip_hidden"
+    columns: Columns = []
+    safe: ClassVar[bool] = True
+
+
+class Trim(_Fix):
+    """Takes the blanks off both ends."""
+
+    kind: Literal["trim"] = "trim"
+    columns: Columns = []
+    safe: ClassVar[bool] = True
+
+
+class Normalise(_Fix):
+    """Writes texts as the version's normaliser does."""
+
+    kind: Literal["normalise"] = "normalise"
+    columns: Columns = []
+
+
+class MergeLabels(_Fix):
+    """``merges``: old label → new one. Without it, spellings of one label become its most frequent."""
+
+    kind: Literal["merge_labels"] = "merge_labels"
+    column: str
+    merges: dict[str, str] | None = Field(None, max_length=10_000)
+    safe: ClassVar[bool] = True
+
+
+class MaskPersonal(_Fix):
+    """Writes <PHONE> in the place of a phone number, and so on."""
+
+    kind: Literal["mask_personal"] = "mask_personal"
+    columns: Columns = []
+    what: list[Personal] = ["email", "phone", "card", "national_id", "iban"]
+
+
+class CapLength(_Fix):
+    """Cuts longer texts at ``characters``."""
+
+    kind: Literal["cap_length"] = "cap_length"
+    columns: Columns = []
+    characters: int = Field(ge=1, le=10_000_000)
+
+
+class Cast(_Fix):
+    """Makes numbers of a column. What is none becomes empty, or its row goes."""
+
+    kind: Literal["cast"] = "cast"
+    column: str
+    otherwise: Literal["empty", "drop"] = "empty"
+
+
+class RepairTags(_Fix):
+    """A tag I-X that nothing begins becomes B-X."""
+
+    kind: Literal["repair_tags"] = "repair_tags"
+    column: str
+    safe: ClassVar[bool] = True
+
+
+class FillMissing(_Fix):
+    """Fills empty cells with a value, or with what the column itself says."""
+
+    kind: Literal["fill_missing"] = "fill_missing"
+    column: str
+    by: Literal["value", "mean", "median", "most_frequent"] = "value"
+    value: str | None = Field(None, max_length=10_000)
+
+
+class DropMissing(_Fix):
+    """Takes out rows where one of ``columns`` is empty."""
+
+    kind: Literal["drop_missing"] = "drop_missing"
+    columns: Columns = Field(min_length=1)
+
+
+class DropClasses(_Fix):
+    """Takes out rows with these labels."""
+
+    kind: Literal["drop_classes"] = "drop_classes"
+    column: str
+    labels: list[str] = Field(min_length=1, max_length=10_000)
+
+
+class DropConflicts(_Fix):
+    """Takes out all rows whose ``inputs`` also stand with another ``target``."""
+
+    kind: Literal["drop_conflicts"] = "drop_conflicts"
+    inputs: Columns = Field(min_length=1)
+    target: str
+
+
+class DropDuplicates(_Fix):
+    """Keeps the first of equal rows: equal in ``columns``, and ``near``: equal but for letters, blanks and marks."""
+
+    kind: Literal["drop_duplicates"] = "drop_duplicates"
+    columns: Columns = []
+    near: bool = False
+
+    @property
+    def is_safe(self) -> bool:
+        return not self.near and not self.columns
+
+
+class DropLeaked(_Fix):
+    """Takes rows out of the test part whose ``inputs`` also stand in the training part."""
+
+    kind: Literal["drop_leaked"] = "drop_leaked"
+    column: str
+    inputs: Columns = Field(min_length=1)
+
+
+class DropColumns(_Fix):
+    kind: Literal["drop_columns"] = "drop_columns"
+    columns: Columns = Field(min_length=1)
+
+
+class Split(_Fix):
+    """Writes ``train``, ``validation`` or ``test`` into ``column``: seeded, with the shares of ``stratify``'s values kept,
+    and rows with the same value of ``group`` together."""
+
+    kind: Literal["split"] = "split"
+    column: str = Field("split", min_length=1, max_length=200)
+    validation_share: float = Field(0.1, ge=0, lt=1)
+    test_share: float = Field(0.1, ge=0, lt=1)
+    seed: int = Field(42, ge=0, le=2**31 - 1)
+    stratify: str | None = None
+    group: str | None = None
+
+
+Fix = Annotated[
+    EditRows | StripHidden | Trim | Normalise | MaskPersonal | CapLength | MergeLabels | Cast | RepairTags | FillMissing | DropMissing
+    | DropClasses | DropConflicts | DropDuplicates | DropLeaked | DropColumns | Split,
+    Field(discriminator="kind"),
+]  # fmt: skip
+AnyFix: TypeAdapter[Fix] = TypeAdapter(Fix)
+
+#: In which order mends are made, whatever the order in which they were asked for.
+ORDER = tuple(
+    kind.model_fields["kind"].default
+    for kind in (
+        EditRows, StripHidden, Trim, Normalise, MaskPersonal, CapLength, MergeLabels, Cast, RepairTags, FillMissing, DropMissing,
+        DropClasses, DropConflicts, DropDuplicates, DropLeaked, DropColumns, Split,
+    )
+)  # fmt: skip
+
+
+def is_safe(fix: Fix) -> bool:
+    return fix.is_safe if isinstance(fix, DropDuplicates) else fix.safe
+
+
+def columns_of(fix: Fix) -> list[str]:
+    """The columns that must be there for it."""
+    named: list[Any] = [getattr(fix, "columns", []), getattr(fix, "inputs", [])]
+    single = [getattr(fix, name, None) for name in ("target", "stratify", "group")]
+    if not isinstance(fix, Split):
+        single.append(getattr(fix, "column", None))
+    edited = [edit.column for edit in fix.edits] if isinstance(fix, EditRows) else []
+    return [name for names in named for name in names] + [name for name in single if name] + edited
