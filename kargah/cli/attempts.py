@@ -15,7 +15,7 @@ from typing import Any
 from kargah.cli.errors import WorkerDied, WorkerFailed, WorkerStopped
 from kargah.contract import control, wire
 from kargah.contract.attempt import AttemptDirectory
-from kargah.contract.events import LAST_WORDS, Event, Failed, Finished
+from kargah.contract.events import LAST_WORDS, Event, Failed, Finished, Paused
 from kargah.kit import files
 
 OnEvent = Callable[[str, dict[str, Any]], None]
@@ -122,6 +122,8 @@ def _result_of(last: Event | None, process: subprocess.Popen[bytes], directory: 
         return last.result
     if isinstance(last, Failed):
         raise WorkerFailed(last.code, last.params, last.evidence)
+    if isinstance(last, Paused) and last.code is not None:  # here nobody would go on when there is room
+        raise WorkerFailed("WORK_DISK_FULL", {"free_bytes": last.params["free_bytes"]}, None)
     if last is None:
         raise WorkerDied(status=process.returncode, log=str(directory.log), tail=tail_of(directory.log))
     raise WorkerStopped()

@@ -107,8 +107,12 @@ class Logged(_Event):
 
 
 class Paused(_Event):
+    """``code`` (DISK_FULL) with ``params``: the worker's own reason. Without one it was asked for."""
+
     kind: Literal["Paused"] = "Paused"
     step: int
+    code: str | None = None
+    params: JsonDict = {}
 
 
 class Resumed(_Event):

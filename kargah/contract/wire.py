@@ -22,7 +22,7 @@ class EventWriter:
 
     def __init__(self, path: Path) -> None:
         files.make_folder(path.parent)
-        self._path = path
+        self.path = path
         is_fresh = not path.exists()
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         if is_fresh:
@@ -32,14 +32,14 @@ class EventWriter:
         """Raises OSError when there is no room; then nothing of the line is there, and it can be written again."""
         text = json.dumps({"kind": kind, "at": iso(utc_now()), **_finite(fields)}, ensure_ascii=False, separators=(",", ":"))
         line = text.encode("utf-8", "replace") + b"\n"
-        files.about_to("write", self._path)
+        files.about_to("write", self.path)
         written = os.write(self._descriptor, line)
         if written < len(line):
             os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - written)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
 
     def sync(self) -> None:
-        files.about_to("fsync", self._path)
+        files.about_to("fsync", self.path)
         os.fsync(self._descriptor)
 
     def close(self) -> None:

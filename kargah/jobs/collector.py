@@ -131,6 +131,8 @@ def apply(session: Session, job: Job, fence: Fence, event: Event) -> None:
     elif isinstance(event, Stopped) or (isinstance(event, Paused) and job.state == State.STOPPING):
         states.walk(session, job, State.STOPPED, fence)
     elif isinstance(event, Paused):
+        if event.code is not None and job.state != State.PAUSING:  # its own pause, not one that somebody wants: it ends by itself
+            job.paused_for, job.waiting = event.code, {"code": event.code, "params": event.params}
         states.walk(session, job, State.PAUSED, fence)
     if job.state in states.TERMINAL:
         job.finished_at = event.at

@@ -73,7 +73,7 @@ def _worth_telling(session: Session, job: Job, position: int, event: Event) -> t
     if isinstance(event, Logged) and event.level == "error":
         return ATTENTION, {"code": event.code, "params": event.params}
     if isinstance(event, Paused) and not _was_asked_for(session, job.id, position):
-        return ATTENTION, None
+        return ATTENTION, {"code": f"paused.{event.code}", "params": event.params} if event.code else None
     return None
 
 

@@ -100,6 +100,7 @@ class Scheduler:
         if self._is_due("rescue", RESCUE_SECONDS):
             self._rescue()
             overdue.mend(self._database, self._seat)
+            overdue.go_on_where_there_is_room(self._database, self._seat, self._home)
             limits.watch(self._database, self.held, self._seat.agent_id)
         self._watch_all()
         if self._accepting:

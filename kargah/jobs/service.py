@@ -149,7 +149,7 @@ def pause(session: Session, actor: Actor, job_id: str) -> JobOut:
         history.append(session, job, _asked(actor, "pause"))
     elif job.paused_for is not None:
         history.append(session, job, _asked(actor, "pause"))
-    job.paused_for = None  # from now on a person's pause: only a person ends it
+    job.paused_for, job.waiting = None, None  # from now on a person's pause: only a person ends it
     return JobOut.model_validate(job)
 
 
@@ -162,7 +162,7 @@ def resume(session: Session, actor: Actor, job_id: str) -> JobOut:
         history.append(session, job, _asked(actor, "resume"), Queued(at=utc_now()))
     elif job.state not in (State.QUEUED, State.STARTING, State.LOADING, State.RUNNING):
         states.move(session, job, State.QUEUED)
-        job.queued_at, job.not_before, job.paused_for = now_of(session), None, None
+        job.queued_at, job.not_before, job.paused_for, job.waiting = now_of(session), None, None, None
         job.place = queue.place_at(job.queued_at)
         history.append(session, job, _asked(actor, "resume"), Queued(at=utc_now()))
     return JobOut.model_validate(job)

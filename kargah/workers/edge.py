@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
@@ -11,9 +12,10 @@ from typing import Any
 from kargah.contract.attempt import AttemptDirectory, hold_alive
 from kargah.contract.plans import AnyPlan, Plan
 from kargah.contract.wire import EventWriter
+from kargah.kit import files
 from kargah.kit.errors import KargahError
 from kargah.workers import failures
-from kargah.workers.telling import Teller
+from kargah.workers.telling import SPARE_BYTES, NoRoom, Teller
 from kargah.workers.wants import TERMINATED, PauseWanted, StopWanted, TerminateWanted, Wants
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "scikit-learn", "scipy", "pyarrow")
@@ -35,7 +37,7 @@ def run_attempt(path: Path, work: Callable[[Plan, Attempt], dict[str, Any]]) -> 
     """
     directory = AttemptDirectory(path)
     descriptor = hold_alive(directory.alive)
-    tell = Teller(EventWriter(directory.events))
+    tell = Teller(EventWriter(directory.events), directory.reserve)
     attempt = Attempt(directory, tell, Wants(directory.control, tell, directory.memory))
     kind, fields = _last_word_of(work, attempt)
     attempt.wants.close()
@@ -56,10 +58,27 @@ def _last_word_of(work: Callable[[Plan, Attempt], dict[str, Any]], attempt: Atte
         return "Paused", {"step": attempt.tell.step}
     except TerminateWanted:
         return "Interrupted", {"code": TERMINATED, "params": {}}
+    except NoRoom as error:
+        return "Paused", {"step": attempt.tell.step, **_no_room(error.needed_bytes, error.free_bytes)}
     except KargahError as error:
         return "Failed", error.as_dict()
     except Exception as error:  # noqa: BLE001 - the edge of a job: what nobody foresaw must still be told
+        if files.is_full(error):
+            return "Paused", {"step": attempt.tell.step, **_more_than_there_was(attempt.directory)}
         return "Failed", failures.told(error, attempt.directory.path)
+
+
+def _no_room(needed_bytes: int, free_bytes: int) -> dict[str, Any]:
+    """Of a ``Paused`` that nobody asked for."""
+    return {"code": "DISK_FULL", "params": {"needed_bytes": needed_bytes, "free_bytes": free_bytes}}
+
+
+def _more_than_there_was(directory: AttemptDirectory) -> dict[str, Any]:
+    """Where nobody knows how much it takes: what was free and what it had written did not do. Half-made outputs give their room back."""
+    free_bytes = files.free_bytes(directory.path)
+    written_bytes = sum(path.stat().st_size for path in directory.outputs.rglob("*") if path.is_file())
+    shutil.rmtree(directory.outputs, ignore_errors=True)
+    return _no_room(free_bytes + written_bytes * 5 // 4 + SPARE_BYTES, free_bytes + written_bytes)
 
 
 def environment() -> dict[str, str]:

@@ -11,9 +11,8 @@ from safetensors import SafetensorError
 from kargah.kit import files
 from kargah.workers import checkpoint
 from kargah.workers.checkpoint import Keeping, Snapshot
-from kargah.workers.telling import Teller
+from kargah.workers.telling import SPARE_BYTES, Patience, Teller
 
-_LOOK_SECONDS = 0.5
 _WAIT_SECONDS = 0.05
 Made = TypeVar("Made")
 Check = Callable[[], None]
@@ -61,11 +60,10 @@ class Keeper:
     def _write(self, taken: Snapshot, stall_seconds: float) -> None:
         try:
             path, size_bytes = self._patiently(lambda: checkpoint.write(self.folder, taken, self._keeping), taken.size_bytes)
+            where = str(path.relative_to(self._job_path))
+            self._tell("Saved", step=taken.state.step, path=where, size_bytes=size_bytes, best=taken.is_best, stall_seconds=stall_seconds)
         except BaseException as error:  # noqa: BLE001 - carried to the thread that trains
             self._error = error
-            return
-        where = str(path.relative_to(self._job_path))
-        self._tell("Saved", step=taken.state.step, path=where, size_bytes=size_bytes, best=taken.is_best, stall_seconds=stall_seconds)
 
     def _patiently(self, write: Callable[[], Made], needed_bytes: int) -> Made:
         self._make_room(needed_bytes)
@@ -85,25 +83,25 @@ class Keeper:
 
 
 def when_there_is_room(write: Callable[[], Made], folder: Path, needed_bytes: int, tell: Teller, look: Callable[[bool], None]) -> Made:
-    """Do it; when the disk is full, wait until it is not and do it again. ``write`` leaves nothing half-written behind.
+    """Do it; when the disk is full, wait until it is not and do it again, or raise NoRoom. ``write`` leaves nothing half-written behind.
 
     ``look`` is told whether this waits, at every look, and may raise.
     """
-    told = False
+    patience: Patience | None = None
     while True:
         try:
             made = write()
         except (OSError, SafetensorError) as error:
             if not (files.is_full(error) or _says_full(error)):
                 raise
-            if not told:
+            if patience is None:
+                patience = Patience(folder, needed_bytes + SPARE_BYTES)
                 tell.log("train.disk_full", "warning", needed_bytes=needed_bytes, free_bytes=files.free_bytes(folder))
-            told = True
             look(True)
-            time.sleep(_LOOK_SECONDS)
+            patience.wait()
             continue
         look(False)
-        if told:
+        if patience is not None:
             tell.log("train.disk_has_room", needed_bytes=needed_bytes, free_bytes=files.free_bytes(folder))
         return made
 

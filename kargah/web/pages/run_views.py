@@ -238,6 +238,8 @@ def said_by(words: Words, event: EventOut) -> str:
         return words.text(f"event.{event.kind}", reason=words.message(prefix, payload))
     if event.kind == "Asked":
         return words.first(f"event.Asked.{payload.get('action')}", "event.Asked")
+    if event.kind == "Paused" and payload.get("code"):
+        return words.message("paused", payload)
     params = {name: value for name, value in payload.items() if isinstance(value, str | int | float)}
     return words.first(f"event.{event.kind}", event.kind, **words.amounts(params))
 

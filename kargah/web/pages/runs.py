@@ -53,7 +53,7 @@ def _values(words: Words, data: views.RunData) -> dict[str, Any]:
         "elapsed": _elapsed(words, data),
         "failure": failure_of(words, data),
         "attempts": views.attempts_of(words, data),
-        "waiting": words.message("waiting", job.waiting) if job.waiting and job.state is State.QUEUED else "",
+        "waiting": words.message("waiting", job.waiting) if job.waiting and job.state in (State.QUEUED, State.PAUSED) else "",
         "strip": figures.strip_of(words, run.metrics, figures.best_of(evaluated)),
         "whys": views.whys_of(words, run.params),
         "timeline": views.timeline_of(words, data.events),

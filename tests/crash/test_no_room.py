@@ -1,0 +1,112 @@
+"""A disk that is really full: the training is paused with its work intact, holds nothing meanwhile, and goes on by itself."""
+
+import contextlib
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from support.agents import COUNT, seat, tick_until
+from support.databases import person
+
+from kargah.assets import blobs
+from kargah.cli.agent import all_trades
+from kargah.datasets import bundled
+from kargah.jobs import history, notices, rescue, service
+from kargah.jobs.projection import Trades
+from kargah.jobs.scheduler import Scheduler
+from kargah.jobs.tables import Attempt, Job
+from kargah.kit import files
+from kargah.store.access import Actor, Role
+from kargah.store.database import Database
+from kargah.training import service as training
+from kargah.training.schemas import TrainingRequest
+
+STEPS = 1500
+LEFT_BYTES = 160 << 10
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)], capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small disk is not allowed here")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+class Workshop:
+    """A home on the small disk; its database is elsewhere, as PostgreSQL's would be."""
+
+    def __init__(self, database: Database, home: Path) -> None:
+        self.database, self.home = database, home
+        self.actor: Actor = person(database, Role.ADMIN)
+        known = all_trades()
+        both = Trades({**known.by_kind, "count": COUNT}, blobs.lay_out, known.observers)
+        here = seat(cores=1, kinds=frozenset({"train", "count", "ingest"}), light_kinds=frozenset({"ingest"}))
+        self.agent = Scheduler(database, home, here, both)
+        self.agent.register()
+
+    def train(self) -> str:
+        with self.database.write() as session:
+            line = bundled.ensure_line(session, self.actor, self.home)
+            spec = {"max_steps": STEPS, "epochs": 1000, "batch_size": 8, "hidden_size": 128, "baselines": False}
+            spec |= {"checkpoint_seconds": 3600, "checkpoint_steps": 50}
+            return training.start(session, self.actor, TrainingRequest(datasets=[line], spec=spec)).job.id
+
+    def count(self) -> str:
+        with self.database.write() as session:
+            return service.submit(session, self.actor, "count", "count", {"steps": 3}).id
+
+    def job(self, job_id: str) -> Job:
+        with self.database.read() as session:
+            return session.get_one(Job, job_id)
+
+    def until(self, is_so: Callable[[], bool]) -> None:
+        tick_until(self.agent, is_so, 180)
+
+    def fill(self) -> None:
+        """All but a little of what is free, whatever a checkpoint gives back meanwhile."""
+        over_bytes = files.free_bytes(self.home) - LEFT_BYTES
+        if over_bytes > 0:
+            with contextlib.suppress(OSError), self.filler.open("ab", buffering=0) as file:
+                file.write(b"\0" * over_bytes)
+
+    @property
+    def filler(self) -> Path:
+        return self.home / "filler"
+
+    def is_paused_on_a_full_disk(self, job_id: str) -> bool:
+        self.fill()
+        return self.job(job_id).state == "PAUSED"
+
+
+@pytest.mark.timeout(600)
+def test_a_training_on_a_full_disk_is_paused_frees_its_cores_and_goes_on_when_there_is_room(
+    sqlite_database: Database, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rescue, "DISK_LOOK_SECONDS", 1.0)
+    shop = Workshop(sqlite_database, small_disk)
+    job_id = shop.train()
+    shop.until(lambda: shop.job(job_id).progress.get("step", 0) > 0)
+    shop.until(lambda: shop.is_paused_on_a_full_disk(job_id))
+    shop.until(lambda: not shop.agent.held)
+    paused = shop.job(job_id)
+    assert (paused.paused_for, paused.lease_owner, (paused.waiting or {})["code"]) == ("DISK_FULL", None, "DISK_FULL")
+    with shop.database.read() as session:
+        (notice,) = notices.list_for(session, shop.actor).items
+    assert (notice.kind, (notice.reason or {})["code"]) == ("attention", "paused.DISK_FULL")
+    other = shop.count()  # on the one core there is
+    shop.until(lambda: shop.job(other).state == "COMPLETED")
+    assert shop.job(job_id).state == "PAUSED"
+
+    shop.filler.unlink()
+    shop.until(lambda: shop.job(job_id).state in {"COMPLETED", "FAILED"})
+    shop.until(lambda: not shop.agent.held)
+    done = shop.job(job_id)
+    assert (done.state, done.error, done.paused_for, done.waiting) == ("COMPLETED", None, None, None)
+    with shop.database.read() as session:
+        assert [point.step for point in history.steps(session, job_id)] == list(range(1, STEPS + 1))
+        outcomes = [session.get_one(Attempt, (job_id, number)).outcome for number in range(1, done.attempt + 1)]
+    assert outcomes == [*["PAUSED"] * (done.attempt - 1), "COMPLETED"] and done.attempt > 1
