@@ -1,135 +1,179 @@
-"""Screenshots of every page: fa and en, light and dark, desktop and phone, of a home that is furnished for it.
+"""Screenshots of every page: fa and en, light and dark, desktop and phone, of a workshop that is furnished for it.
 
-python scripts/shots.py FOLDER                          in a home of its own, which goes when they are taken
-python scripts/shots.py FOLDER URL EMAIL PASSWORD       of a server that runs; the newest run, data set and model are shown
+python scripts/shots.py [FOLDER]            every page, and contact sheets of them; FOLDER is var/shots
+python scripts/shots.py --chosen [FOLDER]   those that README and manual show; FOLDER is docs/images
 """
 
 import itertools
 import os
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
+from furnish import ADMIN, PASSWORD, Workshop, workshop
 from playwright.sync_api import Browser, Page, sync_playwright
-
-from kargah.cli import server_process
-from kargah.client import Kargah
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
-SIZES = {"desktop": (1440, 900), "phone": (390, 844)}
-SETTLE_MS = 800
-FOLDER = Path("var/shots")
-SAMPLES = Path(__file__).parents[1] / "kargah" / "datasets" / "samples"
-LINE = Path(__file__).parents[1] / "kargah" / "recipes" / "tabular" / "samples" / "line.csv"
-ADMIN = {"email": "narges@example.org", "password": "a quiet workshop 42", "name": "نرگس رحیمی"}
-PEOPLE = (("سارا محمدی", "sara@example.org", "trainer"), ("علی کاظمی", "ali@example.org", "viewer"))
+LANGUAGES, THEMES, SIZES = ("fa", "en"), ("light", "dark"), {"desktop": (1440, 900), "phone": (390, 844)}
+SETTLE_MS = 500
+#: Pages for those who are not signed in.
+DOORS = {"login": "/login", "register": "/register"}
+PAGES = {
+    "home": "/",
+    "start": "/start",
+    "runs": "/runs",
+    "runs-failed": "/runs?state=failed",
+    "run": "/runs/{run}",
+    "regression": "/runs/{regression}",
+    "running": "/runs/{running}",
+    "paused": "/runs/{paused}",
+    "queued": "/runs/{queued}",
+    "failed": "/runs/{failed}",
+    "new-training": "/runs/new?dataset={dataset}",
+    "new-training-all": "/runs/new?dataset={table}&view=all",
+    "like": "/runs/new?like={run}",
+    "analytics": "/analytics?run={run}",
+    "compare": "/compare?run={run}&run={other}",
+    "compare-regression": "/compare?run={regression}&run={first_regression}",
+    "datasets": "/datasets",
+    "datasets-trash": "/datasets?trash=true",
+    "dataset": "/datasets/{dataset}",
+    "table": "/datasets/{table}",
+    "models": "/models",
+    "model": "/models/{model}",
+    "try": "/models/versions/{version}/try",
+    "notices": "/notices",
+    "people": "/people",
+    "settings": "/settings",
+    "account": "/account",
+    "help": "/help",
+    "help-chapter": "/help/first-training",
+    "help-errors": "/help/errors",
+    "about": "/about",
+    "missing": "/no-such-page",
+}
+#: What README and manual show.
+CHOSEN = (
+    "run-fa-light-desktop",
+    "home-fa-light-desktop",
+    "home-fa-dark-desktop",
+    "running-fa-dark-desktop",
+    "new-training-fa-dark-desktop",
+    "table-fa-light-desktop",
+    "compare-fa-light-desktop",
+    "models-fa-light-desktop",
+    "home-en-light-desktop",
+    "run-en-dark-desktop",
+    "home-fa-light-phone",
+    "run-fa-dark-phone",
+    "new-training-fa-light-phone",
+)
+SHEET = """<!doctype html><meta charset="utf-8"><style>
+body { margin: 0; padding: 12px; font: 13px sans-serif; background: #777; }
+body { display: grid; gap: 12px; grid-template-columns: repeat(%(columns)d, 1fr); }
+figure { margin: 0; background: #fff; }
+img { display: block; width: 100%%; aspect-ratio: %(shape)s; object-fit: cover; object-position: top; }
+figcaption { padding: 4px 8px; }</style>%(figures)s"""
 
 
-@contextmanager
-def furnished() -> Iterator[str]:
-    """The address of a server over a home with data sets, people, and runs in every state that lasts."""
-    with tempfile.TemporaryDirectory() as home:
-        port = server_process.free_port("127.0.0.1", 8420)
-        with server_process.serving(Path(home), "127.0.0.1", port) as url:
-            token = httpx.post(f"{url}/api/v1/auth/register", json=ADMIN).raise_for_status().json()["token"]
-            with Kargah(url, token) as kargah:
-                furnish(kargah)
-            yield url
+@dataclass(frozen=True)
+class Look:
+    language: str
+    theme: str
+    size: str
+
+    def __str__(self) -> str:
+        return f"{self.language}-{self.theme}-{self.size}"
 
 
-def furnish(kargah: Kargah) -> None:
-    line = kargah.datasets.upload(LINE, title="نقطه‌های یک خط")
-    genres = kargah.datasets.upload(SAMPLES / "genre-fa.csv", title="گونهٔ متن فارسی")
-    for name, email, role in PEOPLE:
-        person = {"email": email, "password": ADMIN["password"], "name": name, "role": role}
-        kargah.transport.json("POST", "/api/v1/users", json=person)
-    kargah.jobs.wait(kargah.trainings.start(datasets=[line.id], spec={"epochs": 20}, title="خط راست").job.id)
-    first = kargah.trainings.start(datasets=[genres.id], spec={"epochs": 8}, title="گونهٔ متن، نخستین آزمایش").job.id
-    kargah.jobs.wait(first)
-    stopped = kargah.trainings.start(datasets=[genres.id], spec={"epochs": 300}, title="گونهٔ متن، نرخ یادگیری بزرگ").job.id
-    until_it_learns(kargah, stopped)
-    kargah.jobs.stop(stopped)
-    kargah.jobs.wait(kargah.trainings.start(datasets=[genres.id], title="پیش‌بینی", dry_run=True).job.id)
-    kargah.jobs.wait(kargah.trainings.start(datasets=[genres.id], spec={"epochs": 12}, title="گونهٔ متن فارسی").job.id)
-    until_it_learns(kargah, kargah.trainings.start(datasets=[genres.id], spec={"epochs": 300}, title="گونهٔ متن، آموزش بلند").job.id)
-    kargah.trainings.start(datasets=[line.id], spec={"epochs": 100}, title="خط راست، بار دوم")
+LOOKS = [Look(*look) for look in itertools.product(LANGUAGES, THEMES, SIZES)]
 
 
-def until_it_learns(kargah: Kargah, job_id: str) -> None:
-    for _ in kargah.jobs.events(job_id):
-        if (kargah.jobs.show(job_id).progress.get("step") or 0) >= 5:
-            return
+def take_all(browser: Browser, made: Workshop, folder: Path) -> None:
+    for look in LOOKS:
+        print(look, flush=True)
+        take(browser, made, look, folder, [*DOORS, *PAGES], whole=True)
+        sheet(browser, folder, look)
 
 
-def take_all(url: str, email: str, password: str, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        for language, theme, size in itertools.product(("fa", "en"), ("light", "dark"), SIZES):
-            page = open_page(browser, url, language, theme, size)
-            take(page, f"{url}/login?language={language}", folder / f"login-{language}-{theme}-{size}.png")
-            log_in(page, url, email, password, language)
-            for name, path in pages_of(page, url).items():
-                take(page, url + path, folder / f"{name}-{language}-{theme}-{size}.png")
-            page.context.close()
-        browser.close()
+def take_chosen(browser: Browser, made: Workshop, folder: Path) -> None:
+    for look in LOOKS:
+        names = [name.removesuffix(f"-{look}") for name in CHOSEN if name.endswith(f"-{look}")]
+        if names:
+            take(browser, made, look, folder, names, whole=False)
 
 
-def open_page(browser: Browser, url: str, language: str, theme: str, size: str) -> Page:
-    width, height = SIZES[size]
-    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme="dark" if theme == "dark" else "light")
-    context.add_cookies([{"name": "kargah_language", "value": language, "url": url}])
+def take(browser: Browser, made: Workshop, look: Look, folder: Path, names: Iterable[str], *, whole: bool) -> None:
+    """``whole``: the page to its end, else what a screen shows of it."""
+    page = open_page(browser, made.url, look)
+    wanted = list(names)
+    for name in (name for name in wanted if name in DOORS):
+        shoot(page, f"{made.url}{DOORS[name]}?language={look.language}", folder / f"{name}-{look}.png", whole=whole)
+    log_in(page, made.url, look)
+    for name in (name for name in wanted if name in PAGES):
+        shoot(page, made.url + PAGES[name].format(**made.ids), folder / f"{name}-{look}.png", whole=whole)
+    page.context.close()
+
+
+def open_page(browser: Browser, url: str, look: Look) -> Page:
+    width, height = SIZES[look.size]
+    context = browser.new_context(
+        viewport={"width": width, "height": height},
+        color_scheme="dark" if look.theme == "dark" else "light",
+        reduced_motion="reduce",
+        has_touch=look.size == "phone",
+        is_mobile=look.size == "phone",
+    )
+    context.add_cookies([{"name": "kargah_language", "value": look.language, "url": url}])
     return context.new_page()
 
 
-def log_in(page: Page, url: str, email: str, password: str, language: str) -> None:
+def log_in(page: Page, url: str, look: Look) -> None:
     page.goto(f"{url}/login")
-    page.fill("#email", email)
-    page.fill("#password", password)
+    page.fill("#email", ADMIN["email"])
+    page.fill("#password", PASSWORD)
     page.click("button.go")
     page.wait_for_url(f"{url}/")
     csrf = page.get_attribute("meta[name=csrf-token]", "content") or ""
-    page.request.post(f"{url}/preferences", form={"_csrf": csrf, "language": language, "theme": "auto"}, headers={"Origin": url})
+    form = {"_csrf": csrf, "language": look.language, "theme": "auto"}
+    page.request.post(f"{url}/preferences", form=form, headers={"Origin": url})
 
 
-def pages_of(page: Page, url: str) -> dict[str, str]:
-    """The fixed pages, and the newest finished run, data set and model."""
-    found = {
-        "home": "/",
-        "start": "/start",
-        "runs": "/runs",
-        "running": "/runs",
-        "run": "/runs?state=completed",
-        "new-training": "/runs/new",
-    }
-    found |= {"datasets": "/datasets", "dataset": "/datasets", "models": "/models", "model": "/models", "account": "/account"}
-    found |= {name: f"/{name}" for name in ("people", "settings", "help", "about", "analytics")}
-    for name, link in {"run": ".jobs .t a", "running": ".jobs .t a", "dataset": ".jobs .t a", "model": ".model-title"}.items():
-        page.goto(url + found[name])
-        chosen = page.locator(link).nth(1) if name == "running" and page.locator(link).count() > 1 else page.locator(link).first
-        found[name] = (chosen.get_attribute("href") if page.locator(link).count() else None) or found[name]
-    found["new-training"] = f"/runs/new?dataset={found['dataset'].rpartition('/')[2]}"
-    return {**found, "missing": "/no-such-page"}
-
-
-def take(page: Page, address: str, path: Path) -> None:
+def shoot(page: Page, address: str, path: Path, *, whole: bool) -> None:
     page.goto(address)
+    page.evaluate("() => document.fonts.ready.then(() => true)")
     page.wait_for_timeout(SETTLE_MS)
-    page.screenshot(path=path, full_page="phone" not in path.name)
+    page.screenshot(path=path, full_page=whole)
+
+
+def sheet(browser: Browser, folder: Path, look: Look) -> None:
+    """The beginnings of all pages of one look, side by side."""
+    is_phone = look.size == "phone"
+    figures = [
+        f'<figure><img src="{name}-{look}.png"><figcaption>{name}</figcaption></figure>'
+        for name in (*DOORS, *PAGES)
+        if (folder / f"{name}-{look}.png").exists()
+    ]
+    source = folder / f"sheet-{look}.html"
+    source.write_text(SHEET % {"columns": 8 if is_phone else 4, "shape": "39/84" if is_phone else "144/110", "figures": "".join(figures)})
+    page = browser.new_page(viewport={"width": 2000, "height": 1200})
+    page.goto(source.resolve().as_uri(), wait_until="load")
+    page.screenshot(path=source.with_suffix(".png"), full_page=True)
+    page.close()
+    source.unlink()
 
 
 def main(arguments: list[str]) -> None:
-    folder = Path(arguments[0]) if arguments else FOLDER
-    if arguments[1:]:
-        url, email, password = arguments[1:]
-        take_all(url.rstrip("/"), email, password, folder)
-        return
-    with furnished() as url:
-        take_all(url, ADMIN["email"], ADMIN["password"], folder)
+    is_chosen = "--chosen" in arguments
+    places = [argument for argument in arguments if argument != "--chosen"]
+    folder = Path(places[0] if places else "docs/images" if is_chosen else "var/shots")
+    folder.mkdir(parents=True, exist_ok=True)
+    with workshop() as made, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        (take_chosen if is_chosen else take_all)(browser, made, folder)
+        browser.close()
 
 
 if __name__ == "__main__":

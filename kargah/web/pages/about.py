@@ -35,10 +35,10 @@ class Part:
 
 #: Files of others that are served to browsers: name, version, licence, the file with its text.
 VENDORED = (
-    ("Vazirmatn", "", "OFL-1.1", "fonts/OFL-Vazirmatn.txt"),
-    ("IBM Plex Mono", "", "OFL-1.1", "fonts/OFL-IBMPlexMono.txt"),
+    ("Vazirmatn", "33.003", "OFL-1.1", "fonts/OFL-Vazirmatn.txt"),
+    ("IBM Plex Mono", "2.3", "OFL-1.1", "fonts/OFL-IBMPlexMono.txt"),
     ("uPlot", "1.6.32", "MIT", "vendor/uPlot-LICENSE.txt"),
-    ("Swagger UI", "", "Apache-2.0", "api-docs/LICENSE"),
+    ("Swagger UI", "5.35.0", "Apache-2.0", "api-docs/LICENSE"),
 )
 
 

@@ -4,12 +4,29 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from markupsafe import Markup
+
 from kargah.kit import i18n
 from kargah.kit.clock import utc_now
 from kargah.kit.errors import Params
 
 #: Parameters of messages that are amounts: shown with a unit, by the ending of their name.
 _AMOUNTS = {"_bytes": i18n.size, "_seconds": i18n.duration, "_share": i18n.percent}
+
+
+class Moment(str):
+    """A time as it is read. Where a template shows it, it is an element that tells people and machines the exact one."""
+
+    iso: str
+    exactly: str
+
+    def __new__(cls, shown: str, iso: str, exactly: str) -> "Moment":
+        made = super().__new__(cls, shown)
+        made.iso, made.exactly = iso, exactly
+        return made
+
+    def __html__(self) -> str:
+        return Markup('<time datetime="{}" title="{}">{}</time>').format(self.iso, self.exactly, str(self))
 
 
 @dataclass(frozen=True)
@@ -65,9 +82,10 @@ class Words:
         return moment.astimezone(i18n.zone_of(self.language)).strftime("%H:%M:%S")
 
     def ago(self, moment: datetime | None) -> str:
-        """Relative under a day, else the date."""
-        if moment is None:
-            return "–"
+        """Relative under a day, else the date; in a page the exact moment goes with it."""
+        return "–" if moment is None else Moment(self._ago(moment), moment.isoformat(timespec="seconds"), self.date(moment))
+
+    def _ago(self, moment: datetime) -> str:
         passed = utc_now() - moment
         if passed >= timedelta(days=1):
             return i18n.date(self.language, moment, with_time=False)

@@ -6,6 +6,7 @@ import "./notify.js";
 import { isLogin, toLogin } from "./kept-form.js";
 import { latin } from "./words.js";
 import { swap } from "./swap.js";
+import { toast } from "./toasts.js";
 
 const root = document.documentElement;
 
@@ -16,6 +17,8 @@ document.addEventListener("click", async (event) => {
   if (hit("[data-close]")) hit("dialog").close();
   const tab = hit("[role=tab]");
   if (tab) pick(tab);
+  const moment = hit("time[title]");
+  if (moment && !moment.closest("a, button")) [moment.textContent, moment.title] = [moment.title, moment.textContent];
   const copy = hit("[data-copy]");
   if (copy) await copyFrom(copy);
 });
@@ -42,11 +45,26 @@ function pick(tab) {
 // Read in Persian, copied in Latin.
 async function copyFrom(button) {
   const source = button.dataset.copy || button.parentElement.querySelector("pre, .copied").textContent;
-  await navigator.clipboard?.writeText(latin(source));
+  const isCopied = await put(latin(source));
+  toast(isCopied ? document.body.dataset.copiedText : document.body.dataset.notCopiedText, { bad: !isCopied });
+  if (!isCopied) return;
   const use = button.querySelector("use");
   const before = use?.getAttribute("href");
   use?.setAttribute("href", before.replace(/#.*/, "#i-check"));
   setTimeout(() => use?.setAttribute("href", before), 1200);
+}
+
+// The clipboard proper is only there on https and on this machine; a workshop on the local network has the older way.
+async function put(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text).then(() => true, () => false);
+  const field = document.createElement("textarea");
+  field.className = "vh";
+  field.value = text;
+  (document.querySelector("dialog[open]") ?? document.body).append(field);
+  field.select();
+  const done = document.execCommand("copy");
+  field.remove();
+  return done;
 }
 
 document.addEventListener("submit", async (event) => {
