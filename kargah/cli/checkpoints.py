@@ -57,14 +57,28 @@ def continue_(
     name: Name,
     settings: Annotated[list[str] | None, typer.Option("--set", help=t("cli.checkpoints.set"), metavar="NAME=VALUE")] = None,
     title: Annotated[str | None, typer.Option(help=t("cli.models.title"))] = None,
+    priority: Annotated[int, typer.Option(min=-100, max=100, help=t("cli.checkpoints.priority"))] = 0,
+    terms: Annotated[str | None, typer.Option(help=t("cli.checkpoints.terms"))] = None,
     json: Json = False,
     server: Server = None,
     token: Token = None,
 ) -> None:
     from kargah.cli import connection
 
-    spec = dict(_setting(given) for given in settings or [])
-    _started(connection.connect(server, token).checkpoints.continue_from(job, name, spec=spec, title=title), json)
+    spec, own = dict(_setting(given) for given in settings or []), _terms(terms)
+    kargah = connection.connect(server, token)
+    _started(kargah.checkpoints.continue_from(job, name, spec=spec, title=title, priority=priority, terms=own), json)
+
+
+@app.command(help=t("cli.checkpoints.verify"))
+def verify(job: JobId, name: Name, server: Server = None, token: Token = None) -> None:
+    """Exit status 1 for one that is damaged."""
+    from kargah.cli import connection, screen
+
+    found = connection.connect(server, token).checkpoints.verify(job, name)
+    screen.say("cli.checkpoints.condition", name=name, condition=t(f"checkpoint.{found['condition']}"))
+    if found["condition"] == "damaged":
+        raise typer.Exit(1)
 
 
 @jobs.app.command(help=t("cli.failure.help"))
@@ -114,6 +128,18 @@ def _setting(given: str) -> tuple[str, Any]:
         return name, float(value) if "e" in value.lower() else yaml.safe_load(value)
     except (ValueError, yaml.YAMLError):
         return name, value
+
+
+def _terms(given: str | None) -> dict[str, Any]:
+    import yaml
+
+    try:
+        read = yaml.safe_load(given or "{}")
+    except yaml.YAMLError as error:
+        raise typer.BadParameter(str(error), param_hint="--terms") from error
+    if not isinstance(read, dict):
+        raise typer.BadParameter(given or "", param_hint="--terms")
+    return read
 
 
 def _row(checkpoint: dict[str, Any]) -> list[str]:

@@ -35,9 +35,23 @@ class Checkpoints:
     def delete(self, job_id: str, name: str) -> None:
         self._transport.json("DELETE", f"/api/v1/jobs/{job_id}/checkpoints/{name}")
 
-    def continue_from(self, job_id: str, name: str, *, spec: JsonDict | None = None, title: str | None = None) -> Training:
+    def verify(self, job_id: str, name: str) -> JsonDict:
+        """The checkpoint once more, its ``condition`` found by comparing every file with its hash: verified or damaged."""
+        answer: JsonDict = self._transport.json("POST", f"/api/v1/jobs/{job_id}/checkpoints/{name}/verify")
+        return answer
+
+    def continue_from(
+        self,
+        job_id: str,
+        name: str,
+        *,
+        spec: JsonDict | None = None,
+        title: str | None = None,
+        priority: int = 0,
+        terms: JsonDict | None = None,
+    ) -> Training:
         """A new training that begins with this checkpoint's weights; ``spec`` holds the settings that are to differ."""
-        body = {"spec": spec or {}, "title": title}
+        body = {"spec": spec or {}, "title": title, "priority": priority, "terms": terms or {}}
         return Training.model_validate(self._transport.json("POST", f"/api/v1/jobs/{job_id}/checkpoints/{name}/continue", json=body))
 
     def failure(self, job_id: str) -> JsonDict:

@@ -12,6 +12,7 @@
         outputs/              out: what was made (contract.results)
         worker.log            out: stdout and stderr, whole
         memory.jsonl          out: how much memory there was and was used (contract.memory)
+        usage.jsonl           how much memory its processes have to themselves, noted by the agent (jobs.usage)
         reserve               room kept for the last words on a full disk
         alive                 locked by the worker as long as it lives
 """
@@ -31,6 +32,7 @@ class AttemptDirectory:
         self.outputs = self.path / "outputs"
         self.log = self.path / "worker.log"
         self.memory = self.path / "memory.jsonl"
+        self.usage = self.path / "usage.jsonl"
         self.reserve = self.path / "reserve"
         self.alive = self.path / "alive"
 

@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import OperationalError
 
 from kargah.contract.events import Asked
-from kargah.jobs import blocks, claims, history, limits, logs, overdue, processes, rescue, states, supervision
+from kargah.jobs import blocks, claims, history, limits, logs, overdue, processes, rescue, states, supervision, usage
 from kargah.jobs.afterwards import tell_ends
 from kargah.jobs.claims import Seat
 from kargah.jobs.collector import BATCH_LINES, Collector
@@ -59,6 +59,7 @@ class Scheduler:
     def run(self, stopping: threading.Event) -> None:
         """Until ``stopping`` is set. What fails is logged and tried again: the store may be away for a while."""
         self.register()
+        self._meter = usage.Meter()
         while not stopping.is_set():
             try:
                 self.tick()
@@ -120,6 +121,8 @@ class Scheduler:
 
     def _renew(self) -> None:
         with self._database.write() as session:
+        if self._is_due("usage", usage.SAMPLE_SECONDS):
+            self._meter.look(self.held.values())
             now = now_of(session)
             until = now + timedelta(seconds=self._seat.lease_seconds)
             mine = (Job.lease_owner == self._seat.agent_id) & Job.state.in_(states.ACTIVE)

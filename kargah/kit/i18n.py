@@ -65,6 +65,8 @@ def _shown(language: str, value: Any) -> str:
         return number(language, value)
     if isinstance(value, list | tuple):
         return ("، " if language == "fa" else ", ").join(_shown(language, item) for item in value)
+    if isinstance(value, dict) and "code" in value:  # a text within the text
+        return text(language, value["code"], **value.get("params", {}))
     shown = str(value)
     return f"\u2068{shown}\u2069" if language == "fa" and not _READY.fullmatch(shown) else shown
 
@@ -96,10 +98,19 @@ def percent(language: str, share: float, decimals: int = 1) -> str:
 
 def size(language: str, size_bytes: float) -> str:
     """Decimal units, as files are counted: kB, MB, GB."""
+    return _in_units(language, size_bytes, 1000, "bytes")
+
+
+def memory(language: str, size_bytes: float) -> str:
+    """Binary units, as memory is counted: KiB, MiB, GiB."""
+    return _in_units(language, size_bytes, 1024, "memory")
+
+
+def _in_units(language: str, size_bytes: float, step: int, name: str) -> str:
     value, unit = float(size_bytes), 0
-    while value >= 1000 and unit < 4:
-        value, unit = value / 1000, unit + 1
-    return text(language, f"unit.bytes_{unit}", n=digits(language, f"{value:.3g}" if unit and value < 100 else f"{value:.0f}"))
+    while value >= step and unit < 4:
+        value, unit = value / step, unit + 1
+    return text(language, f"unit.{name}_{unit}", n=digits(language, f"{value:.3g}" if unit and value < 100 else f"{value:.0f}"))
 
 
 def duration(language: str, seconds: float) -> str:

@@ -6,6 +6,7 @@ A checkpoint is a folder with a manifest, ``state.json``, that names its files w
 import re
 import shutil
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +20,36 @@ from kargah.contract.plans import CheckpointInput, InputFile
 from kargah.jobs import service as jobs
 from kargah.jobs import states
 from kargah.jobs.tables import Job
+from kargah.jobs.terms import Terms
 from kargah.kit import files
+from kargah.kit.clock import iso, utc_now
 from kargah.kit.errors import Conflict, NotFound
 from kargah.store.access import Actor, To
 from kargah.training import service
-from kargah.training.schemas import TrainingStarted
+from kargah.training.schemas import TrainingRequest, TrainingStarted
 from kargah.training.service import Beginning
 
 MANIFEST = "state.json"
 WEIGHTS = "model.safetensors"
-NAME = re.compile(r"step-(\d{8,})(\.\d+)?")
+#: Beside the manifest: when all files were last compared with their hashes, and whether they were whole.
+COMPARED = "compared.json"
+NAME = re.compile(r"(damaged-)?step-\d{8,}(\.\d+)?")
 
 
 class CheckpointInUse(Conflict):
     code = "CHECKPOINT_IN_USE"
+
+
+class CheckpointDamaged(Conflict):
+    code = "CHECKPOINT_DAMAGED"
+
+
+class Condition(StrEnum):
+    """WHOLE: all files are there, of the size they were written with. VERIFIED: all have been read again since, and have their hashes."""
+
+    WHOLE = "whole"
+    VERIFIED = "verified"
+    DAMAGED = "damaged"
 
 
 class NotATraining(Conflict):
@@ -43,18 +60,20 @@ class CheckpointOut(BaseModel):
     """``name`` is what the other routes take. ``best``: the best measurement so far was made at this very step.
 
     ``best_value`` is that of the primary metric up to here. ``newest``: a training that is interrupted goes on from this one.
+    A damaged one can only be deleted; the training goes on without it by itself.
     """
 
     name: str
     step: int
-    epoch: float
+    epoch: float = 0.0
     saved_at: datetime | None = None
-    size_bytes: int
+    condition: Condition = Condition.WHOLE
+    size_bytes: int = 0
     best: bool = False
     newest: bool = False
     best_step: int | None = None
     best_value: float | None = None
-    files: list[FileEntry]
+    files: list[FileEntry] = []
 
 
 class GoOn(BaseModel):
@@ -64,6 +83,8 @@ class GoOn(BaseModel):
 
     spec: dict[str, Any] = {}
     title: str | None = Field(None, max_length=300)
+    priority: int = Field(0, ge=-100, le=100)
+    terms: Terms = Terms()
 
 
 def list_for(session: Session, actor: Actor, job_id: str, home: Path) -> list[CheckpointOut]:
@@ -73,7 +94,7 @@ def list_for(session: Session, actor: Actor, job_id: str, home: Path) -> list[Ch
 
 def files_of(session: Session, actor: Actor, job_id: str, name: str, home: Path) -> list[tuple[str, Path]]:
     """(name in the archive, file) of one checkpoint."""
-    found = _one(home, _training(session, actor, job_id).id, name)
+    found = _usable(home, _training(session, actor, job_id).id, name)
     folder = _folder(home, job_id) / found.name
     return [(path, folder / path) for path in [MANIFEST, *(entry.path for entry in found.files)]]
 
@@ -90,18 +111,43 @@ def delete(session: Session, actor: Actor, job_id: str, name: str, home: Path) -
     shutil.rmtree(gone, ignore_errors=True)
 
 
+def place_of(session: Session, actor: Actor, job_id: str, name: str, home: Path) -> Path:
+    """The folder of a checkpoint, for ``verify``: reading it takes time and no transaction."""
+    job = _training(session, actor, job_id, To.CHANGE)
+    return _folder(home, job.id) / _one(home, job.id, name).name
+
+
+def verify(path: Path) -> CheckpointOut:
+    """Read all files again and compare them with the hashes they were written with; what was found stays noted beside them."""
+    found = _read(path)
+    try:
+        whole = bool(found.files) and all(files.digest_of(path / entry.path).sha256 == entry.sha256 for entry in found.files)
+        files.write_json(path / COMPARED, {"at": iso(utc_now()), "whole": whole})
+    except FileNotFoundError:
+        if not path.exists():
+            raise NotFound(kind="checkpoints", id=path.name) from None  # pruned in this moment
+        whole = False
+    return found.model_copy(update={"condition": Condition.VERIFIED if whole else Condition.DAMAGED})
+
+
 def continue_from(session: Session, actor: Actor, job_id: str, name: str, wanted: GoOn, home: Path) -> TrainingStarted:
+    """``begin_at`` with what the training before was asked for, and ``wanted`` instead where it says so."""
+    request = service.request_like(_training(session, actor, job_id).plan)
+    own = {"priority": wanted.priority, "terms": wanted.terms}
+    changed = {"spec": request.spec | wanted.spec, "title": wanted.title or request.title, **own}
+    return begin_at(session, actor, job_id, name, request.model_copy(update=changed), home)
+
+
+def begin_at(session: Session, actor: Actor, job_id: str, name: str, request: TrainingRequest, home: Path) -> TrainingStarted:
     """A new training whose first step begins with this checkpoint's weights; its optimizer, curve and settings are its own."""
     job = _training(session, actor, job_id)
-    found = _one(home, job.id, name)
+    found = _usable(home, job.id, name)
     entry = next(entry for entry in found.files if entry.path == WEIGHTS)
     blobs.keep(home, _folder(home, job.id) / found.name / WEIGHTS, entry.sha256, entry.size_bytes)
     blobs.register(session, [entry])
     start = CheckpointInput(folder="start", job_id=job.id, step=found.step)
     weights = InputFile(path=f"start/{WEIGHTS}", sha256=entry.sha256, size_bytes=entry.size_bytes)
-    request = service.request_like(job.plan)
-    changed = {"spec": request.spec | wanted.spec, "title": wanted.title or request.title}
-    return service.start(session, actor, request.model_copy(update=changed), Beginning(start_from=start, inputs=[weights]))
+    return service.start(session, actor, request, Beginning(start_from=start, inputs=[weights]))
 
 
 def hand_on(home: Path, job_id: str, to_job_id: str) -> None:
@@ -132,22 +178,41 @@ def _one(home: Path, job_id: str, name: str) -> CheckpointOut:
     return found
 
 
+def _usable(home: Path, job_id: str, name: str) -> CheckpointOut:
+    found = _one(home, job_id, name)
+    if found.condition is Condition.DAMAGED:
+        raise CheckpointDamaged(step=found.step)
+    return found
+
+
 def _standing(home: Path, job_id: str) -> list[CheckpointOut]:
-    folder = _folder(home, job_id)
-    paths = sorted((path for path in folder.glob("step-*") if NAME.fullmatch(path.name)), reverse=True)
-    found = [read for path in paths if (read := _read(path)) is not None]
-    return [one.model_copy(update={"newest": place == 0}) for place, one in enumerate(found)]
+    """The damaged ones too: those whose files are not whole, and those that a worker found so and put aside."""
+    paths = [path for path in _folder(home, job_id).glob("*step-*") if NAME.fullmatch(path.name)]
+    found = sorted((_read(path) for path in paths if path.is_dir()), key=lambda one: (one.step, one.name), reverse=True)
+    newest = next((one.name for one in found if one.condition is not Condition.DAMAGED), None)
+    return [one.model_copy(update={"newest": one.name == newest}) for one in found]
 
 
-def _read(path: Path) -> CheckpointOut | None:
-    """None for one that went away meanwhile, or whose manifest cannot be read: the worker puts such aside."""
+def _read(path: Path) -> CheckpointOut:
+    """As its manifest tells it; damaged where that cannot be read."""
+    step = int(path.name.partition("step-")[2].partition(".")[0])
     try:
         manifest = files.read_json(path / MANIFEST)
         state, entries = manifest["state"], [FileEntry(path=name, **digest) for name, digest in manifest["files"].items()]
         return CheckpointOut(
             name=path.name, step=state["step"], epoch=state["epoch"], saved_at=manifest.get("saved_at"), best=bool(manifest.get("best")),
-            best_step=state["best_step"], best_value=state["best_value"], files=entries,
+            best_step=state["best_step"], best_value=state["best_value"], files=entries, condition=_condition(path, entries),
             size_bytes=sum(entry.size_bytes for entry in entries),
         )  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError):
-        return None
+        return CheckpointOut(name=path.name, step=step, condition=Condition.DAMAGED)
+
+
+def _condition(path: Path, entries: list[FileEntry]) -> Condition:
+    sizes_match = all((path / entry.path).stat().st_size == entry.size_bytes for entry in entries)
+    if path.name.startswith("damaged-") or not sizes_match:
+        return Condition.DAMAGED
+    try:
+        return Condition.VERIFIED if files.read_json(path / COMPARED)["whole"] else Condition.DAMAGED
+    except (OSError, ValueError, KeyError, TypeError):
+        return Condition.WHOLE

@@ -44,6 +44,12 @@ async def delete_checkpoint(job_id: str, name: str, ask: Ask) -> None:
     await ask(checkpoints.delete, job_id, name, ask.settings.home)
 
 
+@router.post("/checkpoints/{name}/verify")
+async def verify_checkpoint(job_id: str, name: str, ask: Ask) -> CheckpointOut:
+    """Every file read again and compared with the hash it was written with."""
+    return await ask.compute(checkpoints.verify, await ask(checkpoints.place_of, job_id, name, ask.settings.home))
+
+
 @router.post("/checkpoints/{name}/continue", status_code=201, response_model=TrainingStarted)
 async def continue_from_checkpoint(job_id: str, name: str, wanted: GoOn, ask: Ask, key: idempotency.Key = None) -> Response:
     """A new training that begins with these weights, with other settings."""

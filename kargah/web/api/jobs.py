@@ -9,9 +9,10 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy.orm import Session
 
-from kargah.jobs import history, logs, queue
+from kargah.jobs import history, logs, queue, usage
 from kargah.jobs import service as jobs
 from kargah.jobs.schemas import Curve, JobOut, JobPage, LogsFound, LogsOut
+from kargah.jobs.usage import MemoryOut
 from kargah.kit.errors import NotFound
 from kargah.models import service as models
 from kargah.runs import service as runs
@@ -43,17 +44,18 @@ class Artifact(BaseModel):
 
 
 class Move(BaseModel):
-    """One of them at least. ``priority`` comes first, then the place among those of the same."""
+    """One of them at least. ``priority`` comes first, then the place among those of the same: by a step, or by its number from 1."""
 
     model_config = ConfigDict(extra="forbid")
 
     to: queue.Where | None = None
+    place: int | None = Field(None, ge=1, le=1_000_000)
     priority: int | None = Field(None, ge=-100, le=100)
 
     @model_validator(mode="after")
     def _asks_for_something(self) -> Self:
-        if self.to is None and self.priority is None:
-            raise ValueError("to or priority is needed")
+        if self.to is None and self.place is None and self.priority is None:
+            raise ValueError("to, place or priority is needed")
         return self
 
 
@@ -83,7 +85,16 @@ async def show_job(job_id: str, ask: Ask) -> JobOut:
 @router.post("/jobs/{job_id}/move")
 async def move_job(job_id: str, wanted: Move, ask: Ask) -> JobOut:
     """Another place in the line: among its owner's waiting jobs of one priority, or with another priority."""
-    return await ask(queue.move, job_id, wanted.to, wanted.priority)
+    return await ask(_move, job_id, wanted)
+
+
+def _move(session: Session, actor: Actor, job_id: str, wanted: Move) -> JobOut:
+    if wanted.to is not None or wanted.priority is not None:
+        moved = queue.move(session, actor, job_id, wanted.to, wanted.priority)
+    if wanted.place is not None:
+        queue.put(session, actor, {job_id: wanted.place})
+        moved = jobs.show(session, actor, job_id)
+    return moved
 
 
 @router.post("/jobs/{job_id}/{action}")
@@ -134,6 +145,12 @@ async def job_curve(
 
 def _curve(session: Session, actor: Actor, job_id: str, keys: list[str] | None, max_points: int) -> Curve:
     return history.curve(session, jobs.get_for(session, actor, job_id).id, keys, max_points)
+
+
+@router.get("/jobs/{job_id}/memory")
+async def job_memory(job_id: str, ask: Ask) -> MemoryOut:
+    """How much memory its processes had to themselves, over the time of its latest attempt."""
+    return await ask(usage.show, job_id, ask.settings.home)
 
 
 @router.get("/jobs/{job_id}/artifacts")

@@ -17,6 +17,7 @@ from kargah.web.pages.access import see
 from kargah.web.pages.charts import chart_of
 from kargah.web.pages.parts import badge_of, progress_of
 from kargah.web.pages.render import render
+from kargah.web.pages.run_controls import controls_of, read_controls
 from kargah.web.pages.run_data import find, load
 from kargah.web.pages.run_failure import failure_of
 from kargah.web.pages.run_log import log_of
@@ -34,7 +35,7 @@ async def show_run(run_id: str, request: Request, ask: Ask, model: str | None = 
     stream = None if data.job.is_over else f"/api/v1/jobs/{data.job.id}/events?since={data.position}"
     page = page_of(request, "runs", crumbs=((data.run.title, ""),), stream=stream, parts=f"/runs/{run_id}?parts=true")
     said = None if parts else await log_of(ask, page.words, data.job.id, query=log)
-    values = _values(page.words, data)
+    values = {**_values(page.words, data), **controls_of(page.words, data, await ask(read_controls, data.job, ask.settings.home))}
     return render("run.html", page, **values, log=said, try_it=trying.of_versions(page.words, data, model))
 
 

@@ -23,18 +23,39 @@ def of(request: TrainingRequest, server: str) -> SameAs:
     return SameAs(_yaml(said), _curl(said, server), _cli(server), _python(said, server))
 
 
+def of_continued(request: TrainingRequest, server: str, job_id: str, checkpoint: str) -> SameAs:
+    """Of a training that begins with a checkpoint: no plan file says that, so there is no YAML."""
+    wanted = request.model_dump(mode="json", exclude_defaults=True, include={"title", "spec", "priority", "terms"})
+    settings = {name: value for name, value in request.spec.items() if name != "columns"}
+    said = {**wanted, "spec": settings}
+    options = "".join(f" \\\n  --set {shlex.quote(f'{name}={json.dumps(value)}')}" for name, value in settings.items())
+    if "priority" in wanted:
+        options += f" \\\n  --priority {wanted['priority']}"
+    if "terms" in wanted:
+        options += f" \\\n  --terms {shlex.quote(json.dumps(wanted['terms']))}"
+    words = "".join(f", {name}={value!r}" for name, value in said.items())
+    return SameAs(
+        yaml="",
+        curl=_posted(f"{server}/api/v1/jobs/{job_id}/checkpoints/{checkpoint}/continue", said),
+        cli=f"kargah checkpoints continue {job_id} {checkpoint}{options} --server {server}",
+        python=_connected(server) + f'training = kargah.checkpoints.continue_from("{job_id}", "{checkpoint}"{words})\n' + WAITED,
+    )
+
+
+WAITED = "job = kargah.jobs.wait(training.job.id)"
+
+
 def _yaml(said: dict[str, Any]) -> str:
     return str(yaml.safe_dump(said, allow_unicode=True, sort_keys=False)).strip()
 
 
 def _curl(said: dict[str, Any], server: str) -> str:
+    return _posted(f"{server}/api/v1/trainings", said)
+
+
+def _posted(address: str, said: dict[str, Any]) -> str:
     body = shlex.quote(json.dumps(said, ensure_ascii=False))
-    return (
-        f"curl {server}/api/v1/trainings \\\n"
-        '  -H "Authorization: Bearer $KARGAH_TOKEN" \\\n'
-        '  -H "Content-Type: application/json" \\\n'
-        f"  --data {body}"
-    )
+    return f'curl {address} \\\n  -H "Authorization: Bearer $KARGAH_TOKEN" \\\n  -H "Content-Type: application/json" \\\n  --data {body}'
 
 
 def _cli(server: str) -> str:
@@ -43,9 +64,8 @@ def _cli(server: str) -> str:
 
 def _python(said: dict[str, Any], server: str) -> str:
     arguments = ",\n".join(f"    {name}={value!r}" for name, value in said.items())
-    return (
-        "import os\n\nfrom kargah.client import Kargah\n\n"
-        f'kargah = Kargah("{server}", token=os.environ["KARGAH_TOKEN"])\n'
-        f"training = kargah.trainings.start(\n{arguments},\n)\n"
-        "job = kargah.jobs.wait(training.job.id)"
-    )
+    return _connected(server) + f"training = kargah.trainings.start(\n{arguments},\n)\n" + WAITED
+
+
+def _connected(server: str) -> str:
+    return f'import os\n\nfrom kargah.client import Kargah\n\nkargah = Kargah("{server}", token=os.environ["KARGAH_TOKEN"])\n'

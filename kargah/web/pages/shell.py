@@ -11,10 +11,8 @@ MENU: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
     ("", (("home", "/", "home"), ("runs", "/runs", "runs"), ("analytics", "/analytics", "monitor"), ("compare", "/compare", "compare"))),
     ("nav.materials", (("datasets", "/datasets", "dataset"), ("models", "/models", "model"))),
     ("nav.workshop", (("people", "/people", "users"), ("settings", "/settings", "settings"), ("account", "/account", "key"))),
-    ("", (("start", "/start", "star"), ("help", "/help", "info"))),
+    ("", (("help", "/help", "info"),)),
 )
-#: Places that are reached from other pages, and by the palette.
-ELSEWHERE = (("notices", "/notices", "bell"), ("about", "/about", "tag"))
 #: Links that only an admin can follow.
 FOR_ADMINS = frozenset({"people", "settings"})
 TABS = (
@@ -36,7 +34,10 @@ ACTS = (
 #: After G, the letter of a place.
 PLACES = {"home": "D", "runs": "R", "compare": "C", "models": "M", "deployments": "S"}
 #: Keys of a page: (what is pressed, the name of what it does). Palette and places are added from the tables above.
-PAGE_KEYS = (("P", "pause"), ("J", "next_row"), ("K", "previous_row"), ("X", "pick"), ("Y", "copy"), ("Esc", "close"))
+PAGE_KEYS = (
+    ("P", "pause"), ("J", "next_row"), ("K", "previous_row"), ("X", "pick"), ("Alt ↑", "move_up"), ("Alt ↓", "move_down"), ("Y", "copy"),
+    ("Esc", "close"),
+)  # fmt: skip
 NEXT_THEME = {None: "dark", "dark": "light", "light": "dark"}
 
 
@@ -74,7 +75,10 @@ class KeyRow:
 
 @dataclass(frozen=True)
 class Page:
-    """``stream``: the page's one event stream, when it has one. ``parts``: where its live parts are asked for again, if not here."""
+    """``stream``: the page's one event stream, when it has one. ``parts``: where its live parts are asked for again, if not here.
+
+    ``put_back``: the places that a move in the line has changed, for the button that takes it back.
+    """
 
     words: Words
     path: str
@@ -88,12 +92,12 @@ class Page:
     stream: str | None = None
     parts: str | None = None
     notice: str = ""
+    put_back: str = ""
     is_viewer: bool = False
 
     @property
     def commands(self) -> list[Command]:
         places = [link for group in self.menu for link in group.links]
-        places += [_link(self.words, *link, self.section) for link in ELSEWHERE]
         going = [Command(link.text, link.icon, href=link.href, keys=_place_keys(link)) for link in places]
         return [*(_act(self.words, *act) for act in ACTS if not (self.is_viewer and act[3] in {"N", "U"})), *going]
 
@@ -133,13 +137,14 @@ def page_of(
         stream=stream,
         parts=parts,
         notice=_notice(words, request),
+        put_back=request.query_params.get("undo", "") if request.query_params.get("done") == "runs_moved" else "",
         is_viewer=bool(actor and actor.role == "viewer"),
     )
 
 
 def _path_of(request: Request) -> str:
     """The address as asked, without what only said that something was done."""
-    kept = [(name, value) for name, value in request.query_params.multi_items() if name != "done"]
+    kept = [(name, value) for name, value in request.query_params.multi_items() if name not in {"done", "undo"}]
     return request.url.path + (f"?{urlencode(kept)}" if kept else "")
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter
@@ -13,29 +14,40 @@ from starlette.responses import Response
 from kargah.datasets import service as datasets
 from kargah.datasets.schemas import DatasetOut, Suggestion
 from kargah.jobs import service as jobs
-from kargah.kit.errors import KargahError
+from kargah.jobs.schemas import JobOut
+from kargah.jobs.states import TERMINAL, State
+from kargah.jobs.terms import Terms
+from kargah.kit.errors import KargahError, NotFound
 from kargah.models import service as models
 from kargah.models.schemas import ModelOut
+from kargah.monitoring import outlook
+from kargah.monitoring.outlook import Outlook
 from kargah.recipes import catalogue
 from kargah.recipes.base import Recipe
 from kargah.recipes.columns import Column
 from kargah.runs import service as runs
 from kargah.store.access import Actor
+from kargah.training import checkpoints
 from kargah.training import service as training
 from kargah.training.schemas import TrainingRequest, TrainingStarted
 from kargah.web.deps import Ask
 from kargah.web.idempotency import once_of_form
-from kargah.web.pages import same_as, spec_form
+from kargah.web.pages import same_as, spec_form, terms_form
 from kargah.web.pages.access import see
 from kargah.web.pages.dashboard import recipe_icon
 from kargah.web.pages.forms import Errors, errors_of, schema_errors
 from kargah.web.pages.render import render
+from kargah.web.pages.run_controls import outlook_text
 from kargah.web.pages.shell import page_of
 from kargah.web.pages.spec_form import Given, Option
+from kargah.web.pages.terms_form import Said
 from kargah.web.pages.words import Words
 
 router = APIRouter(include_in_schema=False)
 MOST_DATASETS = 50
+#: A training may come after one of the newest that are not over.
+MOST_ACTIVE = 30
+ACTIVE = [state for state in State if state not in TERMINAL]
 SCRATCH, BASE = "scratch", "base_model"
 #: A change of one of these makes the columns be guessed anew.
 RESHAPING = {"dataset", "recipe"}
@@ -50,6 +62,17 @@ class Materials:
     columns: list[Column]
     suggestions: list[Suggestion]
     bases: list[ModelOut]
+    active: list[JobOut] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Begins:
+    """The checkpoint of another training with whose weights this one would begin."""
+
+    job_id: str
+    name: str
+    step: int
+    title: str
 
 
 @dataclass(frozen=True)
@@ -62,14 +85,18 @@ class Filled:
     start: str
     base_model: str
     title: str
+    said: Said
+    begins: Begins | None = None
     errors: Errors = field(default_factory=dict)
 
 
 @router.get("/runs/new")
-async def new_training(request: Request, ask: Ask, like: str | None = None) -> Response:
-    given = await ask(given_of_run, like) if like else given_of(request.query_params.multi_items())
+async def new_training(request: Request, ask: Ask, like: str | None = None, checkpoint: str = "") -> Response:
+    given = await ask(given_of_run, like, checkpoint) if like else given_of(request.query_params.multi_items())
     materials = await ask(materials_for, given.get("dataset", []))
-    return _page(request, materials, _filled(materials, given))
+    filled = _filled(_words(request), materials, given, await ask(begins_of, given, ask.settings.home))
+    start = await ask(outlook.of_new, filled.said.priority, filled.said.terms) if not filled.said.errors else None
+    return _page(request, materials, filled, start)
 
 
 @router.post("/runs/new")
@@ -77,21 +104,29 @@ async def start_training(request: Request, ask: Ask) -> Response:
     form = await request.form()
     given = given_of([(name, str(value)) for name, value in form.multi_items()])
     materials = await ask.read(materials_for, given.get("dataset", []))
-    filled = _filled(materials, given)
+    begins = await ask.read(begins_of, given, ask.settings.home)
+    filled = _filled(_words(request), materials, given, begins)
     try:
-        _checked_spec(request, filled)
+        _checked(request, filled)
         wanted = request_of(materials, filled, dry_run="dry_run" in given)
-        made = await once_of_form(ask, given.get("_once", [""])[-1], wanted.model_dump_json(), partial(_start, wanted))
+        body = f"{wanted.model_dump_json()} {begins}"
+        made = await once_of_form(ask, given.get("_once", [""])[-1], body, partial(_start, wanted, begins, ask.settings.home))
     except _Refused as refused:
         errors, status = refused.errors, 422
     except KargahError as error:
         errors, status = errors_of(request, error), error.status
     else:
         return see(f"/runs/{made['run_id']}?done=run_queued")
-    return _page(request, materials, _filled(materials, given, errors), status)
+    return _page(request, materials, _filled(_words(request), materials, given, begins, errors), None, status)
 
 
-def _start(wanted: TrainingRequest, session: Session, actor: Actor) -> TrainingStarted:
+def _words(request: Request) -> Words:
+    return Words(request.state.language)
+
+
+def _start(wanted: TrainingRequest, begins: Begins | None, home: Path, session: Session, actor: Actor) -> TrainingStarted:
+    if begins is not None:
+        return checkpoints.begin_at(session, actor, begins.job_id, begins.name, wanted, home)
     return training.start(session, actor, wanted)
 
 
@@ -100,12 +135,15 @@ class _Refused(Exception):
         self.errors = errors
 
 
-def _checked_spec(request: Request, filled: Filled) -> None:
+def _checked(request: Request, filled: Filled) -> None:
     """Every field that is wrong at once, each beside itself."""
+    wrong = dict(filled.said.errors)
     try:
         filled.recipe.spec.model_validate(spec_form.spec_given(filled.recipe, filled.given))
     except ValidationError as problem:
-        raise _Refused({f"spec.{name}": text for name, text in schema_errors(request, problem).items()}) from None
+        wrong |= {f"spec.{name}": text for name, text in schema_errors(request, problem).items()}
+    if wrong:
+        raise _Refused(wrong)
 
 
 def given_of(pairs: list[tuple[str, str]]) -> dict[str, list[str]]:
@@ -115,14 +153,29 @@ def given_of(pairs: list[tuple[str, str]]) -> dict[str, list[str]]:
     return given
 
 
-def given_of_run(session: Session, actor: Actor, run_id: str) -> dict[str, list[str]]:
-    """The form as it was filled in for an earlier run: only what was chosen then."""
+def begins_of(session: Session, actor: Actor, given: Given, home: Path) -> Begins | None:
+    """Raises NotFound for a checkpoint that is there no more."""
+    job_id, name = _one(given, "from_job"), _one(given, "checkpoint")
+    if not job_id or not name:
+        return None
+    found = next((one for one in checkpoints.list_for(session, actor, job_id, home) if one.name == name), None)
+    if found is None:
+        raise NotFound(kind="checkpoints", id=name)
+    return Begins(job_id, name, found.step, jobs.show(session, actor, job_id).title)
+
+
+def given_of_run(session: Session, actor: Actor, run_id: str, checkpoint: str = "") -> dict[str, list[str]]:
+    """The form as it was filled in for an earlier run: only what was chosen then. ``checkpoint``: one of its own, to begin with."""
     run = runs.get_for(session, actor, run_id)
-    plan = jobs.get_for(session, actor, run.job_id or "").plan
+    job = jobs.get_for(session, actor, run.job_id or "")
+    plan = job.plan
     of_version = {
         dataset.version.id: dataset.id for dataset in datasets.list_for(session, actor, limit=MOST_DATASETS).items if dataset.version
     }
     given: dict[str, list[str]] = {"recipe": [plan["recipe"]], "title": [plan["title"]]}
+    given |= terms_form.given_of(job.priority, Terms.model_validate(job.terms))
+    if checkpoint:
+        given |= {"from_job": [job.id], "checkpoint": [checkpoint]}
     given["dataset"] = [of_version[dataset["version_id"]] for dataset in plan["datasets"] if dataset["version_id"] in of_version]
     for name in plan["chosen"]:
         value = plan["spec"].get(name)
@@ -149,10 +202,11 @@ def materials_for(session: Session, actor: Actor, wanted: list[str]) -> Material
         columns=datasets.columns(session, actor, chosen[0]) if is_ready else [],
         suggestions=datasets.suggest(session, actor, chosen[0]) if is_ready else [],
         bases=models.list_for(session, actor, source="local").items,
+        active=jobs.list_for(session, actor, kind="train", states=ACTIVE, limit=MOST_ACTIVE).items,
     )
 
 
-def _filled(materials: Materials, given: dict[str, list[str]], errors: Errors | None = None) -> Filled:
+def _filled(words: Words, materials: Materials, given: dict[str, list[str]], begins: Begins | None, errors: Errors | None = None) -> Filled:
     changed = _one(given, "changed")
     asked = _one(given, "recipe") if changed != "dataset" else ""
     name = (
@@ -164,7 +218,9 @@ def _filled(materials: Materials, given: dict[str, list[str]], errors: Errors | 
         roles = _guessed(materials, recipe)
     bases = BASE in recipe.starts_from and bool(materials.bases)
     start = BASE if bases and _one(given, "start") == BASE else SCRATCH
-    return Filled(recipe, roles, given, start, _one(given, "base_model"), _one(given, "title"), errors or {})
+    said = terms_form.read(words, given)
+    base_model, title = _one(given, "base_model"), _one(given, "title")
+    return Filled(recipe, roles, given, start, base_model, title, said, begins, errors or said.errors)
 
 
 def _guessed(materials: Materials, recipe: Recipe) -> dict[str, list[str]]:
@@ -178,6 +234,9 @@ def _one(given: Given, name: str) -> str:
 
 
 def request_of(materials: Materials, filled: Filled, dry_run: bool = False) -> TrainingRequest:
+    """A rehearsal waits for nothing but its turn; what limits the real one limits it too."""
+    said = filled.said
+    limits = said.terms.model_dump(include={"time_limit_seconds", "memory_limit_bytes"}, exclude_none=True)
     spec: dict[str, Any] = spec_form.spec_given(filled.recipe, filled.given)
     columns = spec_form.columns_of(filled.recipe, filled.roles)
     return TrainingRequest(
@@ -187,13 +246,16 @@ def request_of(materials: Materials, filled: Filled, dry_run: bool = False) -> T
         base_model=filled.base_model[:64] or None if filled.start == BASE else None,
         spec={**({"columns": columns} if columns else {}), **spec},
         dry_run=dry_run,
+        priority=said.priority,
+        terms=Terms.model_validate(limits) if dry_run else said.terms,
     )
 
 
-def _page(request: Request, materials: Materials, filled: Filled, status: int = 200) -> Response:
+def _page(request: Request, materials: Materials, filled: Filled, start: Outlook | None, status: int = 200) -> Response:
     page = page_of(request, "runs", crumbs=((Words(request.state.language).text("nav.new"), ""),))
     words = page.words
-    groups = spec_form.groups_of(words, filled.recipe, filled.given, filled.errors)
+    terms = terms_form.group_of(words, filled.given, materials.active, filled.errors)
+    groups = [*spec_form.groups_of(words, filled.recipe, filled.given, filled.errors), terms]
     return render(
         "new_training.html",
         page,
@@ -214,9 +276,16 @@ def _page(request: Request, materials: Materials, filled: Filled, status: int = 
         title_hint=next((dataset.title for dataset in materials.ready if dataset.id in materials.chosen), ""),
         errors=filled.errors,
         other_error=_other_error(filled),
-        same=same_as.of(request_of(materials, filled), str(request.base_url).rstrip("/")),
+        same=_same(materials, filled, str(request.base_url).rstrip("/")),
+        begins=filled.begins,
+        outlook=outlook_text(words, start),
         blocked="" if materials.columns else words.text("train.needs_data" if not materials.ready else "train.choose_data"),
     )
+
+
+def _same(materials: Materials, filled: Filled, server: str) -> same_as.SameAs:
+    request, begins = request_of(materials, filled), filled.begins
+    return same_as.of(request, server) if begins is None else same_as.of_continued(request, server, begins.job_id, begins.name)
 
 
 def _recipe_choice(words: Words, name: str, filled: Filled, materials: Materials) -> dict[str, Any]:
@@ -250,4 +319,4 @@ def _hidden_error(groups: list[spec_form.Group]) -> bool:
 def _other_error(filled: Filled) -> str:
     """What is wrong with no field of the form."""
     shown = {"datasets", "base_model", "title"}
-    return next((text for name, text in filled.errors.items() if name not in shown and not name.startswith("spec.")), "")
+    return next((text for name, text in filled.errors.items() if name not in shown and not name.startswith(("spec.", "terms."))), "")

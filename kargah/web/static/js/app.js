@@ -6,7 +6,7 @@ import "./notify.js";
 import { isLogin, toLogin } from "./kept-form.js";
 import { latin } from "./words.js";
 import { swap } from "./swap.js";
-import { toast } from "./toasts.js";
+import { sayNotice } from "./toasts.js";
 
 const root = document.documentElement;
 
@@ -102,7 +102,8 @@ async function sendInPlace(form, button) {
   try {
     const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form, button)) });
     if (isLogin(answer)) toLogin(form);
-    else swap(await answer.text(), form.getAttribute("data-swap"));
+    else sayNotice(swap(await answer.text(), form.getAttribute("data-swap")));
+    form.closest(".toast")?.remove();
   } finally {
     button?.removeAttribute("aria-busy");
   }

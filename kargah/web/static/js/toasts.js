@@ -27,12 +27,20 @@ function leave(box) {
   setTimeout(() => (box.matches(":hover, :focus-within") ? leave(box) : box.remove()), READING_MS);
 }
 
-const said = document.querySelector("main > .notice");
-if (said && place) {
-  const undone = new URL(location.href).searchParams.get("undo");
-  const undo = undone && document.querySelector(`main form[action$="/${CSS.escape(undone)}/restore"]`);
+// The note at the beginning of a page, or of one that was fetched to exchange parts of this.
+export function sayNotice(page = document) {
+  const said = page.querySelector("main > .notice");
+  if (!said || !place) return;
+  const undo = said.querySelector("form");
   said.remove();
-  toast(said.textContent.trim(), { undo });
+  toast(said.querySelector("span").textContent.trim(), { undo: undo && document.adoptNode(undo) });
+}
+
+const undone = new URL(location.href).searchParams.get("undo");
+const restore = undone && document.querySelector(`main form[action$="/${CSS.escape(undone)}/restore"]`);
+if (restore) document.querySelector("main > .notice")?.append(restore);
+if (document.querySelector("main > .notice") && place) {
+  sayNotice();
   const address = new URL(location.href);
   for (const name of ["done", "undo"]) address.searchParams.delete(name);
   history.replaceState(history.state, "", address);
