@@ -1,7 +1,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, String, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from kargah.store.base import Base, Created, Owned
@@ -9,6 +9,7 @@ from kargah.store.base import Base, Created, Owned
 
 class Dataset(Base, Owned):
     __tablename__ = "datasets"
+    __table_args__ = (Index("ix_datasets_list", "workspace_id", "id"),)
     id: Mapped[str] = mapped_column(String(48), primary_key=True)
     slug: Mapped[str] = mapped_column(String(80))
     title: Mapped[str] = mapped_column(String(300))

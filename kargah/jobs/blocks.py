@@ -50,6 +50,13 @@ def events_of(block: StepBlock, after: int = 0) -> Iterator[EventOut]:
             )
 
 
+def points_of(block: StepBlock) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(seq, payload) of each event, for those who need no more."""
+    for line in zlib.decompress(block.content).splitlines():
+        _, seq, _, _, _, payload = json.loads(line)
+        yield seq, payload
+
+
 def _hot_count(session: Session, job_id: str) -> int:
     return session.scalar(select(func.count()).where(EventRow.job_id == job_id, EventRow.kind == "Step")) or 0
 

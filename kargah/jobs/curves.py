@@ -1,6 +1,7 @@
 """A job's metrics over its steps, as they count today: later points of superseded attempts are left out."""
 
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,8 @@ from kargah.jobs.schemas import Curve, EventOut, StepPoint
 from kargah.jobs.tables import EventRow, StepBlock
 
 Point = tuple[int, float]
+#: (seq, payload) of a Step or an Evaluated.
+Said = tuple[int, dict[str, Any]]
 #: The first and the last step of a part.
 Span = tuple[float, float]
 WHOLE: Span = (float("-inf"), float("inf"))
@@ -72,12 +75,19 @@ def curve(session: Session, job_id: str, keys: Iterable[str] | None = None, max_
     """
     position = positions.latest_position(session)
     cuts = cuts_of(session, job_id)
-    wanted = None if keys is None else set(keys)
-    series: dict[str, dict[int, float]] = {}
-    for key, step, value in [*_step_values(session, job_id, cuts, max_points, within), *_evaluation_values(session, job_id, cuts)]:
-        if (wanted is None or key in wanted) and within[0] <= step <= within[1]:
-            series.setdefault(key, {})[step] = value
-    return Curve(series={key: thin(sorted(points.items()), max_points) for key, points in series.items()}, position=position)
+    series: dict[str, dict[int, float]] = defaultdict(dict)
+    for key, step, value in _step_values(session, job_id, cuts, max_points, within):
+        series[key][step] = value
+    for key, step, value in _evaluation_values(session, job_id, cuts):
+        series[key][step] = value
+    wanted = series.keys() if keys is None else series.keys() & set(keys)
+    return Curve(series={key: thin(_within(series[key], within), max_points) for key in sorted(wanted)}, position=position)
+
+
+def _within(points: dict[int, float], within: Span) -> list[Point]:
+    """In the order of steps."""
+    first, last = within
+    return sorted(point for point in points.items() if first <= point[0] <= last)
 
 
 def thin(points: Sequence[Point], max_points: int) -> list[Point]:
@@ -99,7 +109,7 @@ def _all_steps(session: Session, job_id: str) -> Iterator[EventOut]:
 
 def _step_values(session: Session, job_id: str, cuts: Cuts, max_points: int, within: Span) -> Iterator[tuple[str, int, float]]:
     """(metric, step, value), from summaries where a block is kept whole and the part is long."""
-    hot = session.scalars(select(EventRow).where(EventRow.job_id == job_id, EventRow.kind == "Step").order_by(EventRow.seq)).all()
+    hot = _said(session, job_id, "Step")
     sealed = [block for block in _outlines(session, job_id) if block.first_step <= within[1] and block.last_step >= within[0]]
     is_long = sum(block.count_within(within) for block in sealed) + len(hot) > max_points
     for outline in sealed:
@@ -107,8 +117,14 @@ def _step_values(session: Session, job_id: str, cuts: Cuts, max_points: int, wit
             yield from _summary_values(outline.summary)
         elif outline.first_step <= cuts.last_step_that_counts(outline.last_seq):
             block = session.get_one(StepBlock, (job_id, outline.first_seq))
-            yield from _values(blocks.events_of(block), cuts)
-    yield from _values(map(blocks.event_of, hot), cuts)
+            yield from _values(blocks.points_of(block), cuts)
+    yield from _values(hot, cuts)
+
+
+def _said(session: Session, job_id: str, kind: str) -> list[Said]:
+    """Only what a curve needs of each event: rows as objects would cost more than all the rest."""
+    columns = select(EventRow.seq, EventRow.payload).where(EventRow.job_id == job_id, EventRow.kind == kind)
+    return [(seq, payload) for seq, payload in session.execute(columns.order_by(EventRow.seq))]
 
 
 @dataclass(frozen=True)
@@ -147,13 +163,12 @@ def _summary_values(summary: dict[str, Any]) -> Iterator[tuple[str, int, float]]
 
 
 def _evaluation_values(session: Session, job_id: str, cuts: Cuts) -> Iterator[tuple[str, int, float]]:
-    evaluated = life_cycle(session, job_id, "Evaluated")
-    return _values((event for event in evaluated if event.payload.get("model") == "model"), cuts)
+    return _values(((seq, said) for seq, said in _said(session, job_id, "Evaluated") if said.get("model") == "model"), cuts)
 
 
-def _values(events: Iterable[EventOut], cuts: Cuts) -> Iterator[tuple[str, int, float]]:
-    for event in events:
-        if cuts.keep(event.seq, event.payload["step"]):
-            for key, value in event.payload["metrics"].items():
+def _values(events: Iterable[Said], cuts: Cuts) -> Iterator[tuple[str, int, float]]:
+    for seq, payload in events:
+        if cuts.keep(seq, payload["step"]):
+            for key, value in payload["metrics"].items():
                 if value is not None:
-                    yield key, event.payload["step"], value
+                    yield key, payload["step"], value

@@ -20,10 +20,13 @@ class Job(Base, Owned):
     __table_args__ = (
         Index("ix_jobs_claim", "state", "priority", "queued_at"),
         Index("ix_jobs_list", "workspace_id", "id"),
+        Index("ix_jobs_kinds", "workspace_id", "kind", "id", "state"),
+        Index("ix_jobs_states", "workspace_id", "kind", "state", "id"),
+        Index("ix_jobs_over", "workspace_id", "finished_at"),
         Index("ix_jobs_submission", "owner_id", "submission_key", unique=True),
     )
     id: Mapped[str] = mapped_column(String(48), primary_key=True)
-    kind: Mapped[str] = mapped_column(String(32), index=True)
+    kind: Mapped[str] = mapped_column(String(32))
     title: Mapped[str] = mapped_column(String(300))
     title_folded: Mapped[str] = mapped_column(String(300), default="")
     state: Mapped[str] = mapped_column(String(16))

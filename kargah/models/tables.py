@@ -1,7 +1,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, String, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from kargah.store.base import Base, Created, Owned
@@ -9,6 +9,7 @@ from kargah.store.base import Base, Created, Owned
 
 class Model(Base, Owned):
     __tablename__ = "models"
+    __table_args__ = (Index("ix_models_list", "workspace_id", "id"),)
     id: Mapped[str] = mapped_column(String(48), primary_key=True)
     slug: Mapped[str] = mapped_column(String(80))
     title: Mapped[str] = mapped_column(String(300))
@@ -24,7 +25,11 @@ class ModelVersion(Base, Created):
     """
 
     __tablename__ = "model_versions"
-    __table_args__ = (UniqueConstraint("model_id", "number"), UniqueConstraint("run_id", "name"))
+    __table_args__ = (
+        UniqueConstraint("model_id", "number"),
+        UniqueConstraint("run_id", "name"),
+        Index("ix_model_versions_source", "source", "model_id"),
+    )
     id: Mapped[str] = mapped_column(String(48), primary_key=True)
     model_id: Mapped[str] = mapped_column(String(48), ForeignKey("models.id", ondelete="CASCADE"))
     number: Mapped[int]

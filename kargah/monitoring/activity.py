@@ -11,15 +11,12 @@ from sqlalchemy.orm import Session
 from kargah.jobs.schemas import JobOut
 from kargah.jobs.states import TERMINAL, State
 from kargah.jobs.tables import EventRow, Job
+from kargah.monitoring.trainings import LISTED, TRAIN, listed
 from kargah.runs.tables import Run
 from kargah.store.access import Actor, visible_to
 
-#: Looked at for what was done last: the newest jobs, of which some are not over.
-LOOKED_AT = 40
 #: A recipe's usual duration is the median of its last runs.
 MEASURED_RUNS = 15
-#: Looked for among so many of the newest: all runs there ever were would cost more than the figure is worth.
-MEASURED_AMONG = 300
 
 
 class Counts(BaseModel):
@@ -38,12 +35,7 @@ class Usual(BaseModel):
 def counts(session: Session, actor: Actor) -> Counts:
     """Of trainings that are not over."""
     active = [state for state in State if state not in TERMINAL]
-    query = (
-        select(Job.state, func.count())
-        .join(Run, Run.job_id == Job.id)
-        .where(Job.state.in_(active), visible_to(actor, Job))
-        .group_by(Job.state)
-    )
+    query = select(Job.state, func.count()).where(Job.kind == TRAIN, Job.state.in_(active), visible_to(actor, Job)).group_by(Job.state)
     found = {State(state): count for state, count in session.execute(query)}
     queued = found.get(State.QUEUED, 0) + found.get(State.INTERRUPTED, 0)
     paused = found.get(State.PAUSED, 0)
@@ -52,10 +44,8 @@ def counts(session: Session, actor: Actor) -> Counts:
 
 def latest(session: Session, actor: Actor, limit: int) -> list[JobOut]:
     """Jobs of every kind that are over, the one that ended last first."""
-    newest = select(Job).where(visible_to(actor, Job)).order_by(Job.id.desc()).limit(LOOKED_AT)
-    over = [job for job in session.scalars(newest) if job.state in TERMINAL and job.finished_at]
-    over.sort(key=lambda job: job.finished_at or job.created_at, reverse=True)
-    return [JobOut.model_validate(job) for job in over[:limit]]
+    over = select(*LISTED).where(visible_to(actor, Job), Job.finished_at.is_not(None), Job.state.in_(TERMINAL))
+    return [listed(row) for row in session.execute(over.order_by(Job.finished_at.desc()).limit(limit))]
 
 
 def saved_counts(session: Session, job_ids: Iterable[str]) -> dict[str, int]:
@@ -71,16 +61,12 @@ def saved_counts(session: Session, job_ids: Iterable[str]) -> dict[str, int]:
 
 def usual_duration(session: Session, actor: Actor, recipe: str) -> Usual | None:
     """None when no run of this recipe was completed yet. Dry runs, which train a few steps, do not count."""
-    newest = select(Run.id).where(visible_to(actor, Run)).order_by(Run.id.desc()).limit(MEASURED_AMONG).scalar_subquery()
+    real = Run.summary["dry_run"].as_boolean().is_not(True)
     query = (
-        select(Run.started_at, Run.finished_at, Run.summary)
-        .where(Run.id.in_(newest), Run.recipe == recipe, Run.status == State.COMPLETED)
+        select(Run.started_at, Run.finished_at)
+        .where(visible_to(actor, Run), Run.recipe == recipe, Run.status == State.COMPLETED, real)
         .order_by(Run.id.desc())
         .limit(MEASURED_RUNS)
     )
-    taken = [
-        finished - started
-        for started, finished, summary in session.execute(query)
-        if started is not None and finished is not None and not summary.get("dry_run")
-    ]
+    taken = [finished - started for started, finished in session.execute(query) if started is not None and finished is not None]
     return Usual(seconds=median(time / timedelta(seconds=1) for time in taken), runs=len(taken)) if taken else None

@@ -1,7 +1,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from kargah.store.base import Base, Owned
@@ -15,11 +15,16 @@ class Run(Base, Owned):
     """
 
     __tablename__ = "runs"
+    __table_args__ = (
+        Index("ix_runs_list", "workspace_id", "id"),
+        Index("ix_runs_recipes", "workspace_id", "recipe", "job_id"),
+        Index("ix_runs_usual", "workspace_id", "recipe", "status", "id"),
+    )
     id: Mapped[str] = mapped_column(String(48), primary_key=True)
     job_id: Mapped[str | None] = mapped_column(String(48), ForeignKey("jobs.id", ondelete="CASCADE"), unique=True)
     title: Mapped[str] = mapped_column(String(300))
     title_folded: Mapped[str] = mapped_column(String(300), default="")
-    recipe: Mapped[str] = mapped_column(String(64), index=True)
+    recipe: Mapped[str] = mapped_column(String(64))
     status: Mapped[str] = mapped_column(String(16))
     params: Mapped[dict[str, Any]] = mapped_column(default=dict)
     tags: Mapped[dict[str, Any]] = mapped_column(default=dict)

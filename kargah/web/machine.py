@@ -51,8 +51,8 @@ def meters_of(language: str, samples: Sequence[MachineSample]) -> list[Meter]:
             i18n.text(
                 language,
                 "machine.memory.detail",
-                used=i18n.size(language, now.memory_used_bytes),
-                total=i18n.size(language, now.memory_bytes),
+                used=i18n.memory(language, now.memory_used_bytes),
+                total=i18n.memory(language, now.memory_bytes),
             ),
             [sample.memory_used_bytes / sample.memory_bytes for sample in samples],
             1.0,

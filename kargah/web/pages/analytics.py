@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from kargah.jobs import history
 from kargah.monitoring import trainings
-from kargah.monitoring.trainings import TrainingPage
+from kargah.monitoring.trainings import Named, TrainingPage
 from kargah.store.access import Actor
 from kargah.web.deps import Ask
 from kargah.web.pages import figures
@@ -33,7 +33,7 @@ QUALITY = ("accuracy", "macro_f1", "r2", "rmse", "mae")
 class Seen:
     """``position``: the last event that the page knows of."""
 
-    choices: list[trainings.Training]
+    choices: list[Named]
     run: RunData | None
     past: TrainingPage
     position: int

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from kargah.jobs import history
 from kargah.jobs import service as jobs
-from kargah.monitoring.trainings import Training
+from kargah.monitoring.trainings import Named
 from kargah.runs.schemas import RunOut
 from kargah.store.access import Actor
 from kargah.web.deps import Ask
@@ -93,7 +93,7 @@ async def compare(request: Request, ask: Ask, run: Annotated[list[str] | None, Q
     )
 
 
-def _load(session: Session, actor: Actor, run_ids: Sequence[str]) -> tuple[list[Compared], list[Training]]:
+def _load(session: Session, actor: Actor, run_ids: Sequence[str]) -> tuple[list[Compared], list[Named]]:
     found = [find(session, actor, run_id) for run_id in run_ids]
     found = list({run.id: run for run in found}.values())
     twice = {run.title for run in found if sum(other.title == run.title for other in found) > 1}
