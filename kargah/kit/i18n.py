@@ -65,6 +65,8 @@ def _shown(language: str, value: Any) -> str:
         return number(language, value)
     if isinstance(value, list | tuple):
         return ("، " if language == "fa" else ", ").join(_shown(language, item) for item in value)
+    if isinstance(value, dict) and "code" in value:  # a text within the text
+        return text(language, value["code"], **value.get("params", {}))
     shown = str(value)
     return f"\u2068{shown}\u2069" if language == "fa" and not _READY.fullmatch(shown) else shown
 

@@ -14,7 +14,6 @@ from kargah.jobs.states import State
 from kargah.jobs.tables import Agent, Attempt, Job
 from kargah.jobs.terms import Terms
 from kargah.monitoring import activity
-from kargah.monitoring.trainings import TRAIN
 from kargah.runs.tables import Run
 from kargah.store.access import Actor
 from kargah.store.database import now_of
@@ -43,7 +42,8 @@ def of_new(session: Session, actor: Actor, priority: int, terms: Terms) -> Outlo
     moment = _allowed_from(terms, now)
     if moment > now:
         return Outlook(code="outlook.at", params={"starts_at": moment.isoformat()})
-    return _by_turn(session, actor, [job.id for job in queue.in_line(session, actor) if job.kind == TRAIN and job.priority >= priority])
+    line = [job for job in queue.in_line(session, actor) if job.kind == queue.TRAIN]
+    return _by_turn(session, actor, [job.id for job in line if job.priority >= priority])
 
 
 def of_queued(session: Session, actor: Actor, job_id: str) -> Outlook | None:
@@ -94,7 +94,7 @@ def _running(session: Session) -> list[tuple[int, float | None]]:
     active = (
         select(Attempt.threads, Job.progress)
         .join(Attempt, (Attempt.job_id == Job.id) & (Attempt.number == Job.attempt))
-        .where(Job.state.in_(states.ACTIVE), Job.kind == TRAIN)
+        .where(Job.state.in_(states.ACTIVE), Job.kind == queue.TRAIN)
     )
     return [(row.threads, row.progress.get("eta_seconds")) for row in session.execute(active)]
 
