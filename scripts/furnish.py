@@ -109,7 +109,7 @@ def unfinished(kargah: Kargah, data: dict[str, str]) -> dict[str, str]:
     kargah.jobs.stop(stopped)
     failed, failed_run = start("genres", "گونهٔ متن با مهلت کوتاه", {"time_limit_seconds": 8}, epochs=400)
     until(kargah, failed, {"FAILED"})
-    paused, paused_run = start("subscribers", "ریزش مشترکان، آموزش بلند", epochs=2000)
+    paused, paused_run = start("subscribers", "ریزش مشترکان، آموزش بلند", epochs=1000)
     until_it_learns(kargah, paused)
     kargah.jobs.pause(paused)
     until(kargah, paused, {"PAUSED"})
