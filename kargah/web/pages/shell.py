@@ -11,8 +11,10 @@ MENU: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
     ("", (("home", "/", "home"), ("runs", "/runs", "runs"), ("analytics", "/analytics", "monitor"), ("compare", "/compare", "compare"))),
     ("nav.materials", (("datasets", "/datasets", "dataset"), ("models", "/models", "model"))),
     ("nav.workshop", (("people", "/people", "users"), ("settings", "/settings", "settings"), ("account", "/account", "key"))),
-    ("", (("help", "/help", "info"),)),
+    ("", (("start", "/start", "star"), ("help", "/help", "info"))),
 )
+#: Places that are reached from other pages, and by the palette.
+ELSEWHERE = (("notices", "/notices", "bell"), ("about", "/about", "tag"))
 #: Links that only an admin can follow.
 FOR_ADMINS = frozenset({"people", "settings"})
 TABS = (
@@ -98,6 +100,7 @@ class Page:
     @property
     def commands(self) -> list[Command]:
         places = [link for group in self.menu for link in group.links]
+        places += [_link(self.words, *link, self.section) for link in ELSEWHERE]
         going = [Command(link.text, link.icon, href=link.href, keys=_place_keys(link)) for link in places]
         return [*(_act(self.words, *act) for act in ACTS if not (self.is_viewer and act[3] in {"N", "U"})), *going]
 

@@ -6,7 +6,7 @@ import "./notify.js";
 import { isLogin, toLogin } from "./kept-form.js";
 import { latin } from "./words.js";
 import { swap } from "./swap.js";
-import { sayNotice } from "./toasts.js";
+import { sayNotice, toast } from "./toasts.js";
 
 const root = document.documentElement;
 
