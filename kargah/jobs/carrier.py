@@ -19,13 +19,17 @@ class Carrier(Protocol):
         """At most ``limit`` whole lines from ``offset_bytes`` on; an unterminated last one is not there yet."""
         ...
 
+    def size_bytes(self) -> int:
+        """Of all that was written; 0 before the first word."""
+        ...
+
 
 class LocalCarrier:
     def __init__(self, events: Path) -> None:
         self._events = events
 
     def lines_after(self, offset_bytes: int, limit: int) -> list[Line]:
-        unread_bytes = self._size_bytes() - offset_bytes
+        unread_bytes = self.size_bytes() - offset_bytes
         window_bytes = READ_BYTES
         while unread_bytes > 0:
             lines = [Line(*line) for line in islice(whole_lines(self._events, offset_bytes, window_bytes), limit)]
@@ -34,7 +38,7 @@ class LocalCarrier:
             window_bytes *= 4  # one line longer than the window
         return []
 
-    def _size_bytes(self) -> int:
+    def size_bytes(self) -> int:
         try:
             return self._events.stat().st_size
         except FileNotFoundError:

@@ -1,11 +1,12 @@
-"""Who runs next: by priority, then each owner in turn, as long as there is room. One claim a transaction, and no two of these at once."""
+"""Who runs next: by priority, then each owner in turn, as long as there is room. No two agents look at once."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, Select, exists, func, or_, select
+from sqlalchemy import Row, Select, bindparam, exists, func, insert, literal_column, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from kargah.contract.events import Claimed, Waiting
@@ -20,6 +21,11 @@ from kargah.store.database import now_of
 LOOKED_AT = 100
 #: Those who wait for these keep nobody behind them from starting.
 NOT_FOR_ROOM = frozenset({"USER_LIMIT", "TIME_WINDOW", "GPUS_ABSENT"})
+#: Written out, not bound: only so can a database know that its index of queued jobs is enough.
+IS_QUEUED = Job.state == literal_column(f"'{State.QUEUED}'")
+_OWNERS_AT_BOTH_ENDS = select(
+    select(func.min(Job.owner_id)).where(IS_QUEUED).scalar_subquery(), select(func.max(Job.owner_id)).where(IS_QUEUED).scalar_subquery()
+)
 
 
 @dataclass(frozen=True)
@@ -45,45 +51,86 @@ class Seat:
 
 @dataclass
 class Look:
-    """What one look at the queue led to: at most one job claimed, why others must wait, and of whom to say so."""
+    """What one look at the queue led to: the jobs claimed, each with what it gets; why others must wait, and of whom to say so."""
 
-    claimed: Job | None = None
-    grant: Grant | None = None
+    claims: list[tuple[Job, Grant]] = field(default_factory=list)
     waiting: dict[str, Lack] = field(default_factory=dict)
     news: list[str] = field(default_factory=list)
 
+    @property
+    def claimed(self) -> Job | None:
+        return self.claims[0][0] if self.claims else None
 
-def claim_next(session: Session, seat: Seat, left_alone: frozenset[str] = frozenset()) -> Look:
-    """To be called in ``database.serialised()``. ``left_alone``: jobs whose last attempt is still on its way out."""
-    look = Look()
-    full = _owners_with_enough(session, seat)
-    queue = [row for row in session.execute(_in_turn(session, seat)) if row.id not in left_alone]
-    heavy = sum(1 for row in queue if row.kind not in seat.light_kinds and row.owner_id not in full)
-    room = _room(session, seat)
-    for row in queue:
-        answer = _answer(session, seat, row, room, heavy, full)
+    @property
+    def grant(self) -> Grant | None:
+        return self.claims[0][1] if self.claims else None
+
+
+def claim_next(session: Session, seat: Seat, left_alone: frozenset[str] = frozenset(), at_most: int = 1) -> Look:
+    """To be called in ``database.serialised()``. ``left_alone``: jobs whose last attempt is still on its way out.
+
+    A claim changes no turns (who leaves the line is one more that runs), so one look is enough for as many as there is room for.
+    """
+    line = _Line(session, seat, left_alone)
+    look, granted = Look(), dict[str, Grant]()
+    for row in line.queue:
+        answer = line.answer(row)
         if isinstance(answer, Grant):
-            look.claimed, look.grant = _claim(session, seat, row.id, answer), answer
-            return look
-        if isinstance(answer, Lack):
+            line.take(row, answer)
+            granted[row.id] = answer
+            if len(granted) == at_most:
+                break
+        elif isinstance(answer, Lack):
             look.waiting[row.id] = answer
             if _is_news(row.waiting, answer):
                 look.news.append(row.id)
             if answer.code not in NOT_FOR_ROOM:
-                room = room.without(_wants(session, seat, row))
+                line.keep_room_for(row)
+    if granted:
+        look.claims = [(job, granted[job.id]) for job in _claim(session, seat, line.now, granted)]
     return look
 
 
-def _answer(session: Session, seat: Seat, row: Row[Any], room: Room, heavy: int, full: frozenset[str]) -> Grant | Lack | None:
-    """What one queued job gets, or why not; None for a light one that waits its short while."""
-    window = Terms.model_validate(row.terms).window
-    if window is not None and not window.is_open(now_of(session)):
-        return Lack("TIME_WINDOW", {"opens_at": window.opens_at(now_of(session)).isoformat()})
-    if row.kind in seat.light_kinds:
-        return Grant(1) if room.light > 0 else None
-    if row.owner_id in full:
-        return Lack("USER_LIMIT", {"limit": seat.jobs_per_user})
-    return room.grant(_wants(session, seat, row), heavy)
+class _Line:
+    """Those that are due, in turn, and the room that is left for them as one after the other is answered."""
+
+    def __init__(self, session: Session, seat: Seat, left_alone: frozenset[str]) -> None:
+        self.now = now_of(session)
+        self._seat = seat
+        terms = {"kinds": sorted(seat.kinds), "now": self.now}
+        self.queue = [row for row in session.execute(_in_turn(session), terms) if row.id not in left_alone]
+        self._heavy = [row for row in self.queue if row.kind not in seat.light_kinds]
+        self._active = _active_of_owners(session, seat) if self._heavy else Counter()
+        self._waiting = Counter(row.owner_id for row in self._heavy)
+        running = running_on(session, seat.host, seat.light_kinds)
+        free_bytes = 0 if seat.memory_bytes is None else seat.free_memory()
+        self._room = room_of(seat.cores, seat.memory_bytes, free_bytes, seat.gpus, running)
+        self._wants = _wants(session, seat, self._heavy, self._room)
+
+    def answer(self, row: Row[Any]) -> Grant | Lack | None:
+        """What one queued job gets, or why not; None for a light one that waits its short while."""
+        window = Terms.model_validate(row.terms).window if "window" in row.terms else None
+        if window is not None and not window.is_open(self.now):
+            return Lack("TIME_WINDOW", {"opens_at": window.opens_at(self.now).isoformat()})
+        if row.id not in self._wants:
+            return Grant(1) if self._room.light > 0 else None
+        if self._is_full(row.owner_id):
+            return Lack("USER_LIMIT", {"limit": self._seat.jobs_per_user})
+        sharing = sum(count for owner_id, count in self._waiting.items() if not self._is_full(owner_id))
+        return self._room.grant(self._wants[row.id], sharing)
+
+    def take(self, row: Row[Any], grant: Grant) -> None:
+        is_light = row.id not in self._wants
+        self._room = self._room.after(grant, is_light)
+        if not is_light:
+            self._active[row.owner_id] += 1
+            self._waiting[row.owner_id] -= 1
+
+    def keep_room_for(self, row: Row[Any]) -> None:
+        self._room = self._room.without(self._wants[row.id])
+
+    def _is_full(self, owner_id: str) -> bool:
+        return self._seat.jobs_per_user is not None and self._active[owner_id] >= self._seat.jobs_per_user
 
 
 def say_waiting(session: Session, job_id: str, code: str, params: dict[str, Any]) -> None:
@@ -109,7 +156,7 @@ def _is_news(waiting: dict[str, Any] | None, lack: Lack) -> bool:
 
 def has_queue(session: Session, seat: Seat) -> bool:
     """Whether a claim is worth the lock."""
-    return session.scalar(_due(session, seat, Job.id).limit(1)) is not None
+    return session.scalar(_ANY, {"kinds": sorted(seat.kinds), "now": now_of(session)}) is not None
 
 
 def unfinished_dependency() -> Any:
@@ -118,64 +165,85 @@ def unfinished_dependency() -> Any:
     return exists().where(Dependency.job_id == Job.id, before.id == Dependency.after_id, before.state != State.COMPLETED)
 
 
-def _in_turn(session: Session, seat: Seat) -> Select[Any]:
+def _in_turn(session: Session) -> Select[Any]:
+    first, last = session.execute(_OWNERS_AT_BOTH_ENDS).one()
+    return _OF_ONE_OWNER if first == last else _OF_MANY_OWNERS
+
+
+def _of_one_owner() -> Select[Any]:
+    """Nobody to take turns with: their order can be read from an index."""
+    return _due(*_LOOKED_AT).order_by(Job.priority.desc(), Job.place, Job.queued_at, Job.id).limit(LOOKED_AT)
+
+
+def _of_many_owners() -> Select[Any]:
     """Within a priority owners take turns: one who has little running goes before one who has much."""
-    holder = aliased(Job)
-    active = select(func.count()).where(holder.owner_id == Job.owner_id, holder.state.in_(states.ACTIVE)).correlate(Job).scalar_subquery()
+    active = select(Job.owner_id, func.count().label("jobs")).where(Job.state.in_(states.ACTIVE)).group_by(Job.owner_id).subquery()
     own = func.row_number().over(partition_by=(Job.priority, Job.owner_id), order_by=(Job.place, Job.queued_at, Job.id))
-    columns = (Job.id, Job.kind, Job.owner_id, Job.threads_wanted, Job.attempt, Job.terms, Job.waiting)
-    due = _due(session, seat, *columns)
-    return due.order_by(Job.priority.desc(), own + active, Job.place, Job.queued_at, Job.id).limit(LOOKED_AT)
+    turn = own + func.coalesce(active.c.jobs, 0)
+    due = _due(*_LOOKED_AT).outerjoin(active, active.c.owner_id == Job.owner_id)
+    return due.order_by(Job.priority.desc(), turn, Job.place, Job.queued_at, Job.id).limit(LOOKED_AT)
 
 
-def _due(session: Session, seat: Seat, *columns: Any) -> Select[Any]:
-    due = or_(Job.not_before.is_(None), Job.not_before <= now_of(session))
-    return select(*columns).where(Job.state == State.QUEUED, Job.kind.in_(seat.kinds), due, ~unfinished_dependency())
+def _due(*columns: Any) -> Select[Any]:
+    """For execution with ``kinds`` and ``now``."""
+    due = or_(Job.not_before.is_(None), Job.not_before <= bindparam("now", type_=Job.not_before.type))
+    return select(*columns).where(IS_QUEUED, Job.kind.in_(bindparam("kinds", expanding=True)), due, ~unfinished_dependency())
 
 
-def _owners_with_enough(session: Session, seat: Seat) -> frozenset[str]:
+# Put together once: making a statement costs more than executing it.
+_LOOKED_AT = (Job.id, Job.kind, Job.owner_id, Job.threads_wanted, Job.attempt, Job.terms, Job.waiting)
+_OF_ONE_OWNER, _OF_MANY_OWNERS, _ANY = _of_one_owner(), _of_many_owners(), _due(Job.id).limit(1)
+_INSERT_ATTEMPT = insert(Attempt.metadata.tables[Attempt.__tablename__])
+
+
+def _active_of_owners(session: Session, seat: Seat) -> Counter[str]:
     if seat.jobs_per_user is None:
-        return frozenset()
-    counted = select(Job.owner_id).where(Job.state.in_(states.ACTIVE), Job.kind.not_in(seat.light_kinds))
-    return frozenset(session.scalars(counted.group_by(Job.owner_id).having(func.count() >= seat.jobs_per_user)))
+        return Counter()
+    active = select(Job.owner_id, func.count().label("jobs")).where(Job.state.in_(states.ACTIVE), Job.kind.not_in(seat.light_kinds))
+    return Counter({row.owner_id: row.jobs for row in session.execute(active.group_by(Job.owner_id))})
 
 
-def _room(session: Session, seat: Seat) -> Room:
-    running = running_on(session, seat.host, seat.light_kinds)
-    return room_of(seat.cores, seat.memory_bytes, seat.free_memory(), seat.gpus, running)
+def _wants(session: Session, seat: Seat, heavy: Sequence[Row[Any]], room: Room) -> dict[str, Wants]:
+    """By job. One that goes on gets what it began with: other counts of threads change the last bits."""
+    terms = {row.id: Terms.model_validate(row.terms) for row in heavy}
+    counts = seat.memory_bytes is not None and room.free_cores > 0  # without a core nobody's memory matters
+    guessed = [job_id for job_id, its in terms.items() if its.memory_bytes is None] if counts else []
+    guesses = _guessed_memory_bytes(session, guessed)
+    begun = _first_attempts(session, [row.id for row in heavy if row.attempt])
+    wants = {}
+    for row in heavy:
+        its = terms[row.id]
+        gpus = its.gpus if its.gpus is not None else min(1, len(seat.gpus))
+        threads, gpus = begun.get(row.id, (row.threads_wanted or seat.job_threads, gpus))
+        wants[row.id] = Wants(threads, its.memory_bytes or guesses.get(row.id, 0), gpus, its.memory_bytes is None)
+    return wants
 
 
-def _wants(session: Session, seat: Seat, row: Row[Any]) -> Wants:
-    """A job that goes on gets what it began with: other counts of threads change the last bits."""
-    terms = Terms.model_validate(row.terms)
-    plan = session.scalars(select(Job.plan).where(Job.id == row.id)).one()
-    guess = estimated_memory_bytes(sum(file.get("size_bytes", 0) for file in plan.get("inputs", [])))
-    memory_bytes = terms.memory_bytes or (guess if seat.memory_bytes is not None else 0)
-    first = session.execute(_first_attempt(row.id)).one_or_none() if row.attempt else None
-    if first is not None:
-        return Wants(first.threads, memory_bytes, len(first.gpus), terms.memory_bytes is None)
-    gpus = terms.gpus if terms.gpus is not None else min(1, len(seat.gpus))
-    return Wants(row.threads_wanted or seat.job_threads, memory_bytes, gpus, terms.memory_bytes is None)
+def _guessed_memory_bytes(session: Session, job_ids: Sequence[str]) -> dict[str, int]:
+    plans = session.execute(select(Job.id, Job.plan).where(Job.id.in_(job_ids))) if job_ids else ()
+    return {job_id: estimated_memory_bytes(sum(file.get("size_bytes", 0) for file in plan.get("inputs", []))) for job_id, plan in plans}
 
 
-def _first_attempt(job_id: str) -> Select[Any]:
-    return select(Attempt.threads, Attempt.gpus).where(Attempt.job_id == job_id).order_by(Attempt.number).limit(1)
+def _first_attempts(session: Session, job_ids: Sequence[str]) -> dict[str, tuple[int | None, int]]:
+    first = select(Attempt.job_id, Attempt.threads, Attempt.gpus).where(Attempt.job_id.in_(job_ids), Attempt.number == 1)
+    return {job_id: (threads, len(gpus)) for job_id, threads, gpus in (session.execute(first) if job_ids else ())}
 
 
-def _claim(session: Session, seat: Seat, job_id: str, grant: Grant) -> Job | None:
-    job = states.lock(session, job_id)
-    if job.state != State.QUEUED:
-        return None  # stopped a moment ago
-    states.move(session, job, State.STARTING)
-    now = now_of(session)
-    job.attempt += 1
-    job.lease_owner, job.lease_expires_at = seat.agent_id, now + timedelta(seconds=seat.lease_seconds)
-    job.waiting, job.not_before, job.paused_for, job.started_at = None, None, None, job.started_at or now
-    session.add(
-        Attempt(
-            job_id=job.id, number=job.attempt, host=seat.host, boot_id=seat.boot_id, threads=grant.threads,
-            memory_bytes=grant.memory_bytes, gpus=grant.gpus, offset_bytes=0, line=0,
-        )
-    )  # fmt: skip
-    history.append(session, job, Claimed(at=utc_now(), attempt=job.attempt, threads=grant.threads))
-    return job
+def _claim(session: Session, seat: Seat, now: datetime, grants: Mapping[str, Grant]) -> list[Job]:
+    """Those of ``grants`` that are still queued, in its order: one may have been stopped a moment ago."""
+    until = now + timedelta(seconds=seat.lease_seconds)
+    jobs = states.start(session, list(grants), seat.agent_id, now, until)
+    if jobs:
+        session.execute(
+            _INSERT_ATTEMPT,
+            [
+                {
+                    "job_id": job.id, "number": job.attempt, "host": seat.host, "boot_id": seat.boot_id, "threads": grants[job.id].threads,
+                    "memory_bytes": grants[job.id].memory_bytes, "gpus": grants[job.id].gpus, "offset_bytes": 0, "line": 0,
+                }
+                for job in jobs
+            ],
+        )  # fmt: skip
+        said = [(job, Claimed(at=utc_now(), attempt=job.attempt, threads=grants[job.id].threads)) for job in jobs]
+        history.append_all(session, said)
+    return jobs

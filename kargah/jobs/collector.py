@@ -5,7 +5,7 @@ The rows, the offset, the job's state and what other domains make of an event st
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from kargah.jobs.carrier import Carrier, Line
 from kargah.jobs.progress import drawn
 from kargah.jobs.projection import Trade, Trades
 from kargah.jobs.states import Fence, LeaseLost, State
-from kargah.jobs.tables import Attempt, Job
+from kargah.jobs.tables import Job
 from kargah.kit import files
 from kargah.kit.clock import utc_now
 from kargah.kit.errors import KargahError
@@ -33,12 +33,18 @@ SAID_BY_THE_SCHEDULER = frozenset({"Queued", "Waiting", "Claimed", "Asked"})
 log = logging.getLogger(__name__)
 
 
+Close = Callable[[Session], None]
+#: Do what an event means; returns the event as it is to be stored.
+Do = Callable[[Session, Job, Fence, Trade | None, Event], Event]
+
+
 @dataclass
 class Place:
-    """How far an attempt's lines were carried; the store's word counts, this is its copy."""
+    """How far an attempt's lines were carried, and whether it was closed; the store's word counts, this is its copy."""
 
     offset_bytes: int = 0
     line: int = 0
+    is_closed: bool = False
 
 
 class Collector:
@@ -47,22 +53,43 @@ class Collector:
         self._home = home
         self._trades = trades
 
-    def carry(self, job_id: str, fence: Fence, carrier: Carrier, place: Place) -> int:
-        """Carry one batch and move ``place``. Returns the number of lines, 0 when there is nothing new. Raises LeaseLost."""
+    def carry(self, job_id: str, fence: Fence, carrier: Carrier, place: Place, close: Close | None = None) -> int:
+        """Carry one batch and move ``place``. Returns the number of lines, 0 when there is nothing new. Raises LeaseLost.
+
+        ``close``: what is to be done, in the transaction of the last lines, for an attempt that can say no more.
+        """
         lines = carrier.lines_after(place.offset_bytes, BATCH_LINES)
-        if not lines:
+        is_last = len(lines) < BATCH_LINES
+        if not lines and close is None:
             return 0
         numbered = [(place.line + index, _read(line, place.line + index)) for index, line in enumerate(lines, 1)]
         numbered = [(number, self._prepared(job_id, event)) for number, event in numbered]
-        with self._database.write() as session:
-            job = states.lock(session, job_id, fence)
-            attempt = session.get_one(Attempt, (job_id, fence.attempt))
-            if attempt.offset_bytes == place.offset_bytes:
-                self._store(session, job, fence, numbered)
-                attempt.offset_bytes, attempt.line = lines[-1].end_offset_bytes, place.line + len(lines)
-            fresh = Place(attempt.offset_bytes, attempt.line)
-        place.offset_bytes, place.line = fresh.offset_bytes, fresh.line
+        end = Place(lines[-1].end_offset_bytes, place.line + len(lines)) if lines else place
+        last = close if is_last else None
+        try:
+            fresh = self._carried(job_id, fence, numbered, place, end, last, self._done)
+        except (OperationalError, LeaseLost):
+            raise  # the database is away or busy, or the job is another's: nothing is wrong with the job
+        except Exception as error:
+            if files.is_full(error):
+                raise
+            fresh = self._carried(job_id, fence, numbered, place, end, last, self._done_or_failed)
+        place.offset_bytes, place.line, place.is_closed = fresh.offset_bytes, fresh.line, fresh.is_closed
         return len(lines)
+
+    def _carried(
+        self, job_id: str, fence: Fence, lines: Sequence[tuple[int, Event]], place: Place, end: Place, close: Close | None, do: Do
+    ) -> Place:
+        """One transaction, from ``place`` to ``end``. Returns where the store stands then."""
+        with self._database.write() as session:
+            job, attempt = states.lock_attempt(session, job_id, fence)
+            if lines and attempt.offset_bytes == place.offset_bytes:
+                self._store(session, job, fence, lines, do)
+                attempt.offset_bytes, attempt.line = end.offset_bytes, end.line
+            if close is not None and attempt.offset_bytes == end.offset_bytes:
+                close(session)
+                return Place(attempt.offset_bytes, attempt.line, is_closed=True)
+            return Place(attempt.offset_bytes, attempt.line)
 
     def _prepared(self, job_id: str, event: Event) -> Event:
         """The file work of a ``Finished``, outside of any transaction; what goes wrong turns it into a ``Failed``."""
@@ -81,37 +108,35 @@ class Collector:
             return _failure(error)
         return event
 
-    def _store(self, session: Session, job: Job, fence: Fence, lines: Sequence[tuple[int, Event]]) -> None:
+    def _store(self, session: Session, job: Job, fence: Fence, lines: Sequence[tuple[int, Event]], do: Do) -> None:
         trade = self._trades.by_kind.get(job.kind)
-        stored = [(number, self._applied(session, job, fence, trade, event)) for number, event in lines]
+        stored = [(number, event if isinstance(event, Step) else do(session, job, fence, trade, event)) for number, event in lines]
         history.append_lines(session, job, fence.attempt, stored)
         events = [event for _, event in stored]
         job.progress = drawn(job.progress, events)
-        session.flush()
-        for observe in self._trades.observers:
-            observe(session, job, events)
+        with session.no_autoflush:  # they are shown the job as it will be; it is written once, at the end
+            for observe in self._trades.observers:
+                observe(session, job, events)
 
-    def _applied(self, session: Session, job: Job, fence: Fence, trade: Trade | None, event: Event) -> Event:
-        """The event as it is to be stored, its consequences done. What cannot be kept becomes a ``Failed``, and so does the job."""
-        if isinstance(event, Step):
-            return event
-        try:
-            with session.begin_nested():
-                self._do(session, job, fence, trade, event)
-        except (OperationalError, LeaseLost):
-            raise  # the database is away or busy, or the job is another's: nothing is wrong with the job
-        except Exception as error:
-            if files.is_full(error):
-                raise
-            event = _failure(error)
-            with session.begin_nested():
-                self._do(session, job, fence, trade, event)
-        return event
-
-    def _do(self, session: Session, job: Job, fence: Fence, trade: Trade | None, event: Event) -> None:
+    def _done(self, session: Session, job: Job, fence: Fence, trade: Trade | None, event: Event) -> Event:
+        """The event, its consequences done."""
         apply(session, job, fence, event)
         if trade is not None and trade.project is not None:
             trade.project(session, self._home, job, event)
+        return event
+
+    def _done_or_failed(self, session: Session, job: Job, fence: Fence, trade: Trade | None, event: Event) -> Event:
+        """As ``_done``, where one of the batch is known to fail: what cannot be kept becomes a ``Failed``, and so does the job."""
+        try:
+            with session.begin_nested():
+                return self._done(session, job, fence, trade, event)
+        except (OperationalError, LeaseLost):
+            raise
+        except Exception as error:
+            if files.is_full(error):
+                raise
+            with session.begin_nested():
+                return self._done(session, job, fence, trade, _failure(error))
 
 
 def apply(session: Session, job: Job, fence: Fence, event: Event) -> None:

@@ -6,13 +6,17 @@ from typing import Any
 from sqlalchemy import Select, insert, select
 from sqlalchemy.orm import Session
 
-from kargah.contract.events import Event
+from kargah.contract.events import Asked, Event, Queued
 from kargah.jobs import blocks, notices, positions
 from kargah.jobs.curves import curve, life_cycle, steps
 from kargah.jobs.positions import latest_position
 from kargah.jobs.schemas import EventOut
 from kargah.jobs.tables import EventRow, Job, StepBlock
+from kargah.store import wake
 from kargah.store.access import Actor, visible_to
+
+#: Of the table, not of the class: what is written here is not read again by this transaction.
+_INSERT = insert(EventRow.metadata.tables[EventRow.__tablename__])
 
 __all__ = ["append", "append_lines", "curve", "events_after", "latest_position", "life_cycle", "steps"]
 
@@ -26,12 +30,24 @@ def append_lines(session: Session, job: Job, attempt: int, lines: Sequence[tuple
     """Write events of an attempt, each with its line in ``events.jsonl``; a line that is there already is an IntegrityError."""
     if not lines:
         return latest_position(session)
-    first = positions.take(session, len(lines))
-    rows = [_row(job, attempt, line, event, first + index, job.last_seq + 1 + index) for index, (line, event) in enumerate(lines)]
-    session.execute(insert(EventRow), rows)
-    job.last_seq += len(lines)
-    notices.note(session, job, ((first + index, event) for index, (_, event) in enumerate(lines)))
+    with session.no_autoflush:  # what is pending of the job is none of these statements' business, and is written once
+        first = positions.take(session, len(lines))
+        rows = [_row(job, attempt, line, event, first + index, job.last_seq + 1 + index) for index, (line, event) in enumerate(lines)]
+        session.execute(_INSERT, rows)
+        job.last_seq += len(lines)
+        notices.note(session, job, ((first + index, event) for index, (_, event) in enumerate(lines)))
+    if any(isinstance(event, Queued | Asked) for _, event in lines):
+        wake.after_commit(session)
     return first + len(lines) - 1
+
+
+def append_all(session: Session, said: Sequence[tuple[Job, Event]]) -> None:
+    """As ``append``, one event each of several jobs. Nothing that makes a notice."""
+    first = positions.take(session, len(said))
+    rows = [_row(job, 0, None, event, first + index, job.last_seq + 1) for index, (job, event) in enumerate(said)]
+    session.execute(_INSERT, rows)
+    for job, _ in said:
+        job.last_seq += 1
 
 
 def events_after(

@@ -6,17 +6,18 @@ from sqlalchemy.orm import Session
 from kargah.store.tables import Counter
 
 POSITION = "position"
+_LATEST = select(Counter.value).where(Counter.name == POSITION)
+_TAKE = text(
+    "INSERT INTO counters (name, value) VALUES (:name, :count)"
+    " ON CONFLICT (name) DO UPDATE SET value = counters.value + :count RETURNING value"
+)
 
 
 def latest_position(session: Session) -> int:
-    return session.scalar(select(Counter.value).where(Counter.name == POSITION)) or 0
+    return session.scalar(_LATEST) or 0
 
 
 def take(session: Session, count: int) -> int:
     """Take ``count`` numbers; returns the first. The row stays locked until the commit, so that positions become visible in order."""
-    statement = text(
-        "INSERT INTO counters (name, value) VALUES (:name, :count)"
-        " ON CONFLICT (name) DO UPDATE SET value = counters.value + :count RETURNING value"
-    )
-    last: int = session.execute(statement, {"name": POSITION, "count": count}).scalar_one()
+    last: int = session.execute(_TAKE, {"name": POSITION, "count": count}).scalar_one()
     return last - count + 1

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psutil
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from kargah.jobs import states
@@ -14,6 +14,13 @@ from kargah.jobs.tables import Attempt, Job
 LIGHT_BEYOND_CORES = 2
 #: More than any machine has; stands for "not counted".
 ENDLESS_BYTES = 1 << 60
+
+
+_ACTIVE_ON_HOST = (
+    select(Job.kind, Job.progress, Attempt.threads, Attempt.memory_bytes, Attempt.gpus)
+    .join(Attempt, (Attempt.job_id == Job.id) & (Attempt.number == Job.attempt))
+    .where(Job.state.in_(states.ACTIVE), Attempt.host == bindparam("host"))
+)
 
 
 @dataclass(frozen=True)
@@ -77,6 +84,20 @@ class Room:
             gpus=list(self.gpus)[wants.gpus :],
         )
 
+    def after(self, grant: Grant, is_light: bool) -> "Room":
+        """The room left once this is granted."""
+        running = [*self.running, Running(grant.threads, grant.memory_bytes, grant.gpus, None, is_light)]
+        if is_light:
+            return replace(self, light=self.light - 1, running=running)
+        return replace(
+            self,
+            free_cores=self.free_cores - grant.threads,
+            light=self.light - grant.threads,
+            memory_bytes=self.memory_bytes - grant.memory_bytes,
+            gpus=[gpu for gpu in self.gpus if gpu not in grant.gpus],
+            running=running,
+        )
+
     def grant(self, wants: Wants, waiting: int) -> Grant | Lack:
         """``waiting``: how many share the free cores, this one included."""
         if wants.gpus > self.all_gpus:
@@ -124,14 +145,8 @@ def free_memory_bytes() -> int:
 
 
 def running_on(session: Session, host: str, light_kinds: frozenset[str]) -> list[Running]:
-    active = (
-        select(Job.kind, Job.progress, Attempt.threads, Attempt.memory_bytes, Attempt.gpus)
-        .join(Attempt, (Attempt.job_id == Job.id) & (Attempt.number == Job.attempt))
-        .where(Job.state.in_(states.ACTIVE), Attempt.host == host)
-    )
-    return [
-        Running(row.threads, row.memory_bytes, row.gpus, _eta(row.progress), row.kind in light_kinds) for row in session.execute(active)
-    ]
+    rows = session.execute(_ACTIVE_ON_HOST, {"host": host})
+    return [Running(row.threads, row.memory_bytes, row.gpus, _eta(row.progress), row.kind in light_kinds) for row in rows]
 
 
 def room_of(cores: int, memory_bytes: int | None, free_now_bytes: int, gpus: Sequence[str], running: Sequence[Running]) -> Room:

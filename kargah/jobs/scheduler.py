@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import select, update
@@ -20,11 +21,12 @@ from kargah.jobs.launchers import local
 from kargah.jobs.projection import Trades
 from kargah.jobs.resources import Grant
 from kargah.jobs.states import Fence, LeaseLost
-from kargah.jobs.supervision import Held
-from kargah.jobs.tables import Agent, Attempt, EventRow, Job
+from kargah.jobs.supervision import Held, Signs
+from kargah.jobs.tables import Agent, EventRow, Job
 from kargah.kit import files
 from kargah.kit.clock import Clock, SystemClock, utc_now
 from kargah.kit.errors import KargahError
+from kargah.store import wake
 from kargah.store.database import Database, now_of
 
 TICK_SECONDS = 0.2
@@ -33,6 +35,11 @@ SEAL_SECONDS = 30.0
 LEASE_RENEWALS = 4
 BATCHES_A_TICK = 10
 JOBS_SEALED_AT_ONCE = 5
+#: Few, since between its claim and its start a job is nobody's who could say that it lives.
+CLAIMED_AT_ONCE = 8
+#: How soon the first words of an attempt, and its end, are noticed between two ticks.
+LOOK_SECONDS = 0.02
+NO_SIGNS: Signs = (None, 0)
 
 log = logging.getLogger(__name__)
 Tick = Callable[[], None]
@@ -52,24 +59,35 @@ class Scheduler:
         self._clock = clock or SystemClock()
         self._collector = Collector(database, home, trades)
         self._due: dict[str, float] = {}
+        self._meter = usage.Meter()
         self._seen = 0
+        self._signs: dict[str, Signs] = {}
         self._accepting = True
         self.held: dict[str, Held] = {}
 
     def run(self, stopping: threading.Event) -> None:
         """Until ``stopping`` is set. What fails is logged and tried again: the store may be away for a while."""
         self.register()
-        self._meter = usage.Meter()
-        while not stopping.is_set():
-            try:
-                self.tick()
-            except OperationalError as error:
-                log.warning("the database does not answer: %s", error.orig)
-                stopping.wait(1.0)
-            except Exception:
-                log.exception("a round of the scheduler failed")
-                stopping.wait(1.0)
-            stopping.wait(TICK_SECONDS)
+        with wake.Sleeper(self._database.engine) as sleeper:
+            while not stopping.is_set():
+                try:
+                    self.tick()
+                except OperationalError as error:
+                    log.warning("the database does not answer: %s", error.orig)
+                    stopping.wait(1.0)
+                except Exception:
+                    log.exception("a round of the scheduler failed")
+                    stopping.wait(1.0)
+                self._rest(sleeper, stopping)
+
+    def _rest(self, sleeper: wake.Sleeper, stopping: threading.Event) -> None:
+        """Until something is wanted, or an attempt begins or ends; a tick's time at most."""
+        until = time.monotonic() + TICK_SECONDS
+        while not stopping.is_set() and (left_seconds := until - time.monotonic()) > 0:
+            woken = sleeper.sleep(min(left_seconds, LOOK_SECONDS))
+            before, self._signs = self._signs, {held.job_id: supervision.signs_of(held) for held in self.held.values()}
+            if woken or any(signs != before.get(job_id, NO_SIGNS) for job_id, signs in self._signs.items()):
+                return
 
     def drain(self, limit_seconds: float) -> None:
         """Start nothing more; have every job save a checkpoint and go. Those that have not after ``limit_seconds`` go on running."""
@@ -103,6 +121,8 @@ class Scheduler:
             overdue.mend(self._database, self._seat)
             overdue.go_on_where_there_is_room(self._database, self._seat, self._home)
             limits.watch(self._database, self.held, self._seat.agent_id)
+        if self._is_due("usage", usage.SAMPLE_SECONDS):
+            self._meter.look(self.held.values())
         self._watch_all()
         if self._accepting:
             self._claim()
@@ -121,8 +141,6 @@ class Scheduler:
 
     def _renew(self) -> None:
         with self._database.write() as session:
-        if self._is_due("usage", usage.SAMPLE_SECONDS):
-            self._meter.look(self.held.values())
             now = now_of(session)
             until = now + timedelta(seconds=self._seat.lease_seconds)
             mine = (Job.lease_owner == self._seat.agent_id) & Job.state.in_(states.ACTIVE)
@@ -146,8 +164,9 @@ class Scheduler:
             found = select(Job.id, Job.state).where(Job.id.in_(list(self.held)))
             state_of = {row.id: row.state for row in session.execute(found)}
         for held in list(self.held.values()):
+            held.state = state_of.get(held.job_id)
             try:
-                self._watch(held, state_of.get(held.job_id))
+                self._watch(held)
             except LeaseLost:
                 log.warning("job %s is another's now", held.job_id)
                 del self.held[held.job_id]
@@ -158,25 +177,22 @@ class Scheduler:
                     raise
                 log.exception("job %s could not be looked after", held.job_id)
 
-    def _watch(self, held: Held, state: str | None) -> None:
+    def _watch(self, held: Held) -> None:
         """Death is looked for before the last lines are read, so that a worker's last word is never missed."""
         dead = supervision.is_dead(held)
-        if state is not None:
-            self._carry(held, to_the_end=dead)
         if not dead:
-            supervision.make_obey(held, state or states.State.STOPPING, self._clock.monotonic_seconds())
+            if held.state is not None:
+                self._carry(held)
+            supervision.make_obey(held, held.state or states.State.STOPPING, self._clock.monotonic_seconds())
             return
-        if state is not None:
-            with self._database.write() as session:
-                rescue.close(session, held)
+        while held.state is not None and not held.place.is_closed:
+            self._collector.carry(held.job_id, held.fence, held.carrier, held.place, partial(rescue.close, held=held))
         del self.held[held.job_id]
 
-    def _carry(self, held: Held, to_the_end: bool) -> None:
-        batches = 0
-        while to_the_end or batches < BATCHES_A_TICK:
+    def _carry(self, held: Held) -> None:
+        for _ in range(BATCHES_A_TICK):
             if self._collector.carry(held.job_id, held.fence, held.carrier, held.place) < BATCH_LINES:
                 return
-            batches += 1
 
     def _claim(self) -> None:
         while True:
@@ -184,10 +200,11 @@ class Scheduler:
                 if not claims.has_queue(session, self._seat):
                     return
             with self._database.serialised() as session:
-                look = claims.claim_next(session, self._seat, frozenset(self.held))
-            if look.claimed is None:
+                look = claims.claim_next(session, self._seat, frozenset(self.held), at_most=CLAIMED_AT_ONCE)
+            for job, grant in look.claims:
+                self._launch(job, grant)
+            if len(look.claims) < CLAIMED_AT_ONCE:
                 break
-            self._launch(look.claimed, look.grant or Grant(1))
         for job_id in look.news:
             with self._database.write() as session:
                 claims.say_waiting(session, job_id, look.waiting[job_id].code, look.waiting[job_id].params)
@@ -220,8 +237,7 @@ class Scheduler:
         assert held.child is not None
         try:
             with self._database.write() as session:
-                states.lock(session, held.job_id, held.fence)
-                attempt = session.get_one(Attempt, (held.job_id, held.fence.attempt))
+                _, attempt = states.lock_attempt(session, held.job_id, held.fence)
                 attempt.pid, attempt.launched_at = held.child.pid, utc_now()
                 attempt.pid_started_at = held.process.started_at if held.process else None
         except LeaseLost:

@@ -1,13 +1,14 @@
 """The states of a job, the table of legal moves, and the one way to make a move."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import CursorResult, select, update
+from sqlalchemy import CursorResult, bindparam, func, null, select, update
 from sqlalchemy.orm import Session
 
-from kargah.jobs.tables import Job
+from kargah.jobs.tables import Attempt, Job
 from kargah.kit.errors import Conflict, IllegalMove, NotFound
 
 
@@ -52,6 +53,28 @@ ACTIVE = _states("STARTING LOADING RUNNING PAUSING STOPPING")
 DOCUMENTED: Mapping[State, str] = {State.FAILED: "ERROR", State.INTERRUPTED: "QUEUED"}
 
 
+_LOCK = select(Job).where(Job.id == bindparam("job_id")).with_for_update().execution_options(populate_existing=True)
+_LOCK_ATTEMPT = (
+    select(Job, Attempt)
+    .join(Attempt, (Attempt.job_id == Job.id) & (Attempt.number == bindparam("number")))
+    .where(Job.id == bindparam("job_id"))
+    .with_for_update(of=Job)
+    .execution_options(populate_existing=True)
+)
+_JOBS = select(Job).where(Job.id.in_(bindparam("job_ids", expanding=True))).execution_options(populate_existing=True)
+_jobs = Job.metadata.tables[Job.__tablename__]
+_START = (
+    update(_jobs)
+    .where(_jobs.c.id.in_(bindparam("job_ids", expanding=True)), _jobs.c.state == State.QUEUED)
+    .values(
+        state=State.STARTING.value, attempt=_jobs.c.attempt + 1, lease_owner=bindparam("agent_id"),
+        lease_expires_at=bindparam("lease_until"), waiting=null(), not_before=null(), paused_for=null(),
+        started_at=func.coalesce(_jobs.c.started_at, bindparam("now", type_=_jobs.c.started_at.type)),
+    )
+    .returning(_jobs.c.id)
+)  # fmt: skip
+
+
 class LeaseLost(Conflict):
     """Another agent has taken the job over, or a newer attempt runs: nothing of this writer may be stored."""
 
@@ -77,18 +100,46 @@ def shown(state: str) -> State:
 
 def lock(session: Session, job_id: str, fence: Fence | None = None) -> Job:
     """The job, which nobody else can change until this transaction ends. Raises NotFound, or LeaseLost behind a ``fence``."""
-    job = session.scalars(select(Job).where(Job.id == job_id).with_for_update().execution_options(populate_existing=True)).one_or_none()
+    if job_id in _locked(session):
+        return _behind(fence, session.get_one(Job, job_id))  # as this transaction has it: nobody else can have changed it
+    job = session.scalars(_LOCK, {"job_id": job_id}).one_or_none()
     if job is None:
         raise NotFound(kind="jobs", id=job_id)
-    if fence is not None and (job.attempt, job.lease_owner) != (fence.attempt, fence.lease_owner):
+    _locked(session).add(job_id)
+    return _behind(fence, job)
+
+
+def lock_attempt(session: Session, job_id: str, fence: Fence) -> tuple[Job, Attempt]:
+    """As ``lock``, and the attempt of the ``fence`` with it, in one question."""
+    row = session.execute(_LOCK_ATTEMPT, {"job_id": job_id, "number": fence.attempt}).one_or_none()
+    if row is None:
         raise LeaseLost(id=job_id)
+    _locked(session).add(job_id)
+    return _behind(fence, row[0]), row[1]
+
+
+def _behind(fence: Fence | None, job: Job) -> Job:
+    if fence is not None and (job.attempt, job.lease_owner) != (fence.attempt, fence.lease_owner):
+        raise LeaseLost(id=job.id)
     return job
 
 
+def _locked(session: Session) -> set[str]:
+    """The jobs that this transaction has locked; a session lives for one transaction (store.database)."""
+    locked: set[str] = session.info.setdefault("locked_jobs", set())
+    return locked
+
+
 def move(session: Session, job: Job, to: State, fence: Fence | None = None) -> None:
-    """Change the state, if the table allows it and nobody was quicker; agents pass their ``fence``."""
+    """Change the state, if the table allows it and nobody was quicker; agents pass their ``fence``.
+
+    Moves of a locked job are written together at the end of its transaction: several cost no more than one.
+    """
     if to not in MOVES[State(job.state)]:
         raise IllegalMove(id=job.id, state=shown(job.state).value, to=to.value)
+    if job.id in _locked(session):
+        _behind(fence, job).state = to.value
+        return
     statement = update(Job).where(Job.id == job.id, Job.state == job.state)
     if fence is not None:
         statement = statement.where(Job.attempt == fence.attempt, Job.lease_owner == fence.lease_owner)
@@ -96,6 +147,15 @@ def move(session: Session, job: Job, to: State, fence: Fence | None = None) -> N
     assert isinstance(changed, CursorResult)
     if changed.rowcount == 0:
         raise LeaseLost(id=job.id)
+
+
+def start(session: Session, job_ids: Sequence[str], agent_id: str, now: datetime, lease_until: datetime) -> list[Job]:
+    """Give those of ``job_ids`` that are still QUEUED to an agent, for their next attempt; in the order of ``job_ids``, and locked."""
+    assert State.STARTING in MOVES[State.QUEUED]
+    terms = {"job_ids": job_ids, "agent_id": agent_id, "lease_until": lease_until, "now": now}
+    ours = set(session.scalars(_START, terms))
+    _locked(session).update(ours)
+    return sorted(session.scalars(_JOBS, {"job_ids": list(ours)}), key=lambda job: job_ids.index(job.id)) if ours else []
 
 
 def walk(session: Session, job: Job, to: State, fence: Fence | None = None) -> None:

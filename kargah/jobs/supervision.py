@@ -23,6 +23,11 @@ KILL_AFTER_SECONDS = 3.5
 LINGER_SECONDS = 10.0
 
 
+Signs = tuple[int | None, int]
+#: Null: launched, and not looked at yet.
+_BEGINNING = frozenset({None, State.STARTING.value, State.LOADING.value})
+
+
 @dataclass(frozen=True)
 class Condemned:
     """It broke a limit: it is ended, and its job fails with this. ``grace_seconds``: for a last checkpoint."""
@@ -46,6 +51,7 @@ class Held:
     deadline_from: float | None = None
     signalled: signal.Signals | None = None
     condemned: Condemned | None = None
+    state: str | None = None
 
     @property
     def exit_status(self) -> int | None:
@@ -77,6 +83,12 @@ def is_dead(held: Held) -> bool:
     if held.process is not None and not held.rebooted:
         processes.signal_group(held.process, signal.SIGKILL)
     return True
+
+
+def signs_of(held: Held) -> Signs:
+    """What can be seen without asking the store: the exit status, and how much it has said while much hangs on each word."""
+    status = None if held.child is None else held.child.poll()
+    return status, held.carrier.size_bytes() if held.state in _BEGINNING else 0
 
 
 def make_obey(held: Held, state: str, now_seconds: float) -> None:
