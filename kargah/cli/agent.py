@@ -84,6 +84,7 @@ def all_trades() -> Trades:
         by_kind={
             "train": Trade("kargah.workers.train", train.on_event, train.prepare),
             "ingest": Trade("kargah.workers.ingest", ingest.on_event, ingest.prepare, light=True),
+            "mend": Trade("kargah.workers.mend", ingest.on_event, ingest.prepare, light=True),
         },
         lay_out=blobs.lay_out,
         observers=[runs.on_events],

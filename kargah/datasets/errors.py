@@ -1,6 +1,6 @@
 """Why something cannot be done with a data set. Texts: ``error.<CODE>`` in ``locale/*/datasets.po``."""
 
-from kargah.kit.errors import BadInput, Conflict
+from kargah.kit.errors import BadInput, Conflict, NotFound
 
 
 class TitleMissing(BadInput):
@@ -11,3 +11,21 @@ class NotImported(Conflict):
     """``state``: the version is IMPORTING, or has FAILED."""
 
     code = "NOT_IMPORTED"
+
+
+class UnknownColumn(BadInput):
+    """``column``, ``known``: the names there are."""
+
+    code = "UNKNOWN_COLUMN"
+
+
+class UnknownVersion(NotFound):
+    """``version``: no READY version of this data set."""
+
+    code = "UNKNOWN_VERSION"
+
+
+class BadFix(BadInput):
+    """``field``, ``reason``, ``known``: the kinds of fixes."""
+
+    code = "BAD_FIX"

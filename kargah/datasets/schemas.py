@@ -6,14 +6,26 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from kargah.assets.manifest import FileEntry
+from kargah.contract.fixes import Fix
 from kargah.recipes.columns import Column
 
 JsonDict = dict[str, Any]
 State = Literal["IMPORTING", "READY", "FAILED"]
 
 
+class Lineage(BaseModel):
+    """What a version was made from: the parent, the mends with their parameters, who asked and why. Long edits are counted."""
+
+    parent_id: str
+    parent_number: int
+    fixes: list[JsonDict]
+    by_id: str
+    by: str
+    why: str = ""
+
+
 class VersionSummary(BaseModel):
-    """``error`` is {code, params} of a version that FAILED."""
+    """``error`` is {code, params} of a version that FAILED. ``lineage`` is null for a version that was read from a file."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -30,6 +42,7 @@ class VersionSummary(BaseModel):
     size_bytes: int
     commit_id: str | None
     error: JsonDict | None
+    lineage: Lineage | None
     created_at: datetime
 
 
@@ -85,6 +98,16 @@ class UploadOptions(BaseModel):
     delimiter: str | None = Field(None, min_length=1, max_length=1)
     normaliser: JsonDict | None = None
     max_rows: int | None = Field(None, ge=1)
+
+
+class MendWish(BaseModel):
+    """``from_version``: the current one when none is named. ``fixes``: see kargah.contract.fixes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    from_version: str | None = Field(None, max_length=48)
+    fixes: list[Fix] = Field(min_length=1, max_length=200)
+    why: str = Field("", max_length=500)
 
 
 class Preview(BaseModel):

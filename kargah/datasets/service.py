@@ -83,13 +83,13 @@ def add_version(
     session: Session, actor: Actor, dataset_id: str, filename: str, digest: Digest, *, options: UploadOptions | None = None
 ) -> tuple[VersionSummary, JobOut]:
     """A newer file of the same data. It becomes the current version when it is imported."""
-    dataset = _loaded(session, actor, dataset_id, To.CHANGE)
+    dataset = loaded(session, actor, dataset_id, To.CHANGE)
     return _import(session, actor, dataset, clean_filename(filename), digest, options)
 
 
-def get_for(session: Session, actor: Actor, dataset_id: str, to: To | str = To.READ) -> DatasetDetail:
-    """Access is checked by loading; what is in the trash is not found."""
-    dataset = _loaded(session, actor, dataset_id, to)
+def get_for(session: Session, actor: Actor, dataset_id: str, to: To | str = To.READ, *, trashed: bool = False) -> DatasetDetail:
+    """Access is checked by loading; what is in the trash is found only with ``trashed``."""
+    dataset = access.load(session, actor, Dataset, dataset_id, to) if trashed else loaded(session, actor, dataset_id, to)
     version = _shown_version(session, dataset)
     versions = session.scalars(_versions([dataset.id]))
     return DatasetDetail.model_validate(dataset).model_copy(
@@ -126,7 +126,7 @@ def preview(session: Session, actor: Actor, dataset_id: str, home: Path, limit: 
     version = _ready(session, actor, dataset_id)
     with _file_of(home, version, "preview.jsonl").open("rb") as lines:
         rows = [json.loads(line) for line in islice(lines, limit)]
-    return Preview(columns=[column.name for column in _columns(version)], rows=rows, total_rows=version.rows or 0)
+    return Preview(columns=[column.name for column in columns_of(version)], rows=rows, total_rows=version.rows or 0)
 
 
 def report(session: Session, actor: Actor, dataset_id: str) -> dict[str, Any]:
@@ -135,7 +135,7 @@ def report(session: Session, actor: Actor, dataset_id: str) -> dict[str, Any]:
 
 
 def columns(session: Session, actor: Actor, dataset_id: str) -> list[Column]:
-    return _columns(_ready(session, actor, dataset_id))
+    return columns_of(_ready(session, actor, dataset_id))
 
 
 def suggest(session: Session, actor: Actor, dataset_id: str) -> list[Suggestion]:
@@ -153,7 +153,7 @@ def suggest(session: Session, actor: Actor, dataset_id: str) -> list[Suggestion]
 
 
 def rename(session: Session, actor: Actor, dataset_id: str, title: str) -> DatasetDetail:
-    dataset = _loaded(session, actor, dataset_id, To.CHANGE)
+    dataset = loaded(session, actor, dataset_id, To.CHANGE)
     dataset.title = _title(title)
     dataset.title_folded = fold(dataset.title)[:MAX_TITLE]
     session.flush()
@@ -162,7 +162,7 @@ def rename(session: Session, actor: Actor, dataset_id: str, title: str) -> Datas
 
 def delete(session: Session, actor: Actor, dataset_id: str) -> None:
     """To the trash; ``restore`` brings it back. What was trained on it stays."""
-    dataset = _loaded(session, actor, dataset_id, To.CHANGE)
+    dataset = loaded(session, actor, dataset_id, To.CHANGE)
     dataset.trashed_at = utc_now()
     assets.set_trashed(session, _version_ids(session, dataset), trashed=True)
 
@@ -233,7 +233,7 @@ def _title(title: str) -> str:
     return title
 
 
-def _loaded(session: Session, actor: Actor, dataset_id: str, to: To | str) -> Dataset:
+def loaded(session: Session, actor: Actor, dataset_id: str, to: To | str) -> Dataset:
     dataset = access.load(session, actor, Dataset, dataset_id, to)
     if dataset.trashed_at is not None:
         raise NotFound(kind="datasets", id=dataset_id)
@@ -241,7 +241,7 @@ def _loaded(session: Session, actor: Actor, dataset_id: str, to: To | str) -> Da
 
 
 def _ready(session: Session, actor: Actor, dataset_id: str) -> DatasetVersion:
-    dataset = _loaded(session, actor, dataset_id, To.READ)
+    dataset = loaded(session, actor, dataset_id, To.READ)
     version = _shown_version(session, dataset)
     if version is None or version.state != "READY":
         raise NotImported(title=dataset.title, state=version.state if version else "FAILED")
@@ -271,6 +271,12 @@ def _with_versions(session: Session, rows: list[Dataset]) -> list[DatasetOut]:
     return [_out(dataset, known.get(dataset.current_version_id or "") or latest.get(dataset.id)) for dataset in rows]
 
 
+def of_jobs(session: Session, job_ids: Iterable[str]) -> dict[str, str]:
+    """Job → the data set that it reads a version of."""
+    found = select(DatasetVersion.job_id, DatasetVersion.dataset_id).where(DatasetVersion.job_id.in_(list(job_ids)))
+    return {str(row.job_id): row.dataset_id for row in session.execute(found)}
+
+
 def _version_ids(session: Session, dataset: Dataset) -> list[str]:
     return list(session.scalars(select(DatasetVersion.id).where(DatasetVersion.dataset_id == dataset.id)))
 
@@ -279,7 +285,7 @@ def _out(dataset: Dataset, version: VersionSummary | None) -> DatasetOut:
     return DatasetOut.model_validate(dataset).model_copy(update={"version": version})
 
 
-def _columns(version: DatasetVersion) -> list[Column]:
+def columns_of(version: DatasetVersion) -> list[Column]:
     return [Column.model_validate(column) for column in version.columns or []]
 
 

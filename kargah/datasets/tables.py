@@ -17,13 +17,15 @@ class Dataset(Base, Owned):
     licence: Mapped[str | None] = mapped_column(String(100))
     source_note: Mapped[str | None] = mapped_column(String(500))
     current_version_id: Mapped[str | None] = mapped_column(String(48))
+    tags: Mapped[list[Any] | None]
     trashed_at: Mapped[datetime | None]
 
 
 class DatasetVersion(Base, Created):
     """Never changed once READY. ``state``: IMPORTING, READY or FAILED.
 
-    ``files``: data.parquet, columns.json, preview.jsonl, report.json as blobs.
+    ``files``: data.parquet, columns.json, preview.jsonl, report.json as blobs. ``lineage``: what it was made from when that was
+    no file (see schemas.Lineage).
     """
 
     __tablename__ = "dataset_versions"
@@ -46,3 +48,4 @@ class DatasetVersion(Base, Created):
     normaliser: Mapped[dict[str, Any] | None]
     files: Mapped[list[Any] | None]
     error: Mapped[dict[str, Any] | None]
+    lineage: Mapped[dict[str, Any] | None]

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,16 @@ import pytest
 from kargah.contract import wire
 from kargah.contract.attempt import AttemptDirectory
 from kargah.contract.events import Event
-from kargah.contract.plans import IngestPlan
+from kargah.contract.fixes import AnyFix
+from kargah.contract.plans import IngestPlan, MendPlan
 from kargah.contract.results import IngestResult
 from kargah.contract.wire import EventWriter
 from kargah.kit import files
+from kargah.workers.edge import Attempt
 from kargah.workers.ingest import Import
+from kargah.workers.mend import Mending
 from kargah.workers.telling import Teller
+from kargah.workers.wants import Wants
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="needs the shared data beside the checkout")
@@ -75,3 +80,34 @@ def start(directory: AttemptDirectory) -> subprocess.Popen[bytes]:
 
 def events_of(directory: AttemptDirectory) -> list[Event]:
     return [wire.decode(line) for line, _ in wire.whole_lines(directory.events, 0, 1 << 30)]
+
+
+def lay_out_mend(home: Path, parent: Imported, fixes: Sequence[Any]) -> AttemptDirectory:
+    """An attempt that makes the next version of ``parent``."""
+    directory = AttemptDirectory.of(home, "job_2", 1)
+    shutil.copytree(parent.folder, directory.inputs / "parent")
+    plan = MendPlan(job_id="job_2", fixes=[AnyFix.validate_python(fix) for fix in fixes], normaliser=parent.result.normaliser)
+    files.write_bytes(directory.plan, plan.model_dump_json().encode())
+    return directory
+
+
+def mend(home: Path, parent: Imported, *fixes: dict[str, Any]) -> Imported:
+    """The next version. Raises what the worker would fail with."""
+    directory = lay_out_mend(home, parent, fixes)
+    plan = MendPlan.model_validate_json(directory.plan.read_bytes())
+    tell = Teller(EventWriter(directory.events))
+    attempt = Attempt(directory, tell, Wants(directory.control, tell, directory.memory))
+    try:
+        result = Mending(plan, directory, attempt).run()
+    finally:
+        attempt.wants.close()
+    return Imported(directory, IngestResult.model_validate(result.model_dump(mode="json")))
+
+
+def start_mend(home: Path, parent: Imported, fixes: Sequence[Any]) -> AttemptDirectory:
+    """The worker as its own process, to its end."""
+    directory = lay_out_mend(home, parent, fixes)
+    with directory.log.open("wb") as log:
+        command = [sys.executable, "-m", "kargah.workers.mend", str(directory.path)]
+        assert subprocess.run(command, stdout=log, stderr=log, timeout=120, check=False).returncode == 0
+    return directory

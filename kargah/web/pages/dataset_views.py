@@ -1,10 +1,12 @@
 """A data set as its pages show it: every value finished, in the reader's language."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from kargah.datasets.schemas import DatasetDetail, DatasetOut, Preview, Suggestion, VersionSummary
-from kargah.jobs.schemas import JobOut
+from kargah.contract.fixes import AnyFix, is_safe
+from kargah.datasets.schemas import DatasetDetail, DatasetOut, JsonDict, Lineage, Preview, Suggestion, VersionSummary
+from kargah.jobs.schemas import EventOut, JobOut
 from kargah.recipes.columns import Column
 from kargah.web.pages import figures
 from kargah.web.pages.figures import Bar, Figure
@@ -35,13 +37,25 @@ class DatasetRow:
 
 
 @dataclass(frozen=True)
+class FixButton:
+    """``value``: the place of the fix in the report, as ``problem.fix``."""
+
+    value: str
+    kind: str
+    label: str
+    is_safe: bool
+
+
+@dataclass(frozen=True)
 class Problem:
+    code: str
     severity: str
     icon: str
     style: str
     title: str
     body: str
     count: str
+    fixes: list[FixButton]
 
 
 @dataclass(frozen=True)
@@ -58,9 +72,13 @@ class ColumnRow:
 
 @dataclass(frozen=True)
 class VersionRow:
-    """``error``: why it could not be read, "" when it could."""
+    """``error``: why it could not be read, "" when it could. ``made``: from what and by whom, "" when from a file."""
 
+    id: str
     number: str
+    made: str
+    can_choose: bool
+    label: str
     badge: Badge
     is_current: bool
     file: str
@@ -125,11 +143,12 @@ def values_of(
     version = dataset.version
     report = (version.report if version else None) or {}
     columns = (version.columns if version else None) or []
-    problems = [_problem(words, found) for found in report.get("problems", [])]
+    problems = [_problem(words, found, place) for place, found in enumerate(report.get("problems", []))]
     severe = sum(found["severity"] == "error" for found in report.get("problems", []))
     return {
         "dataset": dataset,
-        "state": version.state if version else "FAILED",
+        "trashed": dataset.trashed_at is not None,
+        "state": version.state if version and not dataset.trashed_at else "FAILED",
         "badge": badge_of(words, version.state if version else "FAILED", severe),
         "facts": _facts(words, dataset),
         "progress": progress_of(words, job) if job and not job.is_over else None,
@@ -137,6 +156,8 @@ def values_of(
         "error": words.error(version.error) if version and version.error else "",
         "strip": _strip(words, dataset, report),
         "problems": problems,
+        "safe_fixes": sum(fix.is_safe for problem in problems for fix in problem.fixes),
+        "is_mending": any(version.state == "IMPORTING" and version.lineage for version in dataset.versions),
         "columns": [_column(words, column) for column in columns],
         "versions": [_version(words, dataset, version) for version in dataset.versions],
         "labels": _labels(words, columns, suggestions),
@@ -170,30 +191,70 @@ def _strip(words: Words, dataset: DatasetDetail, report: dict[str, Any]) -> list
     ]
 
 
-def _problem(words: Words, found: dict[str, Any]) -> Problem:
+def fixes_of(report: dict[str, Any], places: Iterable[str] | None = None) -> list[JsonDict]:
+    """The fixes that the report offers at ``places``, else all safe ones."""
+    offered = {
+        f"{place}.{number}": fix
+        for place, found in enumerate(report.get("problems", []))
+        for number, fix in enumerate(found.get("fixes") or [])
+    }
+    if places is None:
+        return [fix for fix in offered.values() if is_safe(AnyFix.validate_python(fix))]
+    return [offered[place] for place in places if place in offered]
+
+
+def found_so_far(words: Words, events: Iterable[EventOut]) -> list[str]:
+    """What an import that still reads has met, in words."""
+    told = [event.payload.get("params") or {} for event in events if event.payload.get("code") == "datasets.found"]
+    return [_title(words, str(params.get("found")), params, params.get("columns") or [], int(params.get("count") or 0)) for params in told]
+
+
+def _title(words: Words, code: str, params: JsonDict, columns: list[str], count: int) -> str:
+    shown = {**words.amounts(params), "count": count, "columns": words.text("list.comma").join(columns)}
+    return words.first(f"problem.{code}", code, **shown)
+
+
+def _fix(words: Words, place: str, fix: JsonDict) -> FixButton:
+    manner = fix.get("by") or ("near" if fix.get("near") else "drop" if fix.get("otherwise") == "drop" else "")
+    key = f"fix.{fix['kind']}"
+    return FixButton(place, fix["kind"], words.first(f"{key}.{manner}", key, **fix), is_safe(AnyFix.validate_python(fix)))
+
+
+def _languages(words: Words, shares: Any) -> str:
+    """{persian: 80.0, latin: 20.0} in words."""
+    known = shares.items() if isinstance(shares, dict) else ()
+    return words.text("list.comma").join(f"{words.first(f'language.{name}', name)} {words.percent(share / 100)}" for name, share in known)
+
+
+def _problem(words: Words, found: dict[str, Any], place: int = 0) -> Problem:
     icon, style = SEVERITIES.get(found["severity"], SEVERITIES["info"])
     params = {
         **words.amounts(found.get("params") or {}),
         "count": found["count"],
         "columns": words.text("list.comma").join(found["columns"]),
     }
+    if "languages" in params:
+        params["languages"] = _languages(words, params["languages"])
     body = [words.optional_with(f"problem.{found['code']}.help", params), _lines(words, found["lines"], found["count"])]
+    body.append(_lines(words, found.get("rows") or [], found["count"], "dataset.rows_at"))
     columns = words.text("dataset.in_column", columns=params["columns"]) if found["columns"] else ""
     return Problem(
+        code=found["code"],
         severity=words.first(f"severity.{found['severity']}", str(found["severity"])),
         icon=icon,
         style=style,
         title=words.first(f"problem.{found['code']}", found["code"], **params),
         body=" ".join(part for part in (*body, columns) if part),
         count=words.number(found["count"]),
+        fixes=[_fix(words, f"{place}.{number}", fix) for number, fix in enumerate(found.get("fixes") or [])],
     )
 
 
-def _lines(words: Words, lines: list[int], count: int) -> str:
+def _lines(words: Words, lines: list[int], count: int, key: str = "dataset.lines") -> str:
     if not lines:
         return ""
     shown = words.text("list.comma").join(words.digits(str(line)) for line in lines[:LINES_SHOWN])
-    return words.text("dataset.lines_more" if count > LINES_SHOWN else "dataset.lines", lines=shown)
+    return words.text(f"{key}_more" if count > LINES_SHOWN else key, lines=shown)
 
 
 def _column(words: Words, column: Column) -> ColumnRow:
@@ -222,16 +283,28 @@ def _bars(words: Words, column: Column, most: int) -> list[Bar]:
 
 
 def _version(words: Words, dataset: DatasetDetail, version: VersionSummary) -> VersionRow:
+    is_current = version.id == dataset.current_version_id
     return VersionRow(
+        id=version.id,
         number=words.number(version.number),
+        made=_made(words, version.lineage) if version.lineage else "",
+        can_choose=version.state == "READY" and not is_current,
+        label=words.text("dataset.uses_version", number=version.number),
         badge=badge_of(words, version.state),
-        is_current=version.id == dataset.current_version_id,
+        is_current=is_current,
         file=cell(version.source_filename, 120),
         rows=words.number(version.rows) if version.rows is not None else "–",
         size=words.size(version.source_size_bytes),
         when=words.date(version.created_at),
         error=words.error(version.error) if version.error else "",
     )
+
+
+def _made(words: Words, lineage: Lineage) -> str:
+    names = [words.first(f"fix.{fix['kind']}", f"fix.{fix['kind']}.{fix.get('by')}", **fix) for fix in lineage.fixes]
+    made = words.text("dataset.made_from", number=lineage.parent_number, fixes=words.text("list.comma").join(dict.fromkeys(names)))
+    by = words.text("dataset.made_by", name=lineage.by) if lineage.by else ""
+    return " · ".join(part for part in (made, by, lineage.why) if part)
 
 
 def _range(words: Words, column: Column) -> str:

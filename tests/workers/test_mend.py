@@ -1,0 +1,122 @@
+"""The mends of a version: each does what it says to the rows, in one order, and what is new is looked at again."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.imports import Imported, events_of, read, start_mend
+from support.imports import mend as mended
+
+from kargah.contract.fixes import ORDER, AnyFix, Fix
+from kargah.kit.errors import KargahError
+
+CSV = (
+    "متن,برچسب,قیمت\n"
+    " خوب بود,مثبت,10\n"
+    "بد بود,منفی,12\n"
+    "بد بود,منفي,\n"
+    "عالی بود,مثبت ,14\n"
+    "با 09123456789 تماس بگیرید,منفی,16\n"
+    "بد بود,منفی,12\n"
+)
+
+
+def rows(imported: Imported) -> list[tuple[Any, ...]]:
+    return list(zip(*imported.table().values(), strict=True))
+
+
+def fix(home: Path, content: str, *fixes: dict[str, Any]) -> Imported:
+    return mended(home, read(home / "before", content), *fixes)
+
+
+def test_a_mend_changes_what_it_names_and_says_how_much(tmp_path: Path) -> None:
+    after = fix(tmp_path, CSV, {"kind": "merge_labels", "column": "برچسب"}, {"kind": "trim"}, {"kind": "drop_duplicates"})
+    assert [row[1] for row in rows(after)] == ["مثبت", "منفی", "منفی", "مثبت", "منفی"]
+    assert rows(after)[0] == ("خوب بود", "مثبت", 10)
+    assert after.kinds()["قیمت"] == "integer"
+    told = {entry["kind"]: entry["changed"] for entry in after.report["mended"]}
+    assert told == {"trim": 2, "merge_labels": 1, "drop_duplicates": 1}
+    assert not {"LABEL_VARIANTS", "OUTER_SPACES", "DUPLICATE_ROWS"} & set(after.problems)
+
+
+def test_mends_are_made_in_one_order_however_they_are_asked_for(tmp_path: Path) -> None:
+    wanted = [
+        {"kind": "drop_duplicates"},
+        {"kind": "fill_missing", "column": "قیمت", "by": "median"},
+        {"kind": "merge_labels", "column": "برچسب"},
+    ]
+    first, second = fix(tmp_path / "1", CSV, *wanted), fix(tmp_path / "2", CSV, *reversed(wanted))
+    assert first.table() == second.table()
+    assert first.table()["قیمت"] == [10, 12, 14, 16]
+    assert {entry.kind for entry in map(AnyFix.validate_python, wanted)} <= set(ORDER)
+
+
+def test_cells_and_rows_edited_by_hand_are_those_of_the_parent(tmp_path: Path) -> None:
+    edit = {"kind": "edit_rows", "edits": [{"row": 5, "column": "برچسب", "value": "مثبت"}], "deletions": [1, 6]}
+    after = fix(tmp_path, CSV, edit, {"kind": "drop_missing", "columns": ["قیمت"]})
+    assert rows(after) == [("بد بود", "منفی", 12), ("عالی بود", "مثبت ", 14), ("با 09123456789 تماس بگیرید", "مثبت", 16)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "column", "expected"),
+    [
+        ({"kind": "mask_personal"}, "متن", "با <PHONE> تماس بگیرید"),
+        ({"kind": "cap_length", "characters": 2}, "متن", "با"),
+        ({"kind": "fill_missing", "column": "قیمت", "value": "۱۵"}, "قیمت", 16),
+        ({"kind": "drop_classes", "column": "برچسب", "labels": ["مثبت"]}, "متن", "با 09123456789 تماس بگیرید"),
+    ],
+)
+def test_each_mend_does_its_work(tmp_path: Path, asked: dict[str, Any], column: str, expected: object) -> None:
+    assert expected in fix(tmp_path, CSV, asked).table()[column]
+
+
+def test_a_column_of_words_with_numbers_becomes_one_of_numbers(tmp_path: Path) -> None:
+    content = "وزن\n" + "".join(f"{number}\n" for number in range(40)) + "نامعلوم\nسبک\n"
+    before = read(tmp_path / "before", content)
+    offered = before.problems["NUMBERS_AMONG_TEXT"]["fixes"]
+    assert [entry["otherwise"] for entry in offered] == ["empty", "drop"]
+    kept, dropped = (mended(tmp_path / entry["otherwise"], before, entry) for entry in offered)
+    assert (kept.kinds()["وزن"], kept.result.rows, kept.columns["وزن"]["nulls"]) == ("integer", 42, 2)
+    assert (dropped.kinds()["وزن"], dropped.result.rows) == ("integer", 40)
+
+
+def test_a_split_is_the_same_for_the_same_seed_and_keeps_groups_and_shares(tmp_path: Path) -> None:
+    content = "متن,برچسب,نویسنده\n" + "".join(
+        f"نوشتهٔ شمارهٔ {number},{'الف' if number % 4 else 'ب'},{number // 2}\n" for number in range(400)
+    )
+    asked = {"kind": "split", "stratify": "برچسب", "group": "نویسنده", "validation_share": 0.2, "test_share": 0.1}
+    once, again = fix(tmp_path / "1", content, asked).table(), fix(tmp_path / "2", content, asked).table()
+    other = fix(tmp_path / "3", content, {**asked, "seed": 7}).table()
+    assert once == again
+    assert once["split"] != other["split"]
+    parts = dict(zip(once["نویسنده"], once["split"], strict=True))
+    assert [parts[writer] for writer in once["نویسنده"]] == once["split"]
+    assert abs(once["split"].count("validation") - 80) <= 6
+    assert abs(once["split"].count("test") - 40) <= 6
+
+
+def test_test_rows_that_training_has_seen_are_found_and_taken_out(tmp_path: Path) -> None:
+    lines = [f"جملهٔ شمارهٔ {number} است,الف,train" for number in range(10)] + ["جمله‌ٔ   شماره‌ٔ 3 است,الف,test", "چیز دیگر,ب,test"]
+    before = read(tmp_path / "before", "متن,برچسب,بخش\n" + "\n".join(lines) + "\n")
+    leaked = before.problems["LEAKED_ROWS"]
+    assert (leaked["count"], leaked["rows"]) == (1, [11])
+    after = mended(tmp_path, before, *leaked["fixes"])
+    assert after.result.rows == 11
+    assert "LEAKED_ROWS" not in after.problems
+
+
+@pytest.mark.parametrize(
+    ("asked", "code"),
+    [({"kind": "strip_hidden"}, "NOTHING_TO_MEND"), ({"kind": "drop_classes", "column": "x", "labels": ["1"]}, "NO_ROWS_LEFT")],
+)
+def test_a_mend_that_would_change_nothing_or_leave_nothing_makes_no_version(tmp_path: Path, asked: dict[str, Any], code: str) -> None:
+    with pytest.raises(KargahError) as refused:
+        fix(tmp_path, "x\n1\n1\n", asked)
+    assert refused.value.code == code
+
+
+def test_a_mending_process_ends_with_its_result(tmp_path: Path) -> None:
+    fixes: list[Fix] = [AnyFix.validate_python({"kind": "trim"})]
+    directory = start_mend(tmp_path, read(tmp_path / "before", CSV), fixes)
+    events = events_of(directory)
+    assert [events[0].kind, events[-1].kind] == ["Started", "Finished"]
