@@ -4,6 +4,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import select
@@ -75,13 +76,18 @@ def curve(session: Session, job_id: str, keys: Iterable[str] | None = None, max_
     """
     position = positions.latest_position(session)
     cuts = cuts_of(session, job_id)
+    hot = _said(session, job_id, "Step")
+    sealed = [block for block in _outlines(session, job_id) if block.first_step <= within[1] and block.last_step >= within[0]]
+    is_long = sum(block.count_within(within) for block in sealed) + len(hot) > max_points
+    found = chain(
+        _sealed_values(session, job_id, sealed, cuts, in_full=not is_long), _values(hot, cuts), _evaluation_values(session, job_id, cuts)
+    )
     series: dict[str, dict[int, float]] = defaultdict(dict)
-    for key, step, value in _step_values(session, job_id, cuts, max_points, within):
-        series[key][step] = value
-    for key, step, value in _evaluation_values(session, job_id, cuts):
+    for key, step, value in found:
         series[key][step] = value
     wanted = series.keys() if keys is None else series.keys() & set(keys)
-    return Curve(series={key: thin(_within(series[key], within), max_points) for key in sorted(wanted)}, position=position)
+    drawn = {key: thin(points, max_points) for key in sorted(wanted) if (points := _within(series[key], within))}
+    return Curve(series=drawn, position=position, thinned=is_long)
 
 
 def _within(points: dict[int, float], within: Span) -> list[Point]:
@@ -107,26 +113,6 @@ def _all_steps(session: Session, job_id: str) -> Iterator[EventOut]:
     yield from map(blocks.event_of, hot)
 
 
-def _step_values(session: Session, job_id: str, cuts: Cuts, max_points: int, within: Span) -> Iterator[tuple[str, int, float]]:
-    """(metric, step, value), from summaries where a block is kept whole and the part is long."""
-    hot = _said(session, job_id, "Step")
-    sealed = [block for block in _outlines(session, job_id) if block.first_step <= within[1] and block.last_step >= within[0]]
-    is_long = sum(block.count_within(within) for block in sealed) + len(hot) > max_points
-    for outline in sealed:
-        if is_long and outline.last_step <= cuts.last_step_that_counts(outline.first_seq):
-            yield from _summary_values(outline.summary)
-        elif outline.first_step <= cuts.last_step_that_counts(outline.last_seq):
-            block = session.get_one(StepBlock, (job_id, outline.first_seq))
-            yield from _values(blocks.points_of(block), cuts)
-    yield from _values(hot, cuts)
-
-
-def _said(session: Session, job_id: str, kind: str) -> list[Said]:
-    """Only what a curve needs of each event: rows as objects would cost more than all the rest."""
-    columns = select(EventRow.seq, EventRow.payload).where(EventRow.job_id == job_id, EventRow.kind == kind)
-    return [(seq, payload) for seq, payload in session.execute(columns.order_by(EventRow.seq))]
-
-
 @dataclass(frozen=True)
 class Outline:
     """A sealed block without its content, which is unpacked only where it is drawn in full."""
@@ -147,6 +133,24 @@ class Outline:
     def count_within(self, within: Span) -> float:
         """At most so many of its steps lie there."""
         return min(self.count, min(self.last_step, within[1]) - max(self.first_step, within[0]) + 1)
+
+
+def _sealed_values(
+    session: Session, job_id: str, sealed: Sequence[Outline], cuts: Cuts, *, in_full: bool
+) -> Iterator[tuple[str, int, float]]:
+    """(metric, step, value), from summaries where a block counts as a whole, unless all is wanted ``in_full``."""
+    for outline in sealed:
+        if not in_full and outline.last_step <= cuts.last_step_that_counts(outline.first_seq):
+            yield from _summary_values(outline.summary)
+        elif outline.first_step <= cuts.last_step_that_counts(outline.last_seq):
+            block = session.get_one(StepBlock, (job_id, outline.first_seq))
+            yield from _values(blocks.points_of(block), cuts)
+
+
+def _said(session: Session, job_id: str, kind: str) -> list[Said]:
+    """Only what a curve needs of each event: rows as objects would cost more than all the rest."""
+    columns = select(EventRow.seq, EventRow.payload).where(EventRow.job_id == job_id, EventRow.kind == kind)
+    return [(seq, payload) for seq, payload in session.execute(columns.order_by(EventRow.seq))]
 
 
 def _outlines(session: Session, job_id: str) -> list[Outline]:

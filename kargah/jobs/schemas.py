@@ -78,10 +78,14 @@ class StepPoint(BaseModel):
 
 
 class Curve(BaseModel):
-    """``series``: metric → [(step, value)] in the order of steps. ``position``: the last event looked at; live events follow it."""
+    """``series``: metric → [(step, value)] in the order of steps. ``position``: the last event looked at; live events follow it.
+
+    ``thinned``: there are more points than these; a part of the curve, asked for alone, may show them.
+    """
 
     series: dict[str, list[tuple[int, float]]]
     position: int
+    thinned: bool = False
 
 
 class AttemptLog(BaseModel):

@@ -1,6 +1,6 @@
 // <compare-chart>: one metric of several runs over each other, by step or by the share of each run's own length.
 import { CurveChart, save } from "./curve-chart.js";
-import { short } from "./words.js";
+import { digits, reading, short } from "./words.js";
 
 class CompareChart extends CurveChart {
   prepare() {
@@ -17,13 +17,29 @@ class CompareChart extends CurveChart {
     if (button) this.show(button);
   }
 
-  async ask(run) {
+  // A part that is looked at closer is asked for again, finer, of the runs whose curve was thinned.
+  async ask(run, from, to) {
+    const address = new URL(run.src, location.href);
+    if (from !== undefined) address.search = new URLSearchParams({ from_step: Math.floor(from), to_step: Math.ceil(to) });
     try {
-      const answer = await fetch(run.src);
-      if (answer.ok) this.curves.set(run.id, (await answer.json()).series);
+      const answer = await fetch(address);
+      if (!answer.ok) throw new Error(answer.status);
+      const { series, thinned } = await answer.json();
+      run.coarse ||= thinned;
+      const known = this.curves.get(run.id);
+      for (const [key, points] of Object.entries(series)) known[key] = [...new Map([...(known[key] ?? []), ...points])].sort(([one], [other]) => one - other);
     } catch {
       this.dataset.lost = "yes";
     }
+  }
+
+  async refine(from, to) {
+    const step = (run, place) => (this.byShare ? (place / 100) * this.lastStep(run) : place);
+    await Promise.all(this.config.runs.filter((run) => run.coarse).map((run) => this.ask(run, step(run, from), step(run, to))));
+  }
+
+  lastStep(run) {
+    return Math.max(1, run.total_steps ?? 0, ...Object.values(this.curves.get(run.id)).map((points) => points[points.length - 1]?.[0] ?? 0));
   }
 
   measureBy(button) {
@@ -36,7 +52,7 @@ class CompareChart extends CurveChart {
   lines() {
     return this.config.runs.map((run) => {
       const all = this.curves.get(run.id);
-      const last = Math.max(1, run.total_steps ?? 0, ...Object.values(all).map((points) => points[points.length - 1]?.[0] ?? 0));
+      const last = this.lastStep(run);
       const place = (step) => (this.byShare ? Math.round((step / last) * 10_000) / 100 : step);
       const points = new Map((all[this.group.key] ?? []).map(([step, value]) => [place(step), value]));
       return { key: run.id, label: run.label, tip: run.tip, colour: run.colour, points, noisy: this.group.noisy, sparse: this.group.sparse };
@@ -51,6 +67,10 @@ class CompareChart extends CurveChart {
 
   position(x) {
     return this.byShare ? `${short(x)}%` : short(x);
+  }
+
+  place(x) {
+    return this.byShare ? digits(`${short(x)}%`) : reading(x);
   }
 
   saveTable() {

@@ -2,9 +2,10 @@
 // a picture and a table of it, and the page's colours in both themes. Subclasses say which lines there are (`lines`), how far
 // the axis goes (`extent`) and where the points come from (`load`, `refine`). The plot reads left to right in every language.
 import uPlot from "../vendor/uplot.js";
-import { digits, short } from "./words.js";
+import { reading, short } from "./words.js";
 
 const HEIGHT = 300;
+const AXIS_WIDTH = 52;
 const SMOOTH_FROM = 24;
 const TABLE_ROWS = 40;
 const REFINE_MS = 250;
@@ -21,7 +22,16 @@ export class CurveChart extends HTMLElement {
     this.prepare();
     this.listen();
     await document.fonts?.ready;
+    await this.open();
+  }
+
+  // Until the points are there the place of the plot keeps its size and shows a skeleton.
+  async open() {
+    this.setAttribute("aria-busy", "true");
+    delete this.dataset.lost;
     await this.load();
+    this.loaded = true;
+    this.removeAttribute("aria-busy");
     this.draw(true);
   }
 
@@ -36,6 +46,7 @@ export class CurveChart extends HTMLElement {
     on("[data-log]", "change", () => this.draw(true));
     on("[data-whole]", "click", () => this.zoom(null));
     on("[data-png]", "click", () => this.savePicture());
+    on("[data-again]", "click", () => this.open());
     on("[data-table]", "toggle", () => this.table());
     this.plot.addEventListener("dblclick", () => setTimeout(() => this.zoom(null)));
     this.plot.addEventListener("keydown", (event) => this.key(event));
@@ -54,6 +65,10 @@ export class CurveChart extends HTMLElement {
   }
   position(x) {
     return short(x);
+  }
+  // As `position`, for reading.
+  place(x) {
+    return reading(x);
   }
 
   soon() {
@@ -89,9 +104,12 @@ export class CurveChart extends HTMLElement {
   }
 
   draw(anew) {
+    if (!this.loaded) return;
     if (anew) this.colours.clear();
     const { shown, places, values, smooth } = this.columns();
-    this.find("[data-nothing]").hidden = places.length > 0;
+    this.find("[data-waiting]")?.remove();
+    this.find("[data-failed]").hidden = !this.dataset.lost;
+    this.find("[data-nothing]").hidden = places.length > 0 || Boolean(this.dataset.lost);
     const data = [places, ...values, ...smooth.filter(Boolean)];
     const shape = shown.map((line, index) => line.key + (smooth[index] ? "~" : "")).join();
     if (anew || !this.chart || shape !== this.shape) this.make(data, shown, smooth);
@@ -186,9 +204,9 @@ export class CurveChart extends HTMLElement {
       font: `11px ${getComputedStyle(this).fontFamily}`,
       grid: { stroke: this.colour("--line"), width: 1, show: Boolean(side) },
       ticks: { show: false },
-      size: side ? 52 : 30,
+      size: side ? widthOf : 30,
       space: side ? 44 : matchMedia("(max-width: 45rem)").matches ? 90 : 64,
-      values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : digits(side ? short(tick) : this.position(tick)))),
+      values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : side ? reading(tick) : this.place(tick))),
     };
   }
 
@@ -197,7 +215,7 @@ export class CurveChart extends HTMLElement {
       const index = shown.findIndex((line) => line.key === place.dataset.series);
       place.hidden = !this.lines().some((line) => line.key === place.dataset.series);
       const known = index < 0 ? [] : values[index].filter((value) => value !== undefined && value !== null);
-      place.querySelector("b").textContent = known.length ? digits(short(known[known.length - 1])) : "";
+      place.querySelector("b").textContent = known.length ? reading(known[known.length - 1]) : "";
     }
   }
 
@@ -259,6 +277,15 @@ export class CurveChart extends HTMLElement {
     if (!this.colours.has(name)) this.colours.set(name, resolved(name));
     return this.colours.get(name);
   }
+}
+
+// As wide as its longest figure needs; of the first round, so that the plot does not swing between two widths.
+function widthOf(chart, texts, index, round) {
+  const axis = chart.axes[index];
+  if (round > 1) return axis._size;
+  chart.ctx.font = axis.font[0];
+  const widest = Math.max(0, ...(texts ?? []).map((text) => chart.ctx.measureText(text).width));
+  return Math.max(AXIS_WIDTH, Math.ceil(widest / devicePixelRatio) + 14);
 }
 
 export function save(blob, name) {

@@ -14,7 +14,7 @@ class RunChart extends CurveChart {
 
   async load() {
     await this.ask();
-    for (const event of this.early) this.take(event);
+    for (const event of this.early ?? []) this.take(event);
     this.early = null;
   }
 
@@ -23,9 +23,12 @@ class RunChart extends CurveChart {
     if (from !== undefined) address.search = new URLSearchParams({ from_step: Math.floor(from), to_step: Math.ceil(to) });
     try {
       const answer = await fetch(address);
-      if (answer.ok) this.fill(await answer.json());
+      if (!answer.ok) throw new Error(answer.status);
+      this.fill(await answer.json());
+      delete this.dataset.lost;
     } catch {
       this.dataset.lost = "yes";
+      document.addEventListener("kargah:reconnected", () => this.ask(from, to).then(() => this.soon()), { once: true });
     }
   }
 
@@ -33,9 +36,9 @@ class RunChart extends CurveChart {
     if (this.coarse) await this.ask(from, to);
   }
 
-  // {series: {key: [[step, value] …]}}
+  // {series: {key: [[step, value] …]}, thinned}
   fill(curve) {
-    this.coarse ||= Object.values(curve.series).some((points) => points.length >= this.config.max_points / 2);
+    this.coarse ||= curve.thinned;
     for (const [key, points] of Object.entries(curve.series)) for (const [step, value] of points) this.put(key, step, value);
   }
 
@@ -72,7 +75,16 @@ class RunChart extends CurveChart {
     return [0, Math.max(this.total ?? 0, steps[steps.length - 1] ?? 0, 1)];
   }
 
+  // A page that is open for long holds about as much as a fresh one asks for, and all of the part that is looked at closer.
+  spare(key, curve) {
+    const [low, high] = this.view ?? [1, 0];
+    const close = [...curve].filter(([step]) => step >= low && step <= high);
+    this.curves.set(key, new Map([...thin(curve, this.config.max_points), ...(close.length > this.config.max_points ? [] : close)]));
+    this.coarse = true;
+  }
+
   draw(anew) {
+    for (const [key, curve] of this.curves) if (curve.size > 2 * this.config.max_points) this.spare(key, curve);
     this.dataset.points = this.curves.get(this.config.counted)?.size ?? 0;
     super.draw(anew);
   }
@@ -102,6 +114,19 @@ class RunChart extends CurveChart {
     ctx.fill();
     ctx.stroke();
   }
+}
+
+// At most about so many points, none of them invented: the least and the greatest of each stretch, and both ends.
+function thin(curve, most) {
+  const points = [...curve].filter(([, value]) => value !== null).sort(([one], [other]) => one - other);
+  const size = Math.ceil((2 * points.length) / most);
+  const kept = new Map([...points.slice(0, 1), ...points.slice(-1)]);
+  for (let start = 0; start < points.length; start += size) {
+    const part = points.slice(start, start + size);
+    kept.set(...part.reduce((least, point) => (point[1] < least[1] ? point : least)));
+    kept.set(...part.reduce((greatest, point) => (point[1] > greatest[1] ? point : greatest)));
+  }
+  return kept;
 }
 
 function stroke(ctx, [x1, y1], [x2, y2]) {

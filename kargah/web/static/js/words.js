@@ -18,6 +18,19 @@ export function short(value) {
   return String(Number(value.toPrecision(4)));
 }
 
+// For reading, on an axis or in a legend. Among Persian digits the letter of an exponent has no place: small figures are written
+// out and great ones counted in millions, as a whole from right to left. A minus stays at the left in both directions.
+export function reading(value) {
+  const size = Math.abs(value ?? 0);
+  const outOfReach = size !== 0 && (size < 1e-12 || size >= 1e15);
+  if (value === null || value === undefined || language !== "fa" || outOfReach) return short(value);
+  const text = size >= 1e7 ? `\u2067${millions.format(size)}\u2069` : digits(size !== 0 && size < 1e-3 ? small.format(size) : short(size));
+  return value < 0 ? `\u200e\u2212${text}` : text;
+}
+
+const millions = new Intl.NumberFormat("fa", { notation: "compact", maximumSignificantDigits: 3 });
+const small = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 3 });
+
 export function fill(text, places) {
   return text.replace(/\{(\w+)\}/g, (whole, name) => places[name] ?? whole);
 }
