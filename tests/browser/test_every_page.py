@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser
 from support import axe
 from support.browser_people import Person, arrive, enter, log_in
-from support.furnished import EMAIL, PASSWORD, Furnished, furnished
+from support.furnished import EMAIL, PASSWORD, VIEWER, Furnished, furnished
 from support.server import Server, running
 
 from kargah.kit.i18n import LANGUAGES, catalogue
@@ -16,6 +16,9 @@ from kargah.kit.i18n import LANGUAGES, catalogue
 WIDTHS = (360, 768, 1440)
 #: Each language in both themes; the theme that is on a wide page in one is on a narrow page in the other.
 THEME_AT = {("fa", 1440): "light", ("fa", 360): "dark", ("en", 1440): "dark", ("en", 360): "light"}
+THEMES = ("light", "dark")
+#: What a page keeps closed, and what opens it; the last one is there on a phone only.
+QUESTIONS = ("rename", "delete", "halt")
 #: A key that has no text is shown as itself: two or more lower-case words with dots between, alone in an element.
 KEY = re.compile(r"^[a-z_]+(\.[a-z_A-Z0-9-]+)+$")
 
@@ -49,7 +52,58 @@ def test_every_page_fits_reads_and_is_open_to_all(chromium: Browser, workshop: F
     someone.context.close()
 
 
-def faults_of_page(someone: Person, language: str) -> list[str]:
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_a_page_keeps_closed_is_open_to_all_as_well(chromium: Browser, workshop: Furnished, language: str) -> None:
+    """The palette with things found, the keys, each question of a page, and the menu of a phone."""
+    someone = arrive(chromium, workshop.server, language=language)
+    enter(someone, workshop.server, language)
+    page, faults = someone.go("/"), []
+    for opener, opened in (("[data-palette]", "#palette[open]"), ("#palette [data-open=keys]", "#keys[open]")):
+        page.click(opener)
+        page.wait_for_selector(opened)
+        faults += [f"{opened}: {fault}" for fault in in_both_themes(someone)]
+    for path in ("/runs/{waiting_run_id}", "/datasets/{dataset_id}", "/models/{model_id}"):
+        page = someone.go(path.format(**workshop.ids))
+        for question in (name for name in QUESTIONS if page.locator(f"[data-open={name}]").count()):
+            page.click(f"[data-open={question}]")
+            faults += [f"{path} #{question}: {fault}" for fault in in_both_themes(someone)]
+            page.keyboard.press("Escape")
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.click("[popovertarget=side]")
+    faults += [f"the menu: {fault}" for fault in in_both_themes(someone)]
+    assert not faults, "\n".join(faults)
+    assert someone.complaints == []
+    someone.context.close()
+
+
+def in_both_themes(someone: Person) -> list[str]:
+    faults = []
+    for theme in THEMES:
+        someone.page.emulate_media(color_scheme="dark" if theme == "dark" else "light", reduced_motion="reduce")
+        faults += [f"{theme}: {fault}" for fault in axe.faults_of(someone.page)]
+    return faults
+
+
+def test_a_viewer_meets_no_shut_door_and_no_fault(chromium: Browser, workshop: Furnished) -> None:
+    """Every page that the menu of a viewer leads to, and those of single things: whole, at each width, with nothing that asks to write."""
+    someone = arrive(chromium, workshop.server)
+    log_in(someone, VIEWER["email"], PASSWORD)
+    hrefs: list[str] = someone.page.eval_on_selector_all("#side nav a", "links => links.map(link => link.getAttribute('href'))")
+    assert not {"/people", "/settings"} & set(hrefs)
+    single = [path.format(**workshop.ids) for path in ("/runs/{run_id}", "/datasets/{dataset_id}", "/models/{model_id}", "/runs/new")]
+    faults = []
+    for path in (*hrefs, *single):
+        page = someone.go(path)
+        assert page.locator("h1").count() == 1, path
+        assert page.locator("main :is([data-open=delete], [data-open=halt], [data-open=rename])").count() == 0, path
+        faults += [f"{path}: {fault}" for fault in faults_of_page(someone, "fa", only=1440)]
+    assert not faults, "\n".join(faults)
+    assert someone.complaints == []
+    someone.context.close()
+
+
+def faults_of_page(someone: Person, language: str, only: int | None = None) -> list[str]:
+    """``only``: the one width at which axe looks."""
     page, faults = someone.page, [f"untranslated {text}" for text in untranslated(someone)]
     for width in WIDTHS:
         theme = THEME_AT.get((language, width), "light")
@@ -57,7 +111,7 @@ def faults_of_page(someone: Person, language: str) -> list[str]:
         page.emulate_media(color_scheme="dark" if theme == "dark" else "light", reduced_motion="reduce")
         if someone.overflow_pixels() > 0:
             faults.append(f"wider than {width}")
-        if (language, width) in THEME_AT:
+        if (language, width) in THEME_AT and only in {None, width}:
             faults += [f"{theme} at {width}: {fault}" for fault in axe.faults_of(page)]
     return faults
 

@@ -2,7 +2,10 @@
 
 import re
 
-from support.browser_people import EMAIL, PASSWORD, Person, log_in
+import pytest
+from playwright.sync_api import Browser
+from support.browser_people import EMAIL, PASSWORD, Person, arrive, log_in
+from support.server import Server
 
 
 def test_the_palette_goes_where_its_name_says_in_any_spelling(person: Person) -> None:
@@ -91,3 +94,53 @@ def test_an_error_page_leads_to_the_manual(person: Person) -> None:
     page.click("main a[href^='/help/errors#']")
     page.wait_for_url("**/help/errors#NOT_FOUND")
     assert page.locator("#NOT_FOUND").is_visible()
+
+
+def test_a_phone_reaches_every_place_from_its_menu(chromium: Browser, site: Server) -> None:
+    someone = arrive(chromium, site, width=390, height=844)
+    log_in(someone)
+    page = someone.go("/")
+    page.click("[popovertarget=side]")
+    page.wait_for_selector("#side:popover-open a[href='/start']")
+    page.click("#side a[href='/people']")
+    page.wait_for_url("**/people")
+    page.click("[popovertarget=side]")
+    page.click("#side [name=language]")
+    page.wait_for_selector("html[lang=en]")
+    page.click("[popovertarget=side]")
+    page.click("#side [name=language]")
+    page.wait_for_selector("html[lang=fa]")
+    page.click("[popovertarget=side]")
+    page.click("#side [data-log-out]")
+    page.wait_for_url("**/login*")
+    assert someone.complaints == []
+    someone.context.close()
+
+
+def test_the_palette_leads_to_places_that_no_menu_holds(person: Person) -> None:
+    log_in(person)
+    page = person.go("/")
+    for place in ("/notices", "/about", "/start"):
+        assert page.locator(f"#palette [data-href='{place}']").count() == 1
+
+
+@pytest.mark.parametrize("is_secure", [True, False])
+def test_what_was_copied_is_said(person: Person, is_secure: bool) -> None:
+    """Also where the browser gives a page no clipboard, as it does on a network without https."""
+    person.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    log_in(person)
+    if not is_secure:
+        person.page.add_init_script("delete Navigator.prototype.clipboard")
+    page = person.go("/runs/new")
+    page.click("#same-yaml [data-copy]")
+    page.wait_for_selector("#toasts .toast:not(.bad)")
+    assert person.complaints == []
+
+
+def test_a_time_tells_the_exact_moment_when_it_is_touched(person: Person) -> None:
+    log_in(person)
+    moment = person.go("/account").locator("#sessions time").first
+    exactly, shown = moment.get_attribute("title") or "", moment.text_content()
+    assert "ساعت" in exactly
+    moment.click()
+    assert (moment.text_content(), moment.get_attribute("title")) == (exactly, shown)

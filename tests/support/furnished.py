@@ -3,13 +3,13 @@
 import importlib
 import pkgutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from fastapi.routing import APIRoute
 
-from kargah.client import Kargah
+from kargah.client import JobEnded, Kargah
 from kargah.web import pages
 from support.server import EMAIL, PASSWORD, Server, running_with_admin
 
@@ -19,6 +19,7 @@ NAME = '<b>نام</b> \u202e"evil" & 😀 <script>alert(1)</script>'
 #: Addresses that give no page of their own: parts of a page, files, and what leads elsewhere for one who is signed in.
 PARTS = ("/log", "/curve", ".csv", ".json", "/login", "/register")
 
+VIEWER = {"email": "viewer@example.org", "password": PASSWORD, "name": NAME[:200], "role": "viewer"}
 #: The chapter of the manual that is made and not written: it has the most in it.
 CHAPTER = {"name": "errors"}
 
@@ -34,6 +35,7 @@ class Furnished:
         addresses = addresses_of(self.ids)
         run, dataset = self.ids["run_id"], self.ids["dataset_id"]
         asked = ["/datasets?trash=true", "/runs?state=failed", f"/runs/new?dataset={dataset}", f"/runs/new?like={run}", "/no/such/page"]
+        asked += [f"/runs/{self.ids['failed_run_id']}", f"/runs/{self.ids['waiting_run_id']}"]
         compared = [f"/compare?run={run}&run={self.ids['other_run_id']}"] if "/compare" in addresses else []
         return [*addresses, *asked, *compared]
 
@@ -59,9 +61,15 @@ def furnished(home: Path, **settings: object) -> Iterator[Furnished]:
         runs = [kargah.trainings.start(datasets=[dataset.id], spec={"epochs": 2}, title=NAME) for _ in range(2)]
         for run in runs:
             kargah.jobs.wait(run.job.id)
+        failed = kargah.trainings.start(datasets=[dataset.id], title=NAME, terms={"time_limit_seconds": 0.01})
+        with suppress(JobEnded):
+            kargah.jobs.wait(failed.job.id)
+        waiting = kargah.trainings.start(datasets=[dataset.id], title=NAME, terms={"not_before": "2099-01-01T00:00:00Z"})
+        kargah.transport.json("POST", "/api/v1/users", json=VIEWER)
         version = kargah.trainings.models(runs[0].run_id)[0]
         ids = {"run_id": runs[0].run_id, "other_run_id": runs[1].run_id, "version_id": version.id, "model_id": version.model_id}
-        yield Furnished(server, {"dataset_id": dataset.id, **ids})
+        unfinished = {"failed_run_id": failed.run_id, "waiting_run_id": waiting.run_id}
+        yield Furnished(server, {"dataset_id": dataset.id, **ids, **unfinished})
 
 
-__all__ = ["EMAIL", "NAME", "PASSWORD", "Furnished", "furnished"]
+__all__ = ["EMAIL", "NAME", "PASSWORD", "VIEWER", "Furnished", "furnished"]
