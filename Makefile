@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 ARGS ?=
 
-.PHONY: help setup setup-test demo serve test check bench shots crash chaos lock clean
+.PHONY: help setup setup-test demo serve test check bench shots crash chaos lock clean hostile
 
 help:
 	@echo "make demo            a real data file becomes a trained, served model; the page stays open"
@@ -11,6 +11,7 @@ help:
 	@echo "make serve           the product, on http://127.0.0.1:8420"
 	@echo "make check           lint, types, floors, dependency audit"
 	@echo "make chaos           hundreds of random kills over real trainings, on SQLite and PostgreSQL"
+	@echo "make hostile         102 nasty files over HTTP: each read or refused as it should be"
 	@echo "make bench           all benchmarks        make shots   screenshots of the pages"
 
 setup:
@@ -46,6 +47,9 @@ crash: setup-test
 
 chaos: setup-test
 	@$(PYTHON) scripts/chaos.py $(ARGS)
+
+hostile: setup
+	@$(PYTHON) scripts/hostile.py $(ARGS)
 
 lock: setup
 	@$(PYTHON) scripts/lock.py

@@ -43,6 +43,8 @@ PAGE = 50
 PAGE_LIMIT = 200
 MAX_TITLE, MAX_FILENAME_BYTES = 300, 255
 _NOT_IN_NAMES = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u061c\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+#: The worker is told the name with its hidden characters, so that it can speak of them; these no database keeps.
+_UNSTORABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _SUMMARY = [getattr(DatasetVersion, name) for name in VersionSummary.model_fields]
 
 
@@ -75,7 +77,7 @@ def create_from_upload(
     )
     session.add(dataset)
     session.flush()
-    version, job = _import(session, actor, dataset, name, digest, options)
+    version, job = _import(session, actor, dataset, filename, digest, options)
     return _out(dataset, version), version, job
 
 
@@ -84,7 +86,7 @@ def add_version(
 ) -> tuple[VersionSummary, JobOut]:
     """A newer file of the same data. It becomes the current version when it is imported."""
     dataset = loaded(session, actor, dataset_id, To.CHANGE)
-    return _import(session, actor, dataset, clean_filename(filename), digest, options)
+    return _import(session, actor, dataset, filename, digest, options)
 
 
 def get_for(session: Session, actor: Actor, dataset_id: str, to: To | str = To.READ, *, trashed: bool = False) -> DatasetDetail:
@@ -124,7 +126,7 @@ def count_for(session: Session, actor: Actor) -> int:
 def preview(session: Session, actor: Actor, dataset_id: str, home: Path, limit: int = 50) -> Preview:
     """The first rows, at most 200."""
     version = _ready(session, actor, dataset_id)
-    with _file_of(home, version, "preview.jsonl").open("rb") as lines:
+    with file_of(home, version, "preview.jsonl").open("rb") as lines:
         rows = [json.loads(line) for line in islice(lines, limit)]
     return Preview(columns=[column.name for column in columns_of(version)], rows=rows, total_rows=version.rows or 0)
 
@@ -193,7 +195,7 @@ def _import(
     plan = IngestPlan(
         job_id="",
         file="upload",
-        filename=filename,
+        filename=_UNSTORABLE.sub("", filename)[:400],
         inputs=[InputFile(path="upload", sha256=digest.sha256, size_bytes=digest.size_bytes)],
         **_checked(options or UploadOptions()),
     )
@@ -206,7 +208,7 @@ def _import(
         number=last + 1,
         state="IMPORTING",
         job_id=job.id,
-        source_filename=filename,
+        source_filename=clean_filename(filename),
         source_sha256=digest.sha256,
         source_size_bytes=digest.size_bytes,
         size_bytes=0,
@@ -289,7 +291,7 @@ def columns_of(version: DatasetVersion) -> list[Column]:
     return [Column.model_validate(column) for column in version.columns or []]
 
 
-def _file_of(home: Path, version: DatasetVersion, name: str) -> Path:
+def file_of(home: Path, version: DatasetVersion, name: str) -> Path:
     sha256 = next(entry["sha256"] for entry in version.files or [] if entry["path"] == name)
     path = blobs.path_of(home, sha256)
     if not path.is_file():

@@ -1,9 +1,11 @@
 """The recipes there are, by name. Importing this reaches no training code."""
 
 from kargah.kit.errors import BadInput
+from kargah.recipes import hints
 from kargah.recipes.base import Match, Recipe
 from kargah.recipes.columns import Column
 from kargah.recipes.tabular import spec as tabular
+from kargah.recipes.tasks import Task, by_structure
 from kargah.recipes.text_classification import spec as text_classification
 
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (text_classification.RECIPE, tabular.RECIPE)}
@@ -20,7 +22,34 @@ def get(name: str) -> Recipe:
         raise UnknownRecipe(field="recipe", name=name, known=", ".join(RECIPES)) from None
 
 
-def guess(columns: list[Column]) -> list[tuple[Recipe, Match]]:
-    """Recipes that could learn from these columns, the most likely first."""
-    matches = [(recipe, match) for recipe in RECIPES.values() if (match := recipe.guess(columns)) is not None]
+def guess(columns: list[Column], aimed: bool = False) -> list[tuple[Recipe, Match]]:
+    """Recipes that could learn from these columns, the most likely first.
+
+    Where the form of the columns tells the task (conversations, answers in a text …), only a recipe for that task is
+    proposed, unless the user ``aimed`` at a column.
+    """
+    learnable = [column for column in columns if not hints.is_split(column)]
+    matches = [(recipe, match) for recipe in RECIPES.values() if (match := recipe.guess(learnable)) is not None]
+    task = None if aimed else by_structure(columns)
+    if task is not None:
+        matches = [pair for pair in matches if pair[0].name == task.name]
     return sorted(matches, key=lambda pair: pair[1].score, reverse=True)
+
+
+def task_of(columns: list[Column]) -> Task | None:
+    """What the table is for: what its form tells, else what the likeliest recipe would learn."""
+    if (task := by_structure(columns)) is not None:
+        return Task(task.name, task.columns, task.name in RECIPES)
+    matches = guess(columns)
+    if not matches:
+        return None
+    recipe, match = matches[0]
+    roles = {role: taken for role, taken in match.columns.items() if isinstance(taken, str)}
+    return Task(_task_name(recipe.name, match), roles, has_recipe=True)
+
+
+def _task_name(recipe: str, match: Match) -> str:
+    problem = match.spec.get("problem_type")
+    if recipe == "tabular":
+        return f"tabular-{problem}"
+    return "text-regression" if problem == "regression" else "text-pair-classification" if "text_pair" in match.columns else recipe

@@ -6,12 +6,23 @@ from pydantic import BaseModel
 
 
 class ColumnKind(StrEnum):
+    """What the values of a column are, and so how ``data.parquet`` holds them (decision 0014).
+
+    LIST: list of strings (tokens, tags, sets of labels). MESSAGES: list of {role, content}. ANSWERS: {text: [...],
+    answer_start: [...]}. AUDIO, IMAGE: {path, bytes}. JSON: any other nested value, as JSON text.
+    """
+
     TEXT = "text"
     CATEGORY = "category"
     INTEGER = "integer"
     NUMBER = "number"
     BOOLEAN = "boolean"
     LIST = "list"
+    MESSAGES = "messages"
+    ANSWERS = "answers"
+    AUDIO = "audio"
+    IMAGE = "image"
+    JSON = "json"
     EMPTY = "empty"
 
 

@@ -61,6 +61,12 @@ def is_identifier(column: Column) -> bool:
     return named(column, "identifier") and column.distinct >= 0.95 * (column.rows - column.nulls)
 
 
+def is_split(column: Column) -> bool:
+    """A column that says which rows train and which test."""
+    values = {_fold(item.value) for item in column.top}
+    return named_exactly(column, "split") and bool(values) and len(values) == column.distinct and values <= words("split_values")
+
+
 def _all_whole(column: Column) -> bool:
     values = [float(item.value) for item in column.top if _is_number(item.value)]
     return len(values) == column.distinct and all(value.is_integer() for value in values)

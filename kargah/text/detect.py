@@ -16,7 +16,8 @@ _DELIMITERS = (",", "\t", ";", "|", "،")
 _ARABIC = re.compile("[\u0600-\u06ff\u200c]")
 _SURROGATES = re.compile("[\udc80-\udcff]")
 _NOT_ASCII = bytes(range(0x80, 0x100))
-_MAX_NOTED = 10
+_BIO = re.compile(r"O|[BIESLU][-_].+")
+_MAX_NOTED, _MAX_LINES = 10, 2000
 
 
 class Shape(StrEnum):
@@ -24,6 +25,9 @@ class Shape(StrEnum):
     JSON_LINES = "jsonl"
     JSON_ARRAY = "json"
     JSON_OBJECT = "json-object"
+    CONLL = "conll"
+    CONLL_U = "conll-u"
+    PLAIN = "text"
     HTML = "html"
 
 
@@ -107,11 +111,15 @@ def shape(head: str, filename: str) -> Shape:
     head, name = head.lstrip("\ufeff \t\r\n"), filename.lower().removesuffix(".gz")
     if re.match(r"<(!doctype|html|\?xml|head|body)\b", head, re.IGNORECASE):
         return Shape.HTML
+    if conll := _conll_shape(head, name):
+        return conll
     if re.match(r"\[\s*[\[{\"\d\]tfn-]", head):
         return Shape.JSON_ARRAY
     if head.startswith("{"):
         return _shape_of_objects(head, called_lines=name.endswith((".jsonl", ".ndjson")))
-    return Shape.JSON_LINES if name.endswith((".json", ".jsonl", ".ndjson")) else Shape.DELIMITED
+    if name.endswith((".json", ".jsonl", ".ndjson")):
+        return Shape.JSON_LINES
+    return Shape.PLAIN if _is_prose(head, name) else Shape.DELIMITED
 
 
 def delimiter(sample: str) -> str:
@@ -119,6 +127,24 @@ def delimiter(sample: str) -> str:
     scores = {candidate: _regularity(sample, candidate) for candidate in _DELIMITERS}
     best = max(scores, key=lambda candidate: scores[candidate])
     return best if scores[best] > 0 else ","
+
+
+def is_tabbed(sample: str) -> bool:
+    """Whether the fields of a CoNLL file are cut by tabs: then a token may hold blanks."""
+    return all("\t" in line for line in _token_lines(sample))
+
+
+def conll_width(sample: str) -> int:
+    """How many fields most lines of a CoNLL file have; 0 when there is no line."""
+    separator = "\t" if is_tabbed(sample) else None
+    widths = Counter(len(line.split(separator)) for line in _token_lines(sample))
+    return widths.most_common(1)[0][0] if widths else 0
+
+
+def has_bio_tags(sample: str) -> bool:
+    """Whether nearly every line ends in O or a tag such as B-PER."""
+    tags = [line.split()[-1] for line in _token_lines(sample)]
+    return bool(tags) and sum(_BIO.fullmatch(tag) is not None for tag in tags) >= 0.95 * len(tags)
 
 
 def lacks_header(rows: list[list[str]]) -> bool:
@@ -156,6 +182,37 @@ def _regularity(sample: str, candidate: str) -> float:
     if not widths or widths[0] < 2:
         return 0
     return widths.count(widths[0]) / len(widths) + min(widths[0], 50) / 1000
+
+
+def _token_lines(sample: str) -> list[str]:
+    lines = (line.rstrip("\r") for line in sample.split("\n")[:_MAX_LINES])
+    return [line for line in lines if line.strip() and not line.startswith(("-DOCSTART-", "# "))]
+
+
+def _conll_shape(head: str, name: str) -> Shape | None:
+    """Token files: ten fields that begin with a number (CoNLL-U), or a few fields of which the last is a tag."""
+    lines = _token_lines(head)
+    if not lines or head.startswith(("{", "[{", "[[")):
+        return None
+    universal = sum(line.count("\t") == 9 and line[0].isdigit() for line in lines)
+    if universal >= 0.95 * len(lines):
+        return Shape.CONLL_U
+    width = conll_width(head)
+    separator = "\t" if is_tabbed(head) else None
+    regular = sum(len(line.split(separator)) == width for line in lines) >= 0.95 * len(lines)
+    if not 2 <= width <= 8 or not regular:
+        return None
+    in_sentences = re.search(r"\S[ \t\r]*\n[ \t\r]*\n", head) is not None
+    called = name.endswith((".conll", ".bio", ".iob", ".iob2", ".conll03", ".ner"))
+    return Shape.CONLL if (has_bio_tags(head) and (in_sentences or called)) or (called and in_sentences) else None
+
+
+def _is_prose(head: str, name: str) -> bool:
+    """Running text: no delimiter cuts its lines alike. A file that is called a table needs more than that to be none."""
+    if name.endswith((".csv", ".tsv", ".tab", ".psv")):
+        return False
+    best = max(_regularity(head, candidate) for candidate in _DELIMITERS)
+    return best < (0.85 if name.endswith((".txt", ".text", ".md")) else 0.3)
 
 
 def _is_json(text: str) -> bool:

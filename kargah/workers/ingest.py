@@ -4,34 +4,39 @@ Leaves ``outputs/dataset/`` with data.parquet, columns.json, preview.jsonl and r
 is Finished, Stopped or Failed with a code that names place and remedy.
 """
 
-import json
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from kargah.contract.attempt import AttemptDirectory
 from kargah.contract.plans import IngestPlan, Plan
-from kargah.contract.results import IngestResult, OutputFile
+from kargah.contract.results import IngestResult
 from kargah.kit import files
+from kargah.recipes import catalogue
 from kargah.recipes.columns import Column, ColumnKind
-from kargah.text import detect
-from kargah.text.normalise import NORMALISER_VERSION, Normaliser, NormaliserSettings
+from kargah.text.normalise import Normaliser, NormaliserSettings
+from kargah.workers.doctor import examination as doctor
+from kargah.workers.doctor.remedies import prescribe
 from kargah.workers.edge import Attempt, run_attempt
-from kargah.workers.reading.delimited import DelimitedTable, Row
+from kargah.workers.reading import containers
+from kargah.workers.reading.delimited import Row
 from kargah.workers.reading.errors import HeaderOnly, NoUsableRows
 from kargah.workers.reading.findings import Findings
-from kargah.workers.reading.records import JsonTable
-from kargah.workers.reading.source import Source, examine, opened
+from kargah.workers.reading.media import Media, media_of
+from kargah.workers.reading.opening import Opened, Reader, open_upload
+from kargah.workers.reading.outcome import columns_for_event, normalising, write_outcome
+from kargah.workers.reading.splits import Splits
 from kargah.workers.reading.table import RawTable, write_typed
 from kargah.workers.telling import Teller
 
 _PROGRESS_SECONDS = 0.5
-#: An event is one line that is carried whole: columns.json has what does not fit.
-_MAX_COLUMNS_IN_EVENT_BYTES = 256 * 1024
-_OUTPUTS = ("data.parquet", "columns.json", "preview.jsonl", "report.json")
+#: Findings that count rows which were left out.
+_DROPPING = (
+    "RAGGED_ROWS", "BROKEN_BYTES", "BROKEN_LINES", "NOT_AN_OBJECT", "CUT_OFF", "BROKEN_CHATS", "TAGS_DO_NOT_MATCH", "EMPTY_SENTENCES",
+    "ANSWER_OFFSETS",
+)  # fmt: skip
 
 
 def main(path: str) -> int:
@@ -52,43 +57,58 @@ class Import:
         self._input = files.safe_join(directory.inputs, plan.file)
         self._folder = directory.outputs / "dataset"
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._raw_path = directory.outputs / "raw.parquet"
+        self._scratch = directory.outputs / "scratch"
+        self._raw_path = self._scratch / "raw.parquet"
         self._normaliser = Normaliser(NormaliserSettings.model_validate(plan.normaliser or {}))
         self._findings = Findings()
         self._told_seconds = 0.0
 
     def run(self) -> IngestResult:
-        source = examine(self._input, self._plan.filename, self._findings, self._check, self._plan.encoding)
-        table = self._table_of(source)
-        raw = self._read(source, table)
-        columns = self._columns(raw, table)
-        preview = write_typed(self._raw_path, self._folder / "data.parquet", columns, lambda done: self._progress(done, raw.rows, "rows"))
-        self._raw_path.unlink()
-        report = self._report(source, table, raw)
-        self._write(columns, preview, report)
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        try:
+            return self._imported()
+        finally:
+            containers.clear(self._scratch)
+
+    def _imported(self) -> IngestResult:
+        opened = open_upload(self._input, self._plan, self._scratch, self._findings, self._check)
+        raw, parts = self._read(opened)
+        with media_of(opened.contents) as media:
+            columns = self._columns(raw, opened.parts[0].table.kinds(), media)
+            preview = write_typed(self._raw_path, self._folder / "data.parquet", columns, self._rows_of(raw), media)
+        self._say_task(columns)
+        doctor.examine(self._folder / "data.parquet", columns, self._findings, self._rows_of(raw))
+        report = self._report(opened.parts[0].table, raw, columns, parts)
         return IngestResult(
             rows=raw.rows,
-            files=[self._output(name) for name in _OUTPUTS],
-            columns=_for_event(columns),
+            files=write_outcome(self._folder, columns, preview, report),
+            columns=columns_for_event(columns),
             report=report,
             normaliser=self._normaliser.settings.model_dump(),
-            encoding=source.encoding,
+            encoding=report["encoding"],
             format=report["format"],
         )
 
-    def _table_of(self, source: Source) -> DelimitedTable | JsonTable:
-        if source.shape is detect.Shape.DELIMITED:
-            return DelimitedTable(source, self._findings, self._plan.delimiter)
-        return JsonTable(source, self._findings, self._check)
+    def _rows_of(self, raw: RawTable) -> Callable[[int], None]:
+        return lambda done: self._progress(done, raw.rows, "rows")
 
-    def _read(self, source: Source, table: DelimitedTable | JsonTable) -> RawTable:
-        raw = RawTable(table.names, self._findings, self._normaliser)
-        with opened(source) as (text, position):
-            rows = self._limited(table.rows(text))
-            raw.read(rows, self._raw_path, lambda: self._progress(position(), source.size_bytes, "bytes"))
+    def _read(self, opened: Opened) -> tuple[RawTable, list[dict[str, Any]]]:
+        raw = RawTable(opened.names, self._findings, self._normaliser)
+        splits = Splits(opened.names)
+        parts = []
+        with raw.stored_at(self._raw_path):
+            for part in opened.parts:
+                self._findings.file = part.name if len(opened.parts) > 1 else None
+                rows = self._limited(part.table.rows() if part.split is None else splits.rows(part, raw, self._findings))
+                count = raw.add(rows, self._bytes_of(part.table))
+                parts.append({"name": part.name, "split": part.split, "rows": count})
+        self._findings.file = None
         if not raw.rows:
-            self._refuse_no_rows(table.names)
-        return raw
+            self._refuse_no_rows(opened.names)
+        return raw, parts
+
+    def _bytes_of(self, table: Reader) -> Callable[[], None]:
+        return lambda: self._progress(table.position(), table.size_bytes, "bytes")
 
     def _limited(self, rows: Iterable[Row]) -> Iterator[Row]:
         for number, row in enumerate(rows):
@@ -104,74 +124,55 @@ class Import:
         lines = [line for problem in self._findings.report(dropped) for line in problem["lines"]]
         raise NoUsableRows(rows_dropped=dropped, lines=sorted(set(lines))[:10])
 
-    def _columns(self, raw: RawTable, table: DelimitedTable | JsonTable) -> list[Column]:
-        lists = table.list_columns() if isinstance(table, JsonTable) else set()
+    def _columns(self, raw: RawTable, kinds: dict[str, ColumnKind], media: Media | None) -> list[Column]:
         columns = []
         for profile in raw.profiles:
-            kind = ColumnKind.LIST if profile.name in lists else profile.kind()
+            kind = kinds.get(profile.name) or (media.kind_of(profile.examples) if media else None) or profile.kind()
             profile.say(kind)
             columns.append(profile.column(kind))
         return columns
 
-    def _dropped(self) -> int:
-        return sum(map(self._findings.count, ("RAGGED_ROWS", "BROKEN_BYTES", "BROKEN_LINES", "NOT_AN_OBJECT", "CUT_OFF")))
+    def _say_task(self, columns: list[Column]) -> None:
+        task = catalogue.task_of(columns)
+        if task is not None and not task.has_recipe:
+            roles = list(dict.fromkeys(task.columns.values()))
+            self._findings.note("TASK_WITHOUT_RECIPE", "info", count=0, task={"code": f"task.{task.name}"}, roles=roles)
 
-    def _report(self, source: Source, table: DelimitedTable | JsonTable, raw: RawTable) -> dict[str, Any]:
+    def _dropped(self) -> int:
+        return sum(map(self._findings.count, _DROPPING))
+
+    def _report(self, table: Reader, raw: RawTable, columns: list[Column], parts: list[dict[str, Any]]) -> dict[str, Any]:
         dropped = self._dropped()
+        task = catalogue.task_of(columns)
         return {
             "rows": raw.rows,
             "rows_read": raw.rows + dropped,
             "rows_dropped": dropped,
             "rows_compared": raw.rows_compared,
-            "format": _format(source, table.delimiter),
-            "encoding": source.encoding,
+            "format": table.format,
+            "encoding": table.encoding,
             "delimiter": table.delimiter,
-            "problems": self._findings.report(raw.rows + dropped),
-            "normaliser": self._normalising(raw),
+            "parts": parts,
+            "task": {"name": task.name, "columns": task.columns, "has_recipe": task.has_recipe} if task else None,
+            "problems": prescribe(self._findings.report(raw.rows + dropped), columns),
+            "normaliser": normalising(raw.profiles),
         }
 
-    def _normalising(self, raw: RawTable) -> dict[str, Any]:
-        """What the normaliser would change; the stored text is as it came."""
-        counts: Counter[str] = Counter()
-        for profile in raw.profiles:
-            counts.update(profile.normaliser_counts)
-        return {
-            "version": NORMALISER_VERSION,
-            "counts": dict(counts.most_common()),
-            "columns": {profile.name: profile.values_changed for profile in raw.profiles if profile.values_changed},
-            "values_changed": sum(profile.values_changed for profile in raw.profiles),
-            "values_looked_at": sum(profile.values_normalised for profile in raw.profiles),
-        }
-
-    def _write(self, columns: list[Column], preview: list[dict[str, Any]], report: dict[str, Any]) -> None:
-        files.write_json(self._folder / "columns.json", [column.model_dump(mode="json") for column in columns])
-        files.write_json(self._folder / "report.json", report)
-        lines = (json.dumps(row, ensure_ascii=False, default=str) for row in preview)
-        files.write_bytes(self._folder / "preview.jsonl", "".join(f"{line}\n" for line in lines).encode())
-
-    def _output(self, name: str) -> OutputFile:
-        digest = files.digest_of(self._folder / name)
-        return OutputFile(path=name, sha256=digest.sha256, git_sha1=digest.git_sha1, size_bytes=digest.size_bytes)
+    def _say_what_is_new(self) -> None:
+        """Whoever watches sees a problem when it is first met; the report has its whole extent."""
+        for finding in self._findings.fresh():
+            level = "info" if finding.severity == "info" else "warning"  # an error would ring the bell
+            plain = {name: value for name, value in finding.params.items() if isinstance(value, str | int | float)}
+            params = {**plain, "found": finding.code, "columns": finding.columns, "count": finding.count}
+            self._tell("Logged", level=level, code="datasets.found", params=params)
 
     def _progress(self, done: float, total: float, unit: str) -> None:
         self._check()
+        self._say_what_is_new()
         now = time.monotonic()
         if now - self._told_seconds >= _PROGRESS_SECONDS or done >= total:
             self._told_seconds = now
             self._tell("Progress", done=done, total=total, unit=unit)
-
-
-def _format(source: Source, delimiter: str | None) -> str:
-    if delimiter is None:
-        return "json" if source.shape is detect.Shape.JSON_OBJECT else source.shape.value
-    return "tsv" if delimiter == "\t" else "csv"
-
-
-def _for_event(columns: list[Column]) -> list[dict[str, Any]]:
-    dumped = [column.model_dump(mode="json") for column in columns]
-    if len(json.dumps(dumped, ensure_ascii=False).encode()) <= _MAX_COLUMNS_IN_EVENT_BYTES:
-        return dumped
-    return [{**column, "top": [], "examples": []} for column in dumped]
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """What the counts of a column say of it as a label or as an input. Needs no reading."""
 
+from kargah.recipes import hints
 from kargah.recipes.columns import Column, ColumnKind
 from kargah.workers.doctor.roles import TEXTUAL, Roles
-from kargah.workers.reading.findings import Findings
+from kargah.workers.reading.findings import Findings, Severity
 
 #: The largest class is this many times the smallest, or has this share of all.
 IMBALANCE_TIMES, IMBALANCE_SHARE, MOST_CLASSES = 10, 0.9, 50
@@ -14,7 +15,8 @@ def say_of_labels(columns: list[Column], roles: Roles, findings: Findings) -> No
         if column.name == roles.target:
             _say_imbalance(column, findings)
         elif _is_identifier(column):
-            findings.note("LOOKS_LIKE_ID", "info", column=column.name, count=column.rows, distinct=column.distinct)
+            severity: Severity = "warning" if hints.named(column, "label") else "info"
+            findings.note("LOOKS_LIKE_ID", severity, column=column.name, count=column.rows, distinct=column.distinct)
 
 
 def _say_imbalance(column: Column, findings: Findings) -> None:

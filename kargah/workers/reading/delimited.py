@@ -3,17 +3,19 @@
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from typing import TextIO
 
+from kargah.recipes.columns import ColumnKind
 from kargah.text import detect
 from kargah.workers.reading.errors import EmptyFile, RowTooLong, TooManyColumns, UnclosedQuote, UnknownColumnsDelimiter
 from kargah.workers.reading.findings import Findings
-from kargah.workers.reading.source import Source
+from kargah.workers.reading.source import Source, opened
 
 Cell = str | None
 Row = tuple[int, list[Cell]]
+Rows = Iterator[Row]
 
 MAX_ROW_CHARACTERS = 16 << 20
 MAX_COLUMNS = 4096
@@ -36,8 +38,19 @@ class DelimitedTable:
         self._has_header = not detect.lacks_header(sample)
         self.names = self._named(sample[0])
         self._say_what_was_seen(sample[0])
+        self.format = "tsv" if self.delimiter == "\t" else "csv"
+        self.encoding, self.size_bytes = source.encoding, source.size_bytes
+        self.position: Callable[[], int] = int
 
-    def rows(self, text: TextIO) -> Iterator[Row]:
+    def kinds(self) -> dict[str, ColumnKind]:
+        """No field of such a file is nested."""
+        return {}
+
+    def rows(self) -> Iterator[Row]:
+        with opened(self._source) as (text, self.position):
+            yield from self._whole_rows(text)
+
+    def _whole_rows(self, text: TextIO) -> Iterator[Row]:
         rows = _csv_rows(text, self.delimiter, self._skipped_lines)
         if self._has_header:
             next(rows, None)
@@ -82,6 +95,9 @@ def unique_names(raw: list[str], findings: Findings) -> list[str]:
     names: list[str] = []
     for position, text in enumerate(raw, start=1):
         name = clean_name(text)
+        if name and name != text.strip("\ufeff"):
+            params = findings.note("HEADERS_CLEANED", "warning").params
+            params["names"] = [*params.get("names", []), name][:10]
         if not name:
             name = f"column_{position}"
             findings.note("EMPTY_HEADER", "warning", column=name)

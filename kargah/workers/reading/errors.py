@@ -63,7 +63,7 @@ class JsonTooLarge(BadInput):
 
 
 class BrokenArchive(BadInput):
-    """A gzip file that ends early or does not match its checksum."""
+    """``kind``: a compressed file that ends early, or does not match its checksum or the sizes it states."""
 
     code = "BROKEN_ARCHIVE"
 
@@ -90,3 +90,77 @@ class UnknownColumnsDelimiter(BadInput):
     """``delimiter``: what the plan asks for; one character is needed."""
 
     code = "BAD_DELIMITER"
+
+
+class NestedArchive(BadInput):
+    """``kind``: an archive within an archive."""
+
+    code = "NESTED_ARCHIVE"
+
+
+class ArchivePath(BadInput):
+    """``name``: an entry that would lie outside the folder it is unpacked to."""
+
+    code = "ARCHIVE_PATH"
+
+
+class EmptyArchive(BadInput):
+    code = "EMPTY_ARCHIVE"
+
+
+class EncryptedArchive(BadInput):
+    code = "ENCRYPTED_ARCHIVE"
+
+
+class TooManyFiles(BadInput):
+    """``files``, ``limit``."""
+
+    code = "TOO_MANY_FILES"
+
+
+class SeveralTables(BadInput):
+    """``names``: the tables of an archive (or the sheets of a workbook) of which none is the obvious one."""
+
+    code = "SEVERAL_TABLES"
+
+
+class SplitColumnsDiffer(BadInput):
+    """``file`` lacks ``missing``, which ``other`` has."""
+
+    code = "SPLIT_COLUMNS_DIFFER"
+
+
+class UnseenLabel(BadInput):
+    """``file``, ``line``, ``column``, ``label``: a class that the training part has not."""
+
+    code = "UNSEEN_LABEL"
+
+
+class BrokenTable(BadInput):
+    """``kind``: a Parquet, Arrow or Excel file that cannot be opened."""
+
+    code = "BROKEN_TABLE"
+
+
+class BrokenLines(BadInput):
+    """``count``, ``reasons``: a list of {code, params: {line}}, of the first lines that are no JSON at all."""
+
+    code = "BROKEN_LINES"
+
+
+class BrokenChats(BadInput):
+    """``count``, ``reasons``: a list of {code, params: {line}}, one for each of the first conversations that are none."""
+
+    code = "BROKEN_CHATS"
+
+
+class TagsDoNotMatch(BadInput):
+    """``count``, ``reasons``: a list of {code, params: {line, tokens, tags}}."""
+
+    code = "TAGS_DO_NOT_MATCH"
+
+
+class MediaMissing(BadInput):
+    """``name``, ``line``: a file that the manifest names and the archive has not."""
+
+    code = "MEDIA_MISSING"

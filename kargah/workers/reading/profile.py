@@ -3,9 +3,10 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from kargah.recipes.columns import Column, ColumnKind, LabelCount
-from kargah.text import numbers
+from kargah.text import dates, numbers
 from kargah.text.normalise import Counts, Normaliser, label_key
 from kargah.workers.reading.findings import MAX_LINES, Findings, Severity
 
@@ -14,13 +15,14 @@ MAX_TOP, MAX_COUNTED, SHOWN_CHARACTERS, EXAMPLES = 200, 1000, 160, 3
 MIN_CLASS_ROWS, MAX_CLASSES = 2, 50
 #: Characters of a column that are normalised for the counts; beyond, the report says of how many values it speaks.
 NORMALISED_CHARACTERS = 5_000_000
-_MAX_CATEGORY_CHARACTERS = 60
+_MAX_CATEGORY_CHARACTERS, _LONG_CATEGORY_CHARACTERS = 60, 25
 _SIGNS: tuple[tuple[str, Severity, re.Pattern[str]], ...] = (
     ("BIDI_CONTROLS", "warning", re.compile("[\u202a-\u202e\u2066-\u2069]")),
     ("FORMULA_CELLS", "info", re.compile(r"\A(?:[=@\t\r]|[+\-](?![\d.,\s۰-۹٠-٩]|$))")),
     ("MOJIBAKE", "warning", re.compile(numbers.words()["mojibake"])),
 )
 Values = Sequence[str | None]
+_PLAIN_KINDS = (ColumnKind.TEXT, ColumnKind.CATEGORY, ColumnKind.INTEGER, ColumnKind.NUMBER, ColumnKind.BOOLEAN)
 _WHOLE = 2**53
 
 
@@ -35,6 +37,7 @@ class ColumnProfile:
         self._findings, self._normaliser = findings, normaliser
         self._hashes: set[int] = set()
         self._numbers = NumberProfile(max_distinct)
+        self._dates = DateProfile()
         self._max_distinct = max_distinct
         self._counter: Counter[str] | None = Counter()
         self._lengths: Counter[int] = Counter()
@@ -96,13 +99,19 @@ class ColumnProfile:
         """The findings that need the whole column."""
         if kind in (ColumnKind.INTEGER, ColumnKind.NUMBER):
             self._numbers.say(self.name, self._findings)
-        if self.distinct == 1 and self.filled > 1 and kind is not ColumnKind.LIST:
+        elif kind in (ColumnKind.TEXT, ColumnKind.CATEGORY):
+            self._dates.say(self.name, self.filled, self._findings)
+        if self.distinct == 1 and self.filled > 1 and kind in _PLAIN_KINDS:
             self._findings.note("ONE_CLASS", "warning", column=self.name, count=self.filled, value=next(iter(self._examples), ""))
         if kind is ColumnKind.CATEGORY and self._counter is not None:
             self._say_label_variants(self._counter)
             rare = {value: count for value, count in self._counter.items() if count < MIN_CLASS_ROWS}
             if rare and len(rare) * 2 < len(self._counter) + 2 and len(self._counter) <= MAX_CLASSES:
                 self._findings.note("RARE_CLASSES", "warning", column=self.name, count=sum(rare.values()), classes=sorted(rare)[:20])
+
+    @property
+    def examples(self) -> list[str]:
+        return list(self._examples)
 
     def labels(self) -> Counter[str] | None:
         """All values with their counts, while they are few."""
@@ -129,6 +138,7 @@ class ColumnProfile:
             self._numbers.bad_lines += _lines_of(not_numbers, values, lines, MAX_LINES - len(self._numbers.bad_lines))
         elif self._numbers.possible:
             return
+        self._dates.add(present, values, lines)
         for code, severity, pattern in _SIGNS:
             if hits := {value for value in present if pattern.search(value)}:
                 where = _lines_of(hits, values, lines, MAX_LINES)
@@ -161,7 +171,8 @@ class ColumnProfile:
 
     def _is_category(self) -> bool:
         longest = max(self._lengths)
-        few = self.distinct <= MAX_TOP and self.distinct * 2 <= max(self.filled, 4)
+        share = 2 if self._mean_length() <= _LONG_CATEGORY_CHARACTERS else 4  # sentences that all come twice are no classes
+        few = self.distinct <= MAX_TOP and self.distinct * share <= max(self.filled, 2 * share)
         return few and longest <= _MAX_CATEGORY_CHARACTERS * 4 and self._mean_length() <= _MAX_CATEGORY_CHARACTERS
 
     def _mean_length(self) -> float:
@@ -247,6 +258,42 @@ class NumberProfile:
         self.pointed = self.pointed or "." in value or "٫" in value
         if not (value.isascii() and "," not in value and value[-1:].isdigit()):
             self._rewritten += count
+
+
+class DateProfile:
+    """Whether the texts are dates, of which calendar, and which of them there are not. Gives up at the first values that are none."""
+
+    def __init__(self) -> None:
+        self._possible = True
+        self._counts: Counter[str] = Counter()
+        self._bad = self._others = 0
+        self._bad_lines: list[int] = []
+        self._bad_examples: list[str] = []
+
+    def add(self, present: dict[str, int], values: Values, lines: Sequence[int]) -> None:
+        if not self._possible:
+            return
+        bad: set[str] = set()
+        for value, count in present.items():
+            day = dates.parse_day(value)
+            if day is None:
+                self._others += count
+            elif day.exists:
+                self._counts[day.calendar] += count
+            else:
+                self._bad += count
+                bad.add(value)
+        self._bad_lines += _lines_of(bad, values, lines, MAX_LINES - len(self._bad_lines))
+        self._bad_examples += sorted(bad)[: max(0, 5 - len(self._bad_examples))]
+        self._possible = self._others <= 20 or self._others <= self._counts.total()
+
+    def say(self, column: str, filled: int, findings: Findings) -> None:
+        if not self._possible or 2 * (self._counts.total() + self._bad) < filled:
+            return
+        if self._bad:
+            findings.note("BAD_DATES", "warning", column=column, count=self._bad, lines=self._bad_lines, examples=self._bad_examples)
+        if len(self._counts) > 1:
+            findings.note("MIXED_CALENDARS", "warning", column=column, count=min(self._counts.values()), **dict[str, Any](self._counts))
 
 
 def _lines_of(wanted: set[str] | set[str | None], values: Values, lines: Sequence[int], limit: int) -> list[int]:

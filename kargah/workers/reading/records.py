@@ -3,13 +3,19 @@
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
+from kargah.recipes.columns import ColumnKind
 from kargah.text import detect
-from kargah.workers.reading.delimited import BROKEN, MAX_COLUMNS, MAX_ROW_CHARACTERS, Row, unique_names
+from kargah.workers.reading import nested, squad
+from kargah.workers.reading.checks import checks_for
+from kargah.workers.reading.containers import Tick
+from kargah.workers.reading.delimited import BROKEN, MAX_COLUMNS, MAX_ROW_CHARACTERS, Cell, Row, unique_names
 from kargah.workers.reading.errors import (
     BrokenJson,
+    BrokenLines,
     EmptyFile,
     JsonTooLarge,
     NestedTooDeeply,
@@ -21,7 +27,7 @@ from kargah.workers.reading.errors import (
 from kargah.workers.reading.findings import Findings
 from kargah.workers.reading.source import Source, opened
 
-MAX_OBJECT_BYTES = 256 << 20
+MAX_OBJECT_BYTES = 96 << 20
 _CHUNK_CHARACTERS = 1 << 20
 _BETWEEN = re.compile(r"[\s,]*")
 #: Half of a pair, which JSON escapes can say, is no character.
@@ -35,46 +41,64 @@ class JsonTable:
 
     delimiter = None
 
-    def __init__(self, source: Source, findings: Findings, tick: Callable[[], None]) -> None:
-        self._source, self._findings = source, findings
-        self._kinds: dict[str, dict[str, int]] = {}
-        keys = self._keys(tick)
-        if len(keys) > MAX_COLUMNS:
-            raise TooManyColumns(columns=len(keys), limit=MAX_COLUMNS)
-        self._keys_in_order = list(keys)
-        self.names = unique_names([_SURROGATES.sub("\ufffd", key) for key in keys], findings)
+    def __init__(self, source: Source, findings: Findings, tick: Tick, leave_out_bad_rows: bool = False) -> None:
+        self._source, self._findings, self._leave_out = source, findings, leave_out_bad_rows
+        self._seen: dict[str, Counter[str]] = {}
+        self._first_lines: dict[str, dict[str, int]] = {}
+        self._look_through(tick)
+        if len(self._seen) > MAX_COLUMNS:
+            raise TooManyColumns(columns=len(self._seen), limit=MAX_COLUMNS)
+        self._kinds = {key: nested.column_kind(seen) for key, seen in self._seen.items()}
+        self.names = unique_names([_SURROGATES.sub("\ufffd", key) for key in self._seen], findings)
+        self.encoding, self.size_bytes = source.encoding, source.size_bytes
+        self.format = "json" if source.shape is detect.Shape.JSON_OBJECT else source.shape.value
+        self.position: Callable[[], int] = int
 
-    def rows(self, text: TextIO) -> Iterator[Row]:
-        for line, record in _records(self._source, text, self._findings):
-            cells = [self._cell(key, record.get(key), line) for key in self._keys_in_order]
-            if self._source.has_broken_bytes and any(BROKEN.search(cell) for cell in cells if cell):
-                self._findings.note("BROKEN_BYTES", "warning", lines=[line])
-            else:
-                yield line, [cell if cell is None or cell.isascii() else _SURROGATES.sub("\ufffd", cell) for cell in cells]
+    def rows(self) -> Iterator[Row]:
+        checks = checks_for(self._kinds, self._findings, self._leave_out)
+        with opened(self._source) as (text, self.position):
+            for line, record in _records(self._source, text, self._findings):
+                if all(check.accepts(line, record) for check in checks) and (row := self._row(line, record)) is not None:
+                    yield line, row
         self._say_mixed_types()
+        for check in checks:
+            check.finish()
+        broken = self._findings.get("BROKEN_LINES")
+        if broken and not self._leave_out:
+            reasons = [{"code": "json.broken", "params": {"line": line}} for line in broken.lines]
+            raise BrokenLines(count=broken.count, reasons=reasons)
 
-    def list_columns(self) -> set[str]:
-        """Columns that hold lists and nothing else. Complete once ``rows()`` has ended."""
-        pairs = zip(self._keys_in_order, self.names, strict=True)
-        return {name for key, name in pairs if set(self._kinds.get(key, ())) == {"list"}}
+    def kinds(self) -> dict[str, ColumnKind]:
+        """The nested columns, by name."""
+        return {name: kind for name, kind in zip(self.names, self._kinds.values(), strict=True) if kind is not None}
 
-    def _keys(self, tick: Callable[[], None]) -> dict[str, None]:
-        keys: dict[str, None] = {}
-        seen = Findings()
+    def _row(self, line: int, record: dict[str, Any]) -> list[Cell] | None:
+        cells = [self._cell(key, kind, record.get(key), line) for key, kind in self._kinds.items()]
+        if self._source.has_broken_bytes and any(BROKEN.search(cell) for cell in cells if cell):
+            self._findings.note("BROKEN_BYTES", "warning", lines=[line])
+            return None
+        return [cell if cell is None or cell.isascii() else _SURROGATES.sub("\ufffd", cell) for cell in cells]
+
+    def _look_through(self, tick: Tick) -> None:
+        """Which keys there are, and what stands under them how often."""
+        found = Findings()
         with opened(self._source) as (text, _position):
-            for _line, record in _records(self._source, text, seen):
+            for line, record in _records(self._source, text, found):
                 tick()
-                keys.update(dict.fromkeys(record))
-        if not keys:
-            _refuse(seen)
-        return keys
+                for key, value in record.items():
+                    kind = nested.kind_of(value)
+                    self._seen.setdefault(key, Counter())[kind] += 1
+                    if value is not None:
+                        self._first_lines.setdefault(key, {}).setdefault(kind, line)
+        if not self._seen:
+            _refuse(found)
 
-    def _cell(self, key: str, value: Any, line: int) -> str | None:
+    def _cell(self, key: str, kind: ColumnKind | None, value: Any, line: int) -> Cell:
         if value is None:
             return None
-        kind = _kind(value)
-        self._kinds.setdefault(key, {}).setdefault(kind, line)
-        if kind == "string":
+        if kind is not None:
+            return nested.as_json(value, kind)
+        if isinstance(value, str):
             return self._source_text(value, line)
         if isinstance(value, float) and not math.isfinite(value):
             self._findings.note("NOT_FINITE", "warning", column=key, lines=[line])
@@ -88,9 +112,10 @@ class JsonTable:
         return value
 
     def _say_mixed_types(self) -> None:
-        for key, kinds in self._kinds.items():
-            if len(set(kinds) - {"number"}) > 1 or ("number" in kinds and "string" in kinds):
-                where = sorted(kinds.values())
+        for key, lines in self._first_lines.items():
+            kinds = {("list" if kind in ("messages", "answers") else kind) for kind in lines}
+            if len(kinds - {"number"}) > 1 or ("number" in kinds and "string" in kinds):
+                where = sorted(set(lines.values()))
                 self._findings.note("MIXED_TYPES", "warning", column=key, count=len(kinds), lines=where, types=sorted(kinds))
 
 
@@ -135,7 +160,7 @@ def _objects_of_line(line: str, number: int, findings: Findings) -> Iterator[dic
             findings.note("BROKEN_LINES", "error", lines=[number]).params.setdefault("column", getattr(error, "colno", None))
             return
         if not isinstance(value, dict):
-            findings.note("NOT_AN_OBJECT", "error", lines=[number], found=_kind(value))
+            findings.note("NOT_AN_OBJECT", "error", lines=[number], found=nested.kind_of(value))
             return
         yield value
         position = _skipped(_BETWEEN, line, position)
@@ -188,7 +213,7 @@ def _array(text: TextIO, findings: Findings) -> Iterator[Record]:
         if isinstance(value, dict):
             yield window.line, value
         else:
-            findings.note("NOT_AN_OBJECT", "error", lines=[window.line], found=_kind(value))
+            findings.note("NOT_AN_OBJECT", "error", lines=[window.line], found=nested.kind_of(value))
         window.advance(end)
 
 
@@ -219,7 +244,7 @@ def _object(source: Source, text: TextIO, findings: Findings) -> Iterator[Record
     of_objects = [item for item in lists.values() if all(isinstance(element, dict) for element in item)]
     if of_objects:
         longest: list[dict[str, Any]] = max(of_objects, key=len)
-        yield from enumerate(longest, start=1)
+        yield from enumerate(squad.questions(longest) if squad.is_squad(longest) else longest, start=1)
     elif lists and len({len(item) for item in lists.values()}) == 1:
         rows = zip(*lists.values(), strict=True)
         yield from ((number, dict(zip(lists, row, strict=True))) for number, row in enumerate(rows, start=1))
@@ -237,16 +262,6 @@ def _decoder(line: int, findings: Findings) -> json.JSONDecoder:
         return record
 
     return json.JSONDecoder(object_pairs_hook=pairs, parse_constant=float)
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, int | float):
-        return "number"
-    if isinstance(value, list):
-        return "list"
-    return "object" if isinstance(value, dict) else "string" if isinstance(value, str) else "null"
 
 
 def _skipped(pattern: re.Pattern[str], text: str, position: int) -> int:

@@ -1,24 +1,19 @@
-"""From the bytes of an upload to text, whatever its compression and encoding, in bounded memory."""
+"""From the bytes of a file to text, whatever its encoding, in bounded memory."""
 
 import codecs
-import gzip
 import io
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TextIO, cast
+from typing import TextIO
 
 from kargah.text import detect
-from kargah.workers.reading.errors import BinaryFile, BrokenArchive, EmptyFile, ExpandsTooMuch, NotTabular, UnknownEncoding
+from kargah.workers.reading.containers import CHUNK_BYTES, Tick
+from kargah.workers.reading.errors import BinaryFile, EmptyFile, NotTabular, UnknownEncoding
 from kargah.workers.reading.findings import Findings
 
 HEAD_BYTES = 256 * 1024
-CHUNK_BYTES = 1 << 20
-#: Text compresses twenty-fold at best; beyond this a small file is a trap.
-MAX_RATIO, RATIO_MATTERS_BYTES = 100, 200 << 20
-Tick = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -26,7 +21,7 @@ class Source:
     """A file whose encoding and shape are known. ``has_broken_bytes``: some bytes come as lone surrogates (U+DC80…U+DCFF)."""
 
     path: Path
-    compressed: bool
+    name: str
     encoding: str
     shape: detect.Shape
     sample: str
@@ -40,14 +35,13 @@ class Source:
 
 def examine(path: Path, filename: str, findings: Findings, tick: Tick, encoding: str | None = None) -> Source:
     """Read the file once to know what it is. Raises a coded error when it is no table."""
-    compressed = _is_gzip(path)
-    with _opened(path, compressed) as file:
-        head = _read(file, HEAD_BYTES)
-        if not head:
-            raise EmptyFile()
-        if kind := detect.binary_kind(head):
-            raise BinaryFile(found=kind)
-        check, has_nul = _checked(file, head, tick)
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    if not head:
+        raise EmptyFile()
+    if kind := detect.binary_kind(head):
+        raise BinaryFile(found=kind)
+    check, has_nul = _checked(path, tick)
     codec = _known(encoding) if encoding else _encoding(head, check, findings)
     sample = _whole_lines(_decoded(head, codec))
     if not sample.strip("\ufeff \t\r\n\x00"):
@@ -55,28 +49,47 @@ def examine(path: Path, filename: str, findings: Findings, tick: Tick, encoding:
     shape = detect.shape(sample, filename)
     if shape is detect.Shape.HTML:
         raise NotTabular(found="HTML")
-    return Source(path, compressed, codec, shape, sample, codec == "utf-8" and check.broken_bytes > 0, has_nul)
+    return Source(path, filename, codec, shape, sample, codec == "utf-8" and check.broken_bytes > 0, has_nul)
 
 
 @contextmanager
 def opened(source: Source) -> Iterator[tuple[TextIO, Callable[[], int]]]:
-    """The text, line ends untouched, and how many of the file's bytes were read so far."""
-    with source.path.open("rb") as raw, _expanded(raw, source.compressed) as file:
-        errors = "surrogateescape" if source.encoding == "utf-8" else "replace"
-        codec = "utf-8-sig" if source.encoding == "utf-8" else source.encoding
-        with io.TextIOWrapper(cast("BinaryIO", file), encoding=codec, errors=errors, newline="") as text, _archive_errors():
-            yield text, raw.tell
+    """The text, line ends untouched, and how many of the file's bytes were read so far (still to be asked when it is closed)."""
+    errors = "surrogateescape" if source.encoding == "utf-8" else "replace"
+    codec = "utf-8-sig" if source.encoding == "utf-8" else source.encoding
+    with source.path.open("rb") as raw, io.TextIOWrapper(raw, encoding=codec, errors=errors, newline="") as text:
+        yield text, lambda: source.size_bytes if raw.closed else raw.tell()
 
 
-def _checked(file: io.BufferedIOBase, head: bytes, tick: Tick) -> tuple[detect.Utf8Check, bool]:
-    check, has_nul, chunk = detect.Utf8Check(), False, head
-    while chunk:
-        tick()
-        check.feed(chunk)
+def _checked(path: Path, tick: Tick) -> tuple[detect.Utf8Check, bool]:
+    """Most files are UTF-8 and decode at once; only where one does not is it looked at where and how often."""
+    check, has_nul, is_strict = detect.Utf8Check(), False, True
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for chunk in _chunks(path, tick):
         has_nul = has_nul or b"\0" in chunk
-        chunk = _read(file, CHUNK_BYTES)
+        if is_strict and not chunk.isascii():
+            is_strict = _decodes(decoder, chunk)
+    if is_strict and _decodes(decoder, b"", final=True):
+        return check, has_nul
+    for chunk in _chunks(path, tick):
+        check.feed(chunk)
     check.feed(b"", final=True)
     return check, has_nul
+
+
+def _decodes(decoder: codecs.IncrementalDecoder, chunk: bytes, final: bool = False) -> bool:
+    try:
+        decoder.decode(chunk, final)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _chunks(path: Path, tick: Tick) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            tick()
+            yield chunk
 
 
 def _encoding(head: bytes, check: detect.Utf8Check, findings: Findings) -> str:
@@ -113,56 +126,3 @@ def _whole_lines(sample: str) -> str:
         return sample
     end = max(sample.rfind("\n"), sample.rfind("\r")) + 1
     return sample[:end] or sample
-
-
-def _is_gzip(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(2) == b"\x1f\x8b"
-
-
-@contextmanager
-def _opened(path: Path, compressed: bool) -> Iterator[io.BufferedIOBase]:
-    with path.open("rb") as raw, _expanded(raw, compressed) as file, _archive_errors():
-        yield file
-
-
-@contextmanager
-def _expanded(raw: BinaryIO, compressed: bool) -> Iterator[io.BufferedIOBase]:
-    if not compressed:
-        yield cast("io.BufferedIOBase", raw)
-        return
-    size_bytes = Path(raw.name).stat().st_size
-    with gzip.GzipFile(fileobj=raw) as expanded, io.BufferedReader(_Bounded(expanded, size_bytes), CHUNK_BYTES) as file:
-        yield file
-
-
-@contextmanager
-def _archive_errors() -> Iterator[None]:
-    try:
-        yield
-    except (EOFError, gzip.BadGzipFile, zlib.error):
-        raise BrokenArchive(kind="gzip") from None
-
-
-class _Bounded(io.RawIOBase):
-    """A stream that refuses to expand beyond reason."""
-
-    def __init__(self, file: gzip.GzipFile, compressed_bytes: int) -> None:
-        self._file = file
-        self._limit_bytes = max(RATIO_MATTERS_BYTES, compressed_bytes * MAX_RATIO)
-        self._read_bytes = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        content = self._file.read(len(buffer))
-        self._read_bytes += len(content)
-        if self._read_bytes > self._limit_bytes:
-            raise ExpandsTooMuch(limit_bytes=self._limit_bytes)
-        buffer[: len(content)] = content
-        return len(content)
-
-
-def _read(file: io.BufferedIOBase, size_bytes: int) -> bytes:
-    return file.read(size_bytes)

@@ -6,6 +6,7 @@ second converts. Text stays as it was; numbers, booleans and lists get types of 
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,18 @@ from kargah.text import numbers
 from kargah.text.normalise import Normaliser
 from kargah.workers.reading.delimited import Cell, Row
 from kargah.workers.reading.findings import Findings
+from kargah.workers.reading.media import Media
 from kargah.workers.reading.profile import ColumnProfile
 
 BATCH_ROWS, BATCH_CHARACTERS = 10_000, 16 << 20
 #: Different values remembered over all columns, 64 bits each; and rows remembered to tell duplicates.
 DISTINCT_BUDGET, DUPLICATES_BUDGET = 2_000_000, 3_000_000
-PREVIEW_ROWS, PREVIEW_CHARACTERS = 200, 2000
+PREVIEW_ROWS, PREVIEW_CHARACTERS, PREVIEW_ITEMS = 200, 2000, 500
+MEDIA_BATCH_ROWS = 64
 
 
 class RawTable:
-    """The first pass. ``profiles`` are whole when ``read`` has returned; among ``rows_compared`` rows duplicates were looked for."""
+    """The first pass. ``profiles`` are whole when all was read; among ``rows_compared`` rows duplicates were looked for."""
 
     def __init__(self, names: list[str], findings: Findings, normaliser: Normaliser) -> None:
         self.names = names
@@ -36,13 +39,26 @@ class RawTable:
         max_distinct = max(1000, DISTINCT_BUDGET // len(names))
         self.profiles = [ColumnProfile(name, findings, normaliser, max_distinct) for name in names]
         self._schema = pa.schema([pa.field(str(index), pa.string()) for index in range(len(names))])
+        self._writer: Any = None
+
+    @contextmanager
+    def stored_at(self, path: Path) -> Iterator[None]:
+        """Where the rows go that are read within."""
+        with pq.ParquetWriter(path, self._schema, compression="zstd") as self._writer:
+            yield
 
     def read(self, rows: Iterable[Row], path: Path, tick: Callable[[], None]) -> None:
-        """Measure and store. ``tick`` is called between batches and may raise to end it all."""
-        with pq.ParquetWriter(path, self._schema, compression="zstd") as writer:
-            for lines, cells in _batches(rows):
-                writer.write_batch(self._batch(lines, cells))
-                tick()
+        """All rows there are, in one go."""
+        with self.stored_at(path):
+            self.add(rows, tick)
+
+    def add(self, rows: Iterable[Row], tick: Callable[[], None]) -> int:
+        """Measure and store; how many rows came. ``tick`` is called between batches and may raise to end it all."""
+        before = self.rows
+        for lines, cells in _batches(rows):
+            self._writer.write_batch(self._batch(lines, cells))
+            tick()
+        return self.rows - before
 
     def _batch(self, lines: list[int], cells: list[list[Cell]]) -> Any:
         self.rows += len(lines)
@@ -62,14 +78,14 @@ class RawTable:
             self._seen.add(key)
 
 
-def write_typed(raw: Path, target: Path, columns: list[Column], tick: Callable[[int], None]) -> list[dict[str, Any]]:
+def write_typed(raw: Path, target: Path, columns: list[Column], tick: Callable[[int], None], media: Media | None = None) -> list[Any]:
     """The second pass: ``target`` with the columns' types. The first rows are returned for the preview."""
-    convert = [_converter(column.kind) for column in columns]
+    convert = [_converter(column.kind, media) for column in columns]
     schema = pa.schema([pa.field(column.name, _TYPES[column.kind]) for column in columns])
     preview: list[dict[str, Any]] = []
     done = 0
     with pq.ParquetFile(raw) as file, pq.ParquetWriter(target, schema, compression="zstd") as writer:
-        for batch in file.iter_batches(BATCH_ROWS):
+        for batch in file.iter_batches(BATCH_ROWS if media is None else MEDIA_BATCH_ROWS):
             arrays = [function(array) for function, array in zip(convert, batch.columns, strict=True)]
             typed = pa.record_batch(arrays, schema=schema)
             writer.write_batch(typed)
@@ -80,25 +96,36 @@ def write_typed(raw: Path, target: Path, columns: list[Column], tick: Callable[[
     return preview
 
 
+_MEDIA = pa.struct([("path", pa.string()), ("bytes", pa.binary())])
 _TYPES = {
     ColumnKind.TEXT: pa.string(),
     ColumnKind.CATEGORY: pa.string(),
     ColumnKind.EMPTY: pa.string(),
+    ColumnKind.JSON: pa.string(),
     ColumnKind.INTEGER: pa.int64(),
     ColumnKind.NUMBER: pa.float64(),
     ColumnKind.BOOLEAN: pa.bool_(),
     ColumnKind.LIST: pa.list_(pa.string()),
+    ColumnKind.MESSAGES: pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())])),
+    ColumnKind.ANSWERS: pa.struct([("text", pa.list_(pa.string())), ("answer_start", pa.list_(pa.int32()))]),
+    ColumnKind.AUDIO: _MEDIA,
+    ColumnKind.IMAGE: _MEDIA,
 }
 
 
-def _converter(kind: ColumnKind) -> Callable[[Any], Any]:
-    if kind in (ColumnKind.TEXT, ColumnKind.CATEGORY, ColumnKind.EMPTY):
+def _converter(kind: ColumnKind, media: Media | None) -> Callable[[Any], Any]:
+    if _TYPES[kind] == pa.string():
         return lambda array: array
+    if kind in (ColumnKind.AUDIO, ColumnKind.IMAGE):
+        assert media is not None
+        return lambda array: pa.array([None if name is None else media.read(name) for name in array.to_pylist()], _TYPES[kind])
     functions: dict[ColumnKind, Callable[[str], Any]] = {
         ColumnKind.INTEGER: _integer,
         ColumnKind.NUMBER: numbers.parse_number,
         ColumnKind.BOOLEAN: lambda text: text.strip().lower() == "true",
         ColumnKind.LIST: _list,
+        ColumnKind.MESSAGES: _messages,
+        ColumnKind.ANSWERS: json.loads,
     }
     function = functions[kind]
 
@@ -117,6 +144,11 @@ def _integer(text: str) -> int | None:
 
 def _list(text: str) -> list[str]:
     return [item if isinstance(item, str) else json.dumps(item, ensure_ascii=False) for item in json.loads(text)]
+
+
+def _messages(text: str) -> list[dict[str, str]] | None:
+    value = json.loads(text)
+    return value if isinstance(value, list) else None
 
 
 def _batches(rows: Iterable[Row]) -> Iterator[tuple[list[int], list[list[Cell]]]]:
@@ -140,6 +172,10 @@ def _shown_rows(batch: Any) -> list[dict[str, Any]]:
 
 
 def _shown(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _shown(item) for key, item in value.items() if not isinstance(item, bytes)}
+    if isinstance(value, list):
+        return [_shown(item) for item in value[:PREVIEW_ITEMS]]
     if isinstance(value, str) and len(value) > PREVIEW_CHARACTERS:
         return value[:PREVIEW_CHARACTERS] + "…"
     return value

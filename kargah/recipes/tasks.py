@@ -1,0 +1,94 @@
+"""What a table is for, by its columns: also tasks that no recipe can train yet are named, so that nobody is told nonsense."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from kargah.recipes import hints
+from kargah.recipes.columns import Column, ColumnKind
+
+Roles = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Task:
+    """``columns``: which column takes which role. ``has_recipe``: whether it can be trained here."""
+
+    name: str
+    columns: Roles = field(default_factory=dict)
+    has_recipe: bool = False
+
+
+def by_structure(columns: Sequence[Column]) -> Task | None:
+    """The task that the form of the columns tells beyond doubt, or None where labels and numbers decide."""
+    finders = (_conversations, _preferences, _instructions, _answers, _tags, _sound, _pictures, _running_text)
+    return next((task for find in finders if (task := find(columns)) is not None), None)
+
+
+def _conversations(columns: Sequence[Column]) -> Task | None:
+    pair = _preferences(columns)
+    messages = _of_kind(columns, ColumnKind.MESSAGES)
+    return Task("sft", {"messages": messages.name}) if messages and pair is None else None
+
+
+def _preferences(columns: Sequence[Column]) -> Task | None:
+    roles = _named(columns, {"prompt": "prompt", "chosen": "chosen", "rejected": "rejected"})
+    return Task("dpo", roles) if {"chosen", "rejected"} <= roles.keys() else None
+
+
+def _instructions(columns: Sequence[Column]) -> Task | None:
+    roles = _named(columns, {"instruction": "instruction", "input": "input", "output": "output", "system": "system"})
+    if {"instruction", "output"} <= roles.keys():
+        return Task("sft", roles)
+    roles = _named(columns, {"prompt": "prompt", "completion": "completion", "response": "completion"})
+    return Task("sft", roles) if {"prompt", "completion"} <= roles.keys() else None
+
+
+def _answers(columns: Sequence[Column]) -> Task | None:
+    answers = _of_kind(columns, ColumnKind.ANSWERS)
+    roles = _named(columns, {"context": "context", "question": "question"})
+    return Task("question-answering", {**roles, "answers": answers.name}) if answers and len(roles) == 2 else None
+
+
+def _tags(columns: Sequence[Column]) -> Task | None:
+    lists = [column for column in columns if column.kind is ColumnKind.LIST]
+    tokens = next((column for column in lists if column.name.lower() in ("tokens", "words")), None)
+    tags = [
+        column for column in lists if column is not tokens and ("tag" in column.name.lower() or column.name.lower() in ("upos", "labels"))
+    ]
+    return Task("token-classification", {"tokens": tokens.name, "tags": tags[-1].name}) if tokens and tags else None
+
+
+def _sound(columns: Sequence[Column]) -> Task | None:
+    audio = _of_kind(columns, ColumnKind.AUDIO)
+    if audio is None:
+        return None
+    roles = _named(columns, {"text": "text", "transcript": "text", "transcription": "text", "sentence": "text", "متن": "text"})
+    if roles:
+        return Task("speech-recognition", {"audio": audio.name, **roles})
+    label = _label(columns)
+    return Task("audio-classification", {"audio": audio.name} | ({"label": label.name} if label else {}))
+
+
+def _pictures(columns: Sequence[Column]) -> Task | None:
+    image, label = _of_kind(columns, ColumnKind.IMAGE), _label(columns)
+    return Task("image-classification", {"image": image.name} | ({"label": label.name} if label else {})) if image else None
+
+
+def _running_text(columns: Sequence[Column]) -> Task | None:
+    """One column of text, and nothing that could be learned of it but the text itself."""
+    filled = [column for column in columns if column.kind is not ColumnKind.EMPTY and not hints.is_split(column)]
+    if len(filled) != 1 or filled[0].kind not in (ColumnKind.TEXT, ColumnKind.CATEGORY):
+        return None
+    return Task("language-modeling", {"text": filled[0].name})
+
+
+def _of_kind(columns: Sequence[Column], kind: ColumnKind) -> Column | None:
+    return next((column for column in columns if column.kind is kind), None)
+
+
+def _named(columns: Sequence[Column], roles: Roles) -> Roles:
+    return {roles[column.name.lower()]: column.name for column in columns if column.name.lower() in roles}
+
+
+def _label(columns: Sequence[Column]) -> Column | None:
+    return next((column for column in columns if hints.holds_classes(column) and not hints.is_split(column)), None)
