@@ -16,17 +16,20 @@ app = group("datasets")
 def add(
     file: Annotated[Path, typer.Argument(help=t("cli.datasets.file"), exists=True, dir_okay=False)],
     title: Annotated[str | None, typer.Option(help=t("cli.datasets.title"))] = None,
+    to: Annotated[str | None, typer.Option(help=t("cli.datasets.to"), metavar="DATASET")] = None,
     json: Json = False,
     server: Server = None,
     token: Token = None,
 ) -> None:
     from kargah.cli import connection, screen
 
-    dataset = connection.connect(server, token).datasets.upload(file, title=title)
+    known = connection.connect(server, token).datasets
+    dataset = known.add_version(to, file) if to else known.upload(file, title=title)
     if json:
         screen.as_json(dataset.model_dump(mode="json"))
         return
-    screen.say("cli.datasets.added", id=dataset.id, title=dataset.title)
+    number = (dataset.version or {}).get("number", 1)
+    screen.say("cli.datasets.version_added" if to else "cli.datasets.added", id=dataset.id, title=dataset.title, number=number)
 
 
 @app.command("list", help=t("cli.datasets.list"))

@@ -119,6 +119,15 @@ class Jobs:
         path = f"/api/v1/jobs/{job_id}/events"
         return stream.follow(self._transport, path, after, lambda: self.show(job_id).is_terminal, retries=retries)
 
+    def follow(self, job_ids: Sequence[str] | None = None, *, after: int | None = None, retries: int = RETRIES) -> Iterator[Event]:
+        """Events of many jobs over one socket, each once: until all of ``job_ids`` have ended, or of all jobs without end.
+
+        Behind position ``after``; else ``job_ids`` from their start, all jobs from now on. Taken up again as ``events`` is.
+        """
+        from kargah.client import live
+
+        return live.follow(self._transport, job_ids, after, retries=retries)
+
     def wait(self, job_id: str) -> Job:
         """The job once it is COMPLETED. Raises JobEnded when it failed or was stopped."""
         for _ in self.events(job_id, after=None):
@@ -150,6 +159,16 @@ class Datasets:
             self._jobs.wait(_job_of(answer))
             return self.show(dataset.id)
         return dataset
+
+    def add_version(self, dataset_id: str, path: StrPath, *, wait: bool = True) -> Dataset:
+        """A newer file of the same data; it is the current version as soon as it is imported."""
+        source = Path(path)
+        with source.open("rb") as file:
+            address = f"/api/v1/datasets/{dataset_id}/versions"
+            answer = self._transport.json("PUT", address, params={"filename": source.name}, content=file, timeout=UPLOAD_TIMEOUT_SECONDS)
+        if wait:
+            self._jobs.wait(_job_of(answer))
+        return self.show(dataset_id)
 
     def list(self, *, limit: int = 50, cursor: str | None = None, **filters: Any) -> Page[Dataset]:
         return Page[Dataset].model_validate(self._transport.json("GET", "/api/v1/datasets", params=_query(limit, cursor, filters)))

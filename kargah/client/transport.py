@@ -37,7 +37,7 @@ class Transport:
 
     def send(self, method: str, path: str, *, headers: dict[str, str] | None = None, **request: Any) -> httpx.Response:
         try:
-            answer = self._http.request(method, path, headers=self._headers(headers), **request)
+            answer = self._http.request(method, path, headers=self.headers(headers), **request)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise self._unreachable(error) from error
         _raise_refusal(answer)
@@ -48,7 +48,7 @@ class Transport:
         """An answer read piece by piece. A connection that breaks in the middle raises ServerUnreachable too."""
         timeout = httpx.Timeout(10.0, read=read_timeout_seconds)
         try:
-            with self._http.stream("GET", path, headers=self._headers(headers), timeout=timeout) as answer:
+            with self._http.stream("GET", path, headers=self.headers(headers), timeout=timeout) as answer:
                 if answer.is_error:
                     answer.read()
                     _raise_refusal(answer)
@@ -67,7 +67,7 @@ class Transport:
     def close(self) -> None:
         self._http.close()
 
-    def _headers(self, extra: dict[str, str] | None) -> dict[str, str]:
+    def headers(self, extra: dict[str, str] | None = None) -> dict[str, str]:
         headers = dict(extra or {})
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"

@@ -35,6 +35,12 @@ class KeyReused(BadInput):
     code = "IDEMPOTENCY_MISMATCH"
 
 
+class FormSentBefore(Conflict):
+    """The same form again, whose answer cannot be given twice."""
+
+    code = "FORM_SENT_BEFORE"
+
+
 class StillInFlight(Conflict):
     code = "IDEMPOTENCY_IN_FLIGHT"
 

@@ -50,6 +50,8 @@ NOTEWORTHY = frozenset({"Finished", "Failed", "Paused", "Logged"})
 FREQUENT = frozenset({"Step", "Progress"})
 FREQUENT_EVERY_SECONDS = 1.0
 HEARTBEAT = b": still here\n\n"
+#: The same for our pages: a browser's EventSource tells its page nothing of comments.
+BEAT = b"event: beat\ndata: {}\n\n"
 
 
 @dataclass(frozen=True)
@@ -328,7 +330,7 @@ async def job_messages(
         async for batch in batches:
             end = next((place for place, heard in enumerate(batch.heard) if heard.event.kind in LAST_WORDS), None)
             kept = batch.heard[: None if end is None else end + 1]
-            yield b"".join([batch.bell, *(heard.message for heard in kept)]) or HEARTBEAT
+            yield b"".join([batch.bell, *(heard.message for heard in kept)]) or (BEAT if bell else HEARTBEAT)
             if end is not None or time.time() >= until_seconds:
                 return
 
@@ -346,7 +348,7 @@ async def dashboard_messages(
             kept += also.messages() if also else []
             kept += [batch.bell] if batch.bell else []
             if kept or not batch:
-                yield b"".join(kept) or HEARTBEAT
+                yield b"".join(kept) or (BEAT if bell else HEARTBEAT)
             if time.time() >= until_seconds:
                 return
 

@@ -32,6 +32,17 @@ class Upload:
     digest: Digest
     fields: dict[str, str]
 
+    @property
+    def once(self) -> str:
+        """The form's own name; empty when it has none."""
+        return self.fields.get("_once", "")
+
+    @property
+    def wish(self) -> str:
+        """Two uploads of one wish are the same one, sent twice."""
+        asked = sorted((name, value) for name, value in self.fields.items() if not name.startswith("_"))
+        return f"{self.filename}\0{self.digest.sha256}\0{asked}"
+
 
 async def receive(request: Request, settings: Settings) -> Upload:
     """The one file of a multipart form (field ``file``). Raises BadUpload, TooLarge, DiskFull; then nothing is kept.

@@ -8,9 +8,9 @@ from pydantic import BaseModel, Field, ValidationError
 from sqlalchemy.orm import Session
 
 from kargah.datasets import service as datasets
-from kargah.datasets.schemas import DatasetDetail, DatasetOut, DatasetPage, Preview, Suggestion, UploadOptions
+from kargah.datasets.schemas import DatasetDetail, DatasetOut, DatasetPage, Preview, Suggestion, UploadOptions, VersionSummary
 from kargah.kit.errors import BadInput
-from kargah.store.access import Actor, require_creator
+from kargah.store.access import Actor, To, require_creator
 from kargah.web import idempotency, uploads
 from kargah.web.api.jobs import Cursor, Limit, Words
 from kargah.web.deps import Ask, Asking
@@ -41,6 +41,14 @@ _MULTIPART = {
 _RAW = {"requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}}
 
 
+class NewVersion(BaseModel):
+    """``job_id`` reads it in."""
+
+    dataset_id: str
+    version: VersionSummary
+    job_id: str
+
+
 class NewTitle(BaseModel):
     title: str = Field(min_length=1, max_length=300)
 
@@ -66,9 +74,23 @@ async def put_dataset(
     return await _create(ask, key, Upload(filename, upload.digest, {"title": title} if title else {}))
 
 
+@router.put("/{dataset_id}/versions", status_code=201, response_model=NewVersion, openapi_extra=_RAW)
+async def put_version(
+    request: Request, dataset_id: str, ask: Ask, filename: Annotated[str, Query(min_length=1, max_length=400)], key: idempotency.Key = None
+) -> Response:
+    """A newer file of the same data, as the body; the current version stays until this one is read."""
+    await ask.read(datasets.get_for, dataset_id, To.CHANGE)
+    upload = await uploads.receive_raw(request, ask.settings, filename)
+    return await idempotency.once(ask, key, upload.wish, add_version, dataset_id, upload)
+
+
+def add_version(session: Session, actor: Actor, dataset_id: str, upload: Upload) -> NewVersion:
+    version, job = datasets.add_version(session, actor, dataset_id, upload.filename, upload.digest)
+    return NewVersion(dataset_id=dataset_id, version=version, job_id=job.id)
+
+
 async def _create(ask: Asking, key: str | None, upload: Upload) -> Response:
-    same = f"{upload.filename}\0{upload.digest.sha256}\0{sorted(upload.fields.items())}"
-    return await idempotency.once(ask, key, same, create_from, upload)
+    return await idempotency.once(ask, key, upload.wish, create_from, upload)
 
 
 def create_from(session: Session, actor: Actor, upload: Upload) -> DatasetOut:

@@ -15,6 +15,7 @@ from kargah.kit.i18n import latin_digits
 from kargah.store.access import Actor
 from kargah.web import login
 from kargah.web.deps import Ask, Asking
+from kargah.web.idempotency import FormSentBefore, once_of_form
 from kargah.web.pages.access import THEME_COOKIE, see
 from kargah.web.pages.forms import Errors, errors_of, form_of
 from kargah.web.pages.render import render
@@ -109,10 +110,24 @@ async def make_token(request: Request, ask: Ask) -> Response:
     """The token is on this one answer and kept nowhere."""
     values = await form_of(request)
     try:
-        made = await ask(sessions.create_api_token, _token_name(values), _days(values))
+        made = await _made_once(ask, values.get("_once", ""), _token_name(values), _days(values))
     except KargahError as error:
         return await _show(request, ask, values, errors_of(request, error, {error.code: "token_name"}), error.status)
     return await _show(request, ask, made=made)
+
+
+async def _made_once(ask: Asking, once: str, name: str, days: float | None) -> NewApiToken:
+    """What is kept of the answer has no token in it. Raises FormSentBefore for the same form again."""
+    made: list[NewApiToken] = []
+
+    def make(session: Session, actor: Actor) -> ApiTokenOut:
+        made.append(sessions.create_api_token(session, actor, name, days))
+        return ApiTokenOut.model_validate(made[-1].model_dump())
+
+    await once_of_form(ask, once, f"{name}\0{days}", make)
+    if not made:
+        raise FormSentBefore(field="token_name")
+    return made[-1]
 
 
 @router.post("/account/tokens/{token_id}/revoke")

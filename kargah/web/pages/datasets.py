@@ -15,8 +15,9 @@ from kargah.jobs.schemas import JobOut
 from kargah.kit.errors import BadInput, KargahError, NotFound
 from kargah.store.access import Actor, To, require_creator
 from kargah.web import uploads
-from kargah.web.api.datasets import create_from
+from kargah.web.api.datasets import add_version, create_from
 from kargah.web.deps import Ask, Asking
+from kargah.web.idempotency import once_of_form
 from kargah.web.pages import dataset_views as views
 from kargah.web.pages.access import see
 from kargah.web.pages.forms import Errors, errors_of, form_of
@@ -85,11 +86,11 @@ async def upload(request: Request, ask: Ask) -> Response:
     require_creator(ask.actor)
     try:
         received = await uploads.receive(request, ask.settings)
-        dataset = await ask(create_from, received)
+        made = await once_of_form(ask, received.once, received.wish, lambda session, actor: create_from(session, actor, received))
     except KargahError as error:
         text = next(iter(errors_of(request, error).values()))
         return await _list_page(request, ask, errors={"file": text}, status=error.status)
-    return see(f"/datasets/{dataset.id}?done=dataset_uploaded")
+    return see(f"/datasets/{made['id']}?done=dataset_uploaded")
 
 
 @router.get("/datasets/{dataset_id}")
@@ -97,12 +98,16 @@ async def show_dataset(dataset_id: str, request: Request, ask: Ask) -> Response:
     return await _show(request, ask, dataset_id)
 
 
-async def _show(request: Request, ask: Asking, dataset_id: str, errors: Errors | None = None, status: int = 200) -> Response:
+async def _show(
+    request: Request, ask: Asking, dataset_id: str, errors: Errors | None = None, status: int = 200, title: str | None = None
+) -> Response:
+    """``title``: a new one that was refused, to be mended."""
     dataset, job, suggestions, preview, position = await ask.read(_load, dataset_id, ask.settings.home)
     stream = f"/api/v1/jobs/{job.id}/events?since={position}" if job and not job.is_over else None
     page = page_of(request, "datasets", crumbs=((dataset.title, ""),), stream=stream)
     values: dict[str, Any] = views.values_of(page.words, dataset, job, suggestions, preview)
     limit = page.words.size(ask.settings.upload_limit_bytes)
+    values["title"] = dataset.title if title is None else title
     return render("dataset.html", page, status=status, errors=errors or {}, limit=limit, **values)
 
 
@@ -110,9 +115,9 @@ def _load(
     session: Session, actor: Actor, dataset_id: str, home: Any
 ) -> tuple[DatasetDetail, JobOut | None, list[Suggestion], Preview | None, int]:
     position = history.latest_position(session)
-    dataset = datasets.get_for(session, actor, dataset_id)
+    dataset = datasets.get_for(session, actor, dataset_id, trashed=True)
     job = _job(session, actor, dataset)
-    if dataset.version is None or dataset.version.state != "READY":
+    if dataset.trashed_at or dataset.version is None or dataset.version.state != "READY":
         return dataset, job, [], None, position
     return (
         dataset,
@@ -138,7 +143,7 @@ async def upload_version(dataset_id: str, request: Request, ask: Ask) -> Respons
     await ask.read(datasets.get_for, dataset_id, To.CHANGE)
     try:
         received = await uploads.receive(request, ask.settings)
-        await ask(datasets.add_version, dataset_id, received.filename, received.digest)
+        await once_of_form(ask, received.once, received.wish, lambda session, actor: add_version(session, actor, dataset_id, received))
     except KargahError as error:
         text = next(iter(errors_of(request, error).values()))
         return await _show(request, ask, dataset_id, {"file": text}, error.status)
@@ -151,7 +156,7 @@ async def rename(dataset_id: str, request: Request, ask: Ask) -> Response:
     try:
         await ask(datasets.rename, dataset_id, values.get("title", ""))
     except BadInput as error:
-        return await _show(request, ask, dataset_id, errors_of(request, error), error.status)
+        return await _show(request, ask, dataset_id, errors_of(request, error), error.status, values.get("title", ""))
     return see(f"/datasets/{dataset_id}?done=renamed")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter
+from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -14,9 +15,10 @@ from kargah.kit.errors import BadInput, KargahError
 from kargah.models import importing
 from kargah.models import service as models
 from kargah.models.schemas import ModelOut, ModelVersionOut
-from kargah.store.access import require_admin, require_creator
+from kargah.store.access import Actor, require_admin, require_creator
 from kargah.web import unpacking, uploads
 from kargah.web.deps import Ask, Asking
+from kargah.web.idempotency import once_of_form
 from kargah.web.pages import figures
 from kargah.web.pages.access import see
 from kargah.web.pages.dashboard import recipe_icon
@@ -131,12 +133,16 @@ async def show_model(model_id: str, request: Request, ask: Ask) -> Response:
     return await _show(request, ask, model_id)
 
 
-async def _show(request: Request, ask: Asking, model_id: str, errors: Errors | None = None, status: int = 200) -> Response:
+async def _show(
+    request: Request, ask: Asking, model_id: str, errors: Errors | None = None, status: int = 200, title: str | None = None
+) -> Response:
+    """``title``: a new one that was refused, to be mended."""
     model = await ask.read(models.get_for, model_id)
     page = page_of(request, "models", crumbs=((model.title, ""),))
     best = best_of(model)
     readme = await ask.compute(_readme, ask.settings.home, best, page.words.language) if best else ""
-    return render("model.html", page, status=status, errors=errors or {}, readme=readme, **_values(page.words, model))
+    values = {"title": model.title if title is None else title, **_values(page.words, model)}
+    return render("model.html", page, status=status, errors=errors or {}, readme=readme, **values)
 
 
 def _readme(home: Path, version: ModelVersionOut, language: str) -> str:
@@ -170,7 +176,7 @@ async def rename(model_id: str, request: Request, ask: Ask) -> Response:
     try:
         await ask(models.rename, model_id, values.get("title", ""))
     except BadInput as error:
-        return await _show(request, ask, model_id, errors_of(request, error), error.status)
+        return await _show(request, ask, model_id, errors_of(request, error), error.status, values.get("title", ""))
     return see(f"/models/{model_id}?done=renamed")
 
 
@@ -196,7 +202,8 @@ async def import_zip(request: Request, ask: Ask) -> Response:
         with tempfile.TemporaryDirectory(dir=await ask.compute(unpacking.workspace, home)) as folder:
             packed = blobs.path_of(home, upload.digest.sha256)
             root = await ask.compute(unpacking.unpack, packed, Path(folder), ask.settings.upload_limit_bytes)
-            model_id = await _register(ask, root, upload.fields.get("title", "").strip() or Path(upload.filename).stem)
+            title = upload.fields.get("title", "").strip() or Path(upload.filename).stem
+            model_id = await _register(ask, root, title, upload.once, upload.wish)
     except KargahError as error:
         return await _list_page(request, ask, errors={"file": next(iter(errors_of(request, error).values()))}, status=error.status)
     return see(f"/models/{model_id}?done=model_imported")
@@ -211,13 +218,16 @@ async def import_folder(request: Request, ask: Ask) -> Response:
         if not values.get("folder", "").strip():
             raise BadInput(field="folder", reason="missing")
         folder = importing.allowed_folder(ask.settings, values["folder"].strip())
-        model_id = await _register(ask, folder, folder.name)
+        model_id = await _register(ask, folder, folder.name, values.get("_once", ""), str(folder))
     except KargahError as error:
         return await _list_page(request, ask, errors={"folder": next(iter(errors_of(request, error).values()))}, status=error.status)
     return see(f"/models/{model_id}?done=model_imported")
 
 
-async def _register(ask: Asking, root: Path, title: str) -> str:
+async def _register(ask: Asking, root: Path, title: str, once: str, wish: str) -> str:
     folder, entries = await ask.compute(importing.bring_in, ask.settings.home, root)
-    model = await ask.write(models.register_import, title[:300] or root.name, folder, entries, None)
-    return model.id
+
+    def register(session: Session, actor: Actor) -> ModelOut:
+        return models.register_import(session, actor, title[:300] or root.name, folder, entries)
+
+    return str((await once_of_form(ask, once, wish, register))["id"])

@@ -75,7 +75,7 @@ document.addEventListener("submit", async (event) => {
   } else if (form.matches("[data-swap]")) {
     event.preventDefault();
     await sendInPlace(form, event.submitter);
-  } else if (form.matches("[data-once]")) {
+  } else if (form.getAttribute("method") === "post" && !event.defaultPrevented) {
     if (form.hasAttribute("data-once-sent")) event.preventDefault();
     form.setAttribute("data-once-sent", "");
     event.submitter?.setAttribute("aria-busy", "true");
@@ -129,6 +129,13 @@ async function follow(form, changed) {
 }
 
 for (const button of document.querySelectorAll("[data-copy]")) button.hidden = false;
+
+// A question that came back with something wrong in it is asked again, as it was asked at first.
+const wrong = document.querySelector("dialog[open]");
+if (wrong) {
+  wrong.close();
+  wrong.showModal();
+}
 
 // A stop asked for in a list lands here with the question open.
 if (location.hash === "#stop" && document.querySelector("[data-open=halt]")) document.getElementById("halt").showModal();

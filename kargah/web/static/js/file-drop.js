@@ -1,4 +1,5 @@
 // <file-drop> around a form with a file: drop or choose one or many, see how far each is, stop any. Without it the form works as it is.
+import { toLogin } from "./kept-form.js";
 import { swap } from "./swap.js";
 import { digits, fill } from "./words.js";
 
@@ -86,6 +87,7 @@ class FileDrop extends HTMLElement {
       request.setRequestHeader("X-CSRF-Token", this.form.elements._csrf.value);
       request.upload.onprogress = ({ loaded, total }) => said(this.progress(row, loaded, total));
       request.onload = () => {
+        if (new URL(request.responseURL).pathname === "/login") return toLogin(this.form);
         const ok = request.status < 400;
         said(ok ? this.dataset.received : wrong(request.responseText));
         end({ ok, url: request.responseURL, html: request.responseText });
@@ -98,7 +100,7 @@ class FileDrop extends HTMLElement {
 
   formOf(file) {
     const form = new FormData();
-    form.set("_csrf", this.form.elements._csrf.value);
+    for (const name of ["_csrf", "_once"]) form.set(name, this.form.elements[name].value);
     const title = this.form.elements.title;
     if (title && !title.disabled) form.set("title", title.value);
     form.set("file", file);

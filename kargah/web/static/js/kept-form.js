@@ -14,14 +14,15 @@ export function keepForm(form) {
   sessionStorage.setItem(NAME, JSON.stringify(kept));
 }
 
-// Where the login must lead back to when a form was sent without a session.
-export function toLogin(form) {
-  keepForm(form);
+// Where the login must lead back to when a form was sent without a session, or when there is none any more.
+export function toLogin(form = [...document.forms].find(isFilled)) {
+  if (form) keepForm(form);
   location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
 }
 
 export const isLogin = (answer) => answer.status === 401 || (answer.redirected && new URL(answer.url).pathname === "/login");
 
+const isFilled = (form) => [...form.elements].some((element) => element.type !== "hidden" && "defaultValue" in element && element.value !== element.defaultValue);
 const isSecret = (form, name) => [...form.elements].some((element) => element.name === name && element.type === "password");
 
 function restore() {
@@ -31,6 +32,8 @@ function restore() {
   const form = [...document.forms].find((one) => new URL(one.action).pathname === kept.action);
   if (!form || location.pathname !== new URL(kept.path, location.href).pathname) return;
   forget();
+  form.closest("details")?.setAttribute("open", "");
+  form.closest("dialog:not([open])")?.showModal();
   fill(form, kept.values);
   toast(body.restoredText);
 }
@@ -59,5 +62,5 @@ restore();
 
 document.addEventListener("submit", (event) => {
   const form = event.target;
-  if (!event.defaultPrevented && form.closest("main") && location.pathname !== "/login" && location.pathname !== "/register") keepForm(form);
+  if (!event.defaultPrevented && form.closest("main, dialog") && location.pathname !== "/login" && location.pathname !== "/register") keepForm(form);
 });
