@@ -118,7 +118,9 @@ class Baseline(Protocol):
 
 
 class Task(Protocol):
-    """A network and its data. ``costs``: the length of each training row, so that a batch holds rows of like length."""
+    """A network and its data. ``costs``: the length of each training row; where a batch is padded to its longest row
+    (``pads``), rows of like length share one.
+    """
 
     settings: Settings
     decisions: list[Decision]
@@ -130,10 +132,22 @@ class Task(Protocol):
     def costs(self) -> Sequence[int]: ...
 
     @property
+    def pads(self) -> bool: ...
+
+    @property
     def family(self) -> str: ...
 
     @property
     def architecture(self) -> str: ...
+
+    @property
+    def parameters(self) -> int:
+        """Numbers in the model that is left at the end."""
+        ...
+
+    def stepped(self, learning_rate: float) -> None:
+        """Told after each optimizer step, with the rate that it used."""
+        ...
 
     def loss(self, rows: Sequence[int]) -> torch.Tensor:
         """Mean loss of training rows, named by their position in ``train_rows``. Uses torch's random state only."""

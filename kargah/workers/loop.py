@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from kargah.contract.control import Want
+from kargah.engine.clipping import clip
 from kargah.recipes.base import Spec
 from kargah.recipes.errors import Diverged, Exploded
 from kargah.recipes.measures import Evaluation
@@ -104,12 +105,13 @@ class Loop:
         total, samples = self._learnt_from(batches)
         if not math.isfinite(total):
             raise Diverged(step=self.state.step + 1, learning_rate=self.settings.learning_rate)
-        grad_norm = torch.nn.utils.clip_grad_norm_(self.task.module.parameters(), self.settings.max_grad_norm or math.inf)
+        grad_norm = clip(self.task.module.parameters(), self.settings.max_grad_norm)
         learning_rate = self.settings.learning_rate_at(self.state.step, self.total_steps)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.optimizer.step()
-        return StepDone(total, float(grad_norm), learning_rate, samples)
+        self.task.stepped(learning_rate)
+        return StepDone(total, grad_norm, learning_rate, samples)
 
     def _learnt_from(self, batches: list[list[int]]) -> tuple[float, int]:
         """(mean loss, samples), the gradients being in the module. What can be mended is, and then it begins again as it had begun."""
@@ -140,7 +142,7 @@ class Loop:
 
     # ---- reporting and keeping: nothing below changes what is learnt ----------------------------------------------------
     def _batches_by_step(self, epoch: int) -> list[list[list[int]]]:
-        batches = epoch_batches(self.task.costs, self.settings.batch_size, self.settings.seed, epoch)
+        batches = epoch_batches(self.task.costs, self.settings.batch_size, self.settings.seed, epoch, self.task.pads)
         accumulated = self.settings.gradient_accumulation_steps
         return [batches[start : start + accumulated] for start in range(0, len(batches), accumulated)]
 

@@ -165,7 +165,7 @@ def _network(loop: "Loop", plan: TrainPlan, recipe: Recipe, attempt: Attempt) ->
         raise
     folder = attempt.directory.outputs / "model"
     folder.mkdir(parents=True, exist_ok=True)
-    parameters = sum(parameter.numel() for parameter in loop.task.module.parameters())
+    parameters = loop.task.parameters
     made = Made("model", loop.task.family, loop.task.architecture, parameters, evaluation, loop.state.train_seconds)
     settings = {decision.name: decision.value for decision in [*loop.prepared.decisions, *loop.task.decisions]}
 

@@ -28,7 +28,7 @@ ROWS = 32
 class SmallTask:
     """A line through 32 points. More than ``most_rows`` in a pass are too much for its memory; ``bad_row`` is one it cannot take."""
 
-    family, architecture = "network", "line"
+    family, architecture, pads, parameters = "network", "line", False, 2
 
     def __init__(self, learning_rate: float = 0.01, most_rows: int = ROWS, bad_row: int | None = None) -> None:
         torch.manual_seed(0)
@@ -52,6 +52,8 @@ class SmallTask:
         return self.module(self.inputs).detach().double().numpy()[:, 0]
 
     def save(self, folder: Path) -> None: ...
+
+    def stepped(self, learning_rate: float) -> None: ...
 
 
 @pytest.fixture

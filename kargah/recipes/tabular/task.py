@@ -89,6 +89,7 @@ class TableTask:
     loss_function: Callable[[Tensor, Tensor], Tensor]
     family: str = "network"
     architecture: str = "table-mlp"
+    pads: bool = False
 
     @property
     def module(self) -> nn.Module:
@@ -97,6 +98,13 @@ class TableTask:
     @property
     def costs(self) -> Sequence[int]:
         return [1] * len(self.goals)
+
+    @property
+    def parameters(self) -> int:
+        return sum(parameter.numel() for parameter in self.module.parameters())
+
+    def stepped(self, learning_rate: float) -> None:
+        pass
 
     def loss(self, rows: Sequence[int]) -> Tensor:
         picked = torch.tensor(list(rows))

@@ -35,4 +35,10 @@ def _transformer(folder: Path, problem: Problem, config: dict[str, Any]) -> Text
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     network = Transformer(model)
     mean, spread = config["kargah_scale"]
-    return TextModel(problem, network, TransformerEncoding(tokenizer, tokenizer.model_max_length), network.architecture, (mean, spread))
+    return TextModel(
+        problem,
+        network,
+        TransformerEncoding(tokenizer, tokenizer.model_max_length, network.first_position),
+        network.architecture,
+        (mean, spread),
+    )

@@ -1,11 +1,17 @@
 """Transformers of the ``transformers`` library: a small one from scratch, or a base model's folder. Safetensors only, no remote code."""
 
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from kargah.engine.classifiers import HEADS, UnpaddedClassifier
+from kargah.engine.dropout import make_dropout_cheap
+from kargah.engine.packing import Packed
+from kargah.engine.vocabulary import CompactVocabulary, compact
 from kargah.kit import files
 from kargah.recipes import weights
 from kargah.recipes.errors import BaseModelUnusable
@@ -32,11 +38,20 @@ def quiet() -> None:
 
 
 class Transformer(nn.Module):
-    """A ``…ForSequenceClassification``; ``forward`` takes its keyword arguments and returns logits [texts, outputs]."""
+    """A ``…ForSequenceClassification``; ``forward`` takes a packed batch or its keyword arguments and returns logits [texts, outputs].
+
+    ``first_position`` for packed batches; null for a family that only takes padded ones.
+    """
 
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model
+        self.vocabulary: CompactVocabulary | None = None
+        self._unpadded = UnpaddedClassifier(model) if model.config.model_type in HEADS else None
+
+    @property
+    def first_position(self) -> int | None:
+        return self._unpadded.first_position if self._unpadded else None
 
     @property
     def architecture(self) -> str:
@@ -50,12 +65,37 @@ class Transformer(nn.Module):
         reserved = 2 if config.model_type in ("roberta", "xlm-roberta", "camembert") else 0  # their positions begin after the padding's
         return int(min(positions - reserved, _LONGEST))
 
-    def forward(self, batch: dict[str, Tensor]) -> Tensor:
+    @property
+    def parameters_when_saved(self) -> int:
+        left_out = self.vocabulary.rows_left_out * self._embedding.embedding_dim if self.vocabulary else 0
+        return left_out + sum(parameter.numel() for parameter in self.parameters())
+
+    def make_cheap(self, sequences: Iterable[Sequence[int]]) -> None:
+        """For training: plain dropouts by cheap ones, and only the vectors of tokens in ``sequences``."""
+        make_dropout_cheap(self.model)
+        if self._unpadded:
+            self.vocabulary = compact(self.model, sequences)
+
+    def forward(self, batch: Packed | dict[str, Tensor]) -> Tensor:
+        if isinstance(batch, Packed):
+            assert self._unpadded is not None
+            known = batch if self.vocabulary is None else replace(batch, input_ids=self.vocabulary.rows_of(batch.input_ids))
+            return self._unpadded(known)
         logits: Tensor = self.model(**batch).logits
         return logits
 
+    @property
+    def _embedding(self) -> nn.Embedding:
+        embedding: nn.Embedding = self.model.get_input_embeddings()
+        return embedding
+
     def save(self, folder: Path, scale: tuple[float, float]) -> None:
-        self.model.save_pretrained(folder)
+        state = self.model.state_dict()
+        if self.vocabulary is not None:
+            trained = self._embedding.weight
+            name = next(name for name, parameter in self.model.named_parameters() if parameter is trained)
+            state[name] = self.vocabulary.restored(trained)
+        self.model.save_pretrained(folder, state_dict=state)
         config = files.read_json(folder / "config.json")
         files.write_json(folder / "config.json", {**config, "kargah_scale": scale})
 

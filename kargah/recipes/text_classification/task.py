@@ -91,6 +91,22 @@ class TextTask:
         return self.model.network
 
     @property
+    def pads(self) -> bool:
+        return getattr(self.model.encoding, "first_position", None) is None
+
+    @property
+    def parameters(self) -> int:
+        network = self.model.network
+        if isinstance(network, pretrained.Transformer):
+            return network.parameters_when_saved
+        return sum(parameter.numel() for parameter in network.parameters())
+
+    def stepped(self, learning_rate: float) -> None:
+        vocabulary = getattr(self.model.network, "vocabulary", None)
+        if vocabulary is not None:
+            vocabulary.stepped(learning_rate, self.settings.weight_decay)
+
+    @property
     def architecture(self) -> str:
         return self.model.architecture
 
@@ -120,8 +136,21 @@ def build_task(data: TextData, request: Request) -> TextTask:
     model.scale = _scale(data)
     encode = model.encoding.encode
     items, held = (encode(data.texts_of(part), request.check) for part in (data.train_rows, data.validation_rows))
+    if isinstance(model.network, pretrained.Transformer):
+        decisions += cheap_steps(model.network, [ids for ids, _ in [*items, *held]])
     settled.append(one_thread(request) if model.architecture == "bag" else all_threads(request))
     return TextTask(model, settings, [*decisions, *settled], items, _goals(data, model.scale), held, _loss_function(data, spec))
+
+
+def cheap_steps(network: pretrained.Transformer, sequences: list[list[int]]) -> list[Decision]:
+    """No padding and no vectors of absent tokens, where that is exact; said, for it shows in memory and time."""
+    network.make_cheap(sequences)
+    padding = "none" if network.first_position is not None else "to_longest"
+    decisions = [Decision("padding", padding, "adapted", f"why.padding_{padding}")]
+    if network.vocabulary is not None:
+        rows = network.vocabulary.rows_left_out
+        decisions.append(Decision("vectors_left_out", rows, "adapted", "why.vectors_left_out"))
+    return decisions
 
 
 def _preset(spec: TextClassificationSpec, rows: int) -> tuple[Preset, list[Decision]]:
@@ -142,7 +171,9 @@ def _from_scratch(data: TextData, request: Request, preset: Preset, decisions: l
     texts = [text for field_texts in data.texts_of(data.train_rows) for text in field_texts]
     encoding = _encoding(texts, data, request, preset, decisions)
     if isinstance(encoding, TransformerEncoding):
-        network: nn.Module = pretrained.small_transformer(encoding.tokenizer, data.problem, preset, encoding.max_length)
+        transformer = pretrained.small_transformer(encoding.tokenizer, data.problem, preset, encoding.max_length)
+        encoding.first_position = transformer.first_position
+        network: nn.Module = transformer
     else:
         features = len(encoding.vocabulary) if isinstance(encoding, BagEncoding) else encoding.tokenizer.get_vocab_size()
         sizes = (preset.embedding_size, preset.hidden_size, preset.num_layers, preset.dropout)
@@ -184,8 +215,8 @@ def pretrained_model(data: TextData, request: Request, folder: Path) -> tuple[Te
     request.check()
     lengths = [len(ids) for ids in tokenizer(*data.texts_of(data.train_rows))["input_ids"]]
     max_length, decision = fitting_length(request, lengths, network.longest)
-    model = TextModel(data.problem, network, TransformerEncoding(tokenizer, min(max_length, network.longest)), network.architecture)
-    return model, [decision]
+    encoding = TransformerEncoding(tokenizer, min(max_length, network.longest), network.first_position)
+    return TextModel(data.problem, network, encoding, network.architecture), [decision]
 
 
 def _scale(data: TextData) -> tuple[float, float]:
