@@ -1,0 +1,23 @@
+"""A worker's environment: what it needs and nothing more."""
+
+import pytest
+
+from kargah.contract.process import THREAD_VARIABLES, environment, quick_allocator
+
+
+def test_no_secret_of_the_starter_reaches_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KARGAH_DATABASE_URL", "postgresql://user:secret@host/name")
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    assert not any("secret" in value for value in environment(2).values())
+
+
+def test_threads_are_those_granted() -> None:
+    found = environment(3)
+    assert {found[name] for name in THREAD_VARIABLES} == {"3"}
+
+
+def test_the_allocator_of_this_machine_is_used_unless_another_was_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LD_PRELOAD", raising=False)
+    assert environment(1).get("LD_PRELOAD") == quick_allocator()
+    monkeypatch.setenv("LD_PRELOAD", "/somewhere/libother.so")
+    assert environment(1)["LD_PRELOAD"] == "/somewhere/libother.so"
