@@ -35,7 +35,7 @@ def watch(database: Database, held: Mapping[str, Held], agent_id: str) -> None:
         if one.condemned is None and job.state in states.ACTIVE:
             one.condemned = _over(job, terms, one, now, spent.get(job.id, 0.0))
         if job.state == State.RUNNING and terms.window is not None and not terms.window.is_open(now):
-            _send_to_wait(database, one, agent_id)
+            send_to_wait(database, one, agent_id)
 
 
 def _over(job: Row[Any], terms: Terms, held: Held, now: datetime, spent_seconds: float) -> Condemned | None:
@@ -60,7 +60,7 @@ def _spent_seconds(session: Session, job_ids: Sequence[str], now: datetime) -> d
     return spent
 
 
-def _send_to_wait(database: Database, held: Held, agent_id: str) -> None:
+def send_to_wait(database: Database, held: Held, agent_id: str) -> None:
     """It saves a checkpoint, frees what it holds, and is queued again (jobs.overdue)."""
     with database.write() as session:
         try:

@@ -35,12 +35,13 @@ DISK_LOOK_SECONDS = 10.0
 def take_over(database: Database, home: Path, seat: Seat, held: Collection[str]) -> list[Held]:
     """Attempts of this host whose agent is gone (or is this one, which forgot them), now answered for by this one."""
     with database.read() as session:
-        orphans = [job.id for job in _running_here(session, seat) if job.id not in held and _is_orphan(session, job, seat)]
+        found = [*_running_here(session, seat), *_left_by_the_dead(session, seat)]
+        orphans = [job.id for job in found if job.id not in held and _is_orphan(session, job, seat)]
     taken = []
     for job_id in orphans:
         with database.serialised() as session:
             job = states.lock(session, job_id)
-            if job.state in states.ACTIVE and _is_orphan(session, job, seat):
+            if (job.state in states.ACTIVE or job.lease_owner is not None) and _is_orphan(session, job, seat):
                 job.lease_owner, job.lease_expires_at = seat.agent_id, now_of(session) + timedelta(seconds=seat.lease_seconds)
                 attempt = session.get_one(Attempt, (job.id, job.attempt))
                 taken.append(hold(home, job.id, Fence(job.attempt, seat.agent_id), attempt, seat.boot_id))
@@ -49,11 +50,8 @@ def take_over(database: Database, home: Path, seat: Seat, held: Collection[str])
 
 def forget_dead_agents(session: Session, seat: Seat) -> None:
     """Their rows go once nothing is held in their name."""
-    owners = select(Job.lease_owner).where(Job.state.in_(states.ACTIVE), Job.lease_owner.is_not(None))
-    idle = select(Agent).where(Agent.host == seat.host, Agent.id != seat.agent_id, Agent.id.not_in(owners))
-    for agent in session.scalars(idle).all():
-        if not processes.lives(ProcessId(agent.pid, agent.pid_started_at)):
-            session.execute(delete(Agent).where(Agent.id == agent.id))
+    owners = select(Job.lease_owner).where(Job.lease_owner.is_not(None))
+    session.execute(delete(Agent).where(Agent.id.in_(_dead_agents(session, seat)), Agent.id.not_in(owners)))
 
 
 def close(session: Session, held: Held) -> None:
@@ -91,6 +89,19 @@ def _running_here(session: Session, seat: Seat) -> list[Job]:
         .order_by(Job.id)
     )
     return list(session.scalars(here))
+
+
+def _left_by_the_dead(session: Session, seat: Seat) -> list[Job]:
+    """Jobs whose agent died between their attempt's last word and its end: that attempt is still to be closed."""
+    dead = _dead_agents(session, seat)
+    if not dead:
+        return []
+    return list(session.scalars(select(Job).where(Job.lease_owner.in_(dead), Job.state.not_in(states.ACTIVE)).order_by(Job.id)))
+
+
+def _dead_agents(session: Session, seat: Seat) -> list[str]:
+    others = session.scalars(select(Agent).where(Agent.host == seat.host, Agent.id != seat.agent_id))
+    return [agent.id for agent in others if not processes.lives(ProcessId(agent.pid, agent.pid_started_at))]
 
 
 def _is_orphan(session: Session, job: Job, seat: Seat) -> bool:

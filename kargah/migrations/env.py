@@ -12,8 +12,9 @@ from kargah.serving import tables as _serving  # noqa: F401
 from kargah.store import tables as _store  # noqa: F401
 from kargah.store.base import Base
 
-with context.config.attributes["engine"].connect() as connection:
-    context.configure(connection=connection, target_metadata=Base.metadata, render_as_batch=True)
+with context.config.attributes["engine"].connect().execution_options(kargah_write=True) as connection:
+    # All revisions in one transaction, on SQLite too (it begins them for DDL when it is told to): whatever dies, none or all of them hold.
+    context.configure(connection=connection, target_metadata=Base.metadata, render_as_batch=True, transactional_ddl=True)
     with context.begin_transaction():
         context.run_migrations()
     connection.commit()
