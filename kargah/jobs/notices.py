@@ -22,6 +22,11 @@ PAGE = 30
 FINISHED, FAILED, ATTENTION = "finished", "failed", "attention"
 RETRY_SECONDS = 30.0
 LONGEST_RETRY_SECONDS = 3600.0
+#: Warnings after which everything goes on, but not from where one thinks.
+WORTH_KNOWING = frozenset({"train.checkpoint_damaged"})
+
+_INSERT_NOTICE = insert(Notice.metadata.tables[Notice.__tablename__])
+_INSERT_OUTGOING = insert(Outgoing.metadata.tables[Outgoing.__tablename__])
 
 JsonDict = dict[str, Any]
 
@@ -70,7 +75,7 @@ def _worth_telling(session: Session, job: Job, position: int, event: Event) -> t
         return FINISHED, None
     if isinstance(event, Failed):
         return FAILED, {"code": f"error.{event.code}", "params": event.params}
-    if isinstance(event, Logged) and event.level == "error":
+    if isinstance(event, Logged) and (event.level == "error" or event.code in WORTH_KNOWING):
         return ATTENTION, {"code": event.code, "params": event.params}
     if isinstance(event, Paused) and not _was_asked_for(session, job.id, position):
         return ATTENTION, {"code": f"paused.{event.code}", "params": event.params} if event.code else None

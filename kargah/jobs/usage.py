@@ -6,7 +6,7 @@ fewer of its older ones.
 
 import json
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from kargah.contract.attempt import AttemptDirectory
 from kargah.jobs import processes
+from kargah.jobs.processes import ProcessId
 from kargah.jobs.supervision import Held
 from kargah.jobs.tables import Job
 from kargah.jobs.terms import Terms
@@ -54,7 +55,8 @@ class _Series:
 class Meter:
     """One an agent. A disk that is full loses a line and nothing else."""
 
-    def __init__(self) -> None:
+    def __init__(self, measure: Callable[[ProcessId], int] = processes.unique_memory_bytes) -> None:
+        self._measure = measure
         self._known: dict[Path, _Series] = {}
 
     def look(self, held: Collection[Held]) -> None:
@@ -62,11 +64,12 @@ class Meter:
         paths = {one.directory.usage: one for one in held}
         self._known = {path: series for path, series in self._known.items() if path in paths}
         for path, one in paths.items():
-            if one.process is not None and (used := processes.unique_memory_bytes(one.process)):
+            if one.process is not None and (used := self._measure(one.process)):
                 self._note(path, Usage(seconds=round(max(0.0, time.time() - one.process.started_at), 1), unique_bytes=used))
 
     def _note(self, path: Path, now: Usage) -> None:
-        series = self._known.setdefault(path, _begun(path))
+        series = self._known.get(path) or _begun(path)
+        self._known[path] = series
         if series.last is not None and not _differ(series.last, now):
             return
         try:

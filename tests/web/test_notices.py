@@ -13,6 +13,7 @@ from kargah.contract.events import Asked, Failed, Finished, Logged, Paused
 from kargah.jobs import history, notices, states
 from kargah.jobs import service as jobs
 from kargah.kit.clock import utc_now
+from kargah.runs import service as runs
 from kargah.store.access import Actor, Role
 
 
@@ -70,6 +71,18 @@ def test_a_pause_that_nobody_asked_for_needs_attention(owner: Owner) -> None:
         owner.say(job_id, Paused(at=utc_now(), step=3))
     owner.say(asked, Logged(at=utc_now(), level="warning", code="train.rows_dropped"))
     assert [(item["job_id"], item["kind"]) for item in owner.notices(unread=True)["items"]] == [(unasked, "attention")]
+
+
+def test_going_on_from_an_older_checkpoint_needs_attention_and_leads_to_the_run(site: Site, owner: Owner) -> None:
+    job_id = owner.submit()
+    with site.database.write() as session:
+        run_id = runs.create_for_job(session, owner.actor, jobs.get_for(session, owner.actor, job_id), "tabular").id
+    owner.say(job_id, Logged(at=utc_now(), level="warning", code="train.checkpoint_damaged", params={"name": "step-00000040"}))
+    [told] = [item for item in owner.notices(unread=True)["items"] if item["job_id"] == job_id]
+    assert (told["kind"], told["reason"]) == ("attention", {"code": "train.checkpoint_damaged", "params": {"name": "step-00000040"}})
+    page = site.browser("trainer").get("/notices").text
+    assert f'href="/runs/{run_id}"' in page
+    assert "step-00000040" in page
 
 
 def test_an_event_that_is_not_kept_leaves_no_notice(owner: Owner) -> None:

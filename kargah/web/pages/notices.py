@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
+from kargah.datasets import service as datasets
 from kargah.jobs import notices
 from kargah.jobs.notices import NoticeOut
 from kargah.kit.errors import BadInput
@@ -72,10 +73,11 @@ async def mark_read(request: Request, ask: Ask) -> Response:
 
 
 def told(session: Session, actor: Actor, cursor: str | None) -> Told:
-    """One's notices with the pages of their runs; an import has no page of its own."""
+    """One's notices with the pages of their runs; those of an import lead to its data set."""
     found = notices.list_for(session, actor, cursor=cursor)
     known = {notice.job_id: runs.of_job(session, notice.job_id) for notice in found.items}
-    hrefs = {job_id: f"/runs/{run.id}" for job_id, run in known.items() if run is not None}
+    hrefs = {job_id: f"/datasets/{dataset_id}" for job_id, dataset_id in datasets.of_jobs(session, known).items()}
+    hrefs |= {job_id: f"/runs/{run.id}" for job_id, run in known.items() if run is not None}
     return Told(found.items, hrefs, found.unread, found.next_cursor)
 
 

@@ -107,7 +107,7 @@ def lines_of(
 
 def _line(words: Words, item: Training, saved: int, standing: Standing | None) -> Line:
     job, final = item.job, item.final
-    waits = job.waiting if job.state is State.QUEUED else None
+    waits = job.waiting if job.state in {State.QUEUED, State.PAUSED} else None
     return Line(
         row=row_of(words, job),
         recipe=words.text(f"recipe.{item.recipe}.title"),

@@ -95,7 +95,7 @@ async def new_training(request: Request, ask: Ask, like: str | None = None, chec
     given = await ask(given_of_run, like, checkpoint) if like else given_of(request.query_params.multi_items())
     materials = await ask(materials_for, given.get("dataset", []))
     filled = _filled(_words(request), materials, given, await ask(begins_of, given, ask.settings.home))
-    start = await ask(outlook.of_new, filled.said.priority, filled.said.terms) if not filled.said.errors else None
+    start = await ask(outlook.of_new, filled.said.priority, filled.said.terms)
     return _page(request, materials, filled, start)
 
 

@@ -100,7 +100,7 @@ function flipTheme(form) {
 async function sendInPlace(form, button) {
   button?.setAttribute("aria-busy", "true");
   try {
-    const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form, button)) });
+    const answer = await fetch(form.getAttribute("action"), { method: "POST", body: new URLSearchParams(new FormData(form, button)) });
     if (isLogin(answer)) toLogin(form);
     else sayNotice(swap(await answer.text(), form.getAttribute("data-swap")));
     form.closest(".toast")?.remove();

@@ -10,7 +10,7 @@ const NEVER = new Set(["_csrf", "_once"]);
 export function keepForm(form) {
   const values = [...new FormData(form)].filter(([name, value]) => typeof value === "string" && !NEVER.has(name) && !isSecret(form, name));
   if (form.method !== "post" || !values.some(([, value]) => value.trim())) return;
-  const kept = { path: location.pathname + location.search, action: new URL(form.action).pathname, values, at: Date.now() };
+  const kept = { path: location.pathname + location.search, action: addressOf(form), values, at: Date.now() };
   sessionStorage.setItem(NAME, JSON.stringify(kept));
 }
 
@@ -23,13 +23,16 @@ export function toLogin(form = [...document.forms].find(isFilled)) {
 export const isLogin = (answer) => answer.status === 401 || (answer.redirected && new URL(answer.url).pathname === "/login");
 
 const isFilled = (form) => [...form.elements].some((element) => element.type !== "hidden" && "defaultValue" in element && element.value !== element.defaultValue);
+// (A form's `action` may be its button of that name.)
+const addressOf = (form) => new URL(form.getAttribute("action") ?? "", location.href).pathname;
+
 const isSecret = (form, name) => [...form.elements].some((element) => element.name === name && element.type === "password");
 
 function restore() {
   const kept = JSON.parse(sessionStorage.getItem(NAME) ?? "null");
   if (!kept || location.pathname === "/login" || location.pathname === "/register" || document.querySelector("[data-error]")) return;
   if (Date.now() - kept.at > HOURS_MS || !sessionStorage.getItem(`${NAME}.lost`)) return forget();
-  const form = [...document.forms].find((one) => new URL(one.action).pathname === kept.action);
+  const form = [...document.forms].find((one) => addressOf(one) === kept.action);
   if (!form || location.pathname !== new URL(kept.path, location.href).pathname) return;
   forget();
   form.closest("details")?.setAttribute("open", "");
