@@ -1,5 +1,6 @@
 """Metrics as people read them: names, digits, which is better, and which pairs cannot be told apart."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,8 @@ LOWER_IS_BETTER = {"loss", "eval_loss", "mae", "rmse"}
 #: What the strip of a run shows, in this order, as many as are known.
 STRIP = ("loss", "eval_loss", "accuracy", "macro_f1", "r2", "mae", "rmse", "samples_per_second")
 STRIP_LENGTH = 5
+#: What is smaller keeps its exponent: a dozen zeros are no easier to read.
+SMALLEST_WRITTEN_OUT = 1e-12
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,19 @@ def reading(words: Words, key: str, value: float | None) -> str:
     """For reading: shares in percent, others short."""
     if value is None:
         return "–"
-    return words.percent(value) if key in SHARES else words.digits(short(value))
+    return words.percent(value) if key in SHARES else in_digits(words, value)
+
+
+def in_digits(words: Words, value: float) -> str:
+    """Short, in the reader's digits. Among Persian ones the letter of an exponent has no place, and a minus stays at the left."""
+    if words.direction == "ltr" or not math.isfinite(value):
+        return short(value)
+    size = abs(value)
+    if SMALLEST_WRITTEN_OUT <= size < 1e-3:
+        text = f"{size:.{2 - math.floor(math.log10(size))}f}".rstrip("0")
+    else:
+        text = f"{size:,.0f}" if size >= 1e7 else short(size)
+    return ("\u200e\u2212" if value < 0 else "") + words.digits(text)
 
 
 def short(value: float | None) -> str:
