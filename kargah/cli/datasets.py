@@ -1,5 +1,7 @@
 """``kargah datasets``: data on a server."""
 
+from json import JSONDecodeError
+from json import loads as parsed
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,8 +10,11 @@ import typer
 from kargah.cli.options import Json, Server, Token, group
 from kargah.cli.words import language, t
 from kargah.kit import i18n
+from kargah.kit.errors import BadInput
 
 app = group("datasets")
+#: Fixes that concern just one column.
+ONE_COLUMN = {"merge_labels", "cast", "repair_tags", "fill_missing"}
 
 
 @app.command(help=t("cli.datasets.add"))
@@ -65,6 +70,71 @@ def show(
     screen.table(["cli.heading.id", "cli.heading.title", "cli.heading.rows", "cli.heading.size"], [_row(found)], numbers_from=2)
     headings = ["cli.heading.column", "cli.heading.kind", "cli.heading.distinct", "cli.heading.nulls"]
     screen.table(headings, (_column(column) for column in _version(found).get("columns") or []), numbers_from=2)
+
+
+@app.command(help=t("cli.datasets.fix"))
+def fix(
+    dataset: Annotated[str, typer.Argument(help=t("cli.datasets.id"), metavar="DATASET")],
+    wanted: Annotated[list[str] | None, typer.Option("--fix", help=t("cli.datasets.fix_option"), metavar="KIND[:COLUMN]")] = None,
+    safe: Annotated[bool, typer.Option("--safe", help=t("cli.datasets.fix_safe"))] = False,
+    why: Annotated[str, typer.Option(help=t("cli.datasets.fix_why"))] = "",
+    json: Json = False,
+    server: Server = None,
+    token: Token = None,
+) -> None:
+    from kargah.cli import connection, screen
+
+    known = connection.connect(server, token).datasets
+    offered = [entry for problem in known.report(dataset).get("problems", []) for entry in problem.get("fixes") or []]
+    chosen = chosen_fixes(wanted or [], offered, safe=safe)
+    if not chosen:
+        raise FixesMissing(offered=", ".join(dict.fromkeys(map(named, offered))) or "–")
+    made = known.fix(dataset, chosen, why=why)
+    if json:
+        screen.as_json(made.model_dump(mode="json"))
+        return
+    screen.say("cli.datasets.fixed", id=made.id, title=made.title, number=(made.version or {}).get("number", 1))
+
+
+class FixesMissing(BadInput):
+    """``offered``: what the report offers."""
+
+    code = "FIXES_MISSING"
+
+
+def chosen_fixes(wanted: list[str], offered: list[dict[str, Any]], *, safe: bool) -> list[dict[str, Any]]:
+    """Each of ``wanted`` is a kind, ``kind:column`` or a JSON object; what the report offers under that name is taken as it is."""
+    from kargah.contract.fixes import AnyFix, is_safe
+
+    chosen = [entry for entry in offered if safe and is_safe(AnyFix.validate_python(entry))]
+    for name in wanted:
+        if name.startswith("{"):
+            chosen.append(_object(name))
+            continue
+        matching = [entry for entry in offered if name in (entry["kind"], named(entry))]
+        chosen += matching or [_plain_fix(name)]
+    return [entry for place, entry in enumerate(chosen) if entry not in chosen[:place]]
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        found = parsed(text)
+    except JSONDecodeError as error:
+        raise BadInput(field="--fix", reason=str(error)) from None
+    return found if isinstance(found, dict) else {}
+
+
+def named(entry: dict[str, Any]) -> str:
+    """A fix as one would type it: ``merge_labels:label``."""
+    column = entry.get("column") or next(iter(entry.get("columns") or []), "")
+    return f"{entry['kind']}:{column}" if column else str(entry["kind"])
+
+
+def _plain_fix(name: str) -> dict[str, Any]:
+    """One that no report offers, such as ``normalise`` or ``drop_columns:id``."""
+    kind, _, column = name.partition(":")
+    field = {"column": column} if kind in ONE_COLUMN else {"columns": [column]}
+    return {"kind": kind, **(field if column else {})}
 
 
 def _version(dataset: dict[str, Any]) -> dict[str, Any]:

@@ -170,6 +170,25 @@ class Datasets:
             self._jobs.wait(_job_of(answer))
         return self.show(dataset_id)
 
+    def report(self, dataset_id: str) -> JsonDict:
+        """What was found in the current version: ``problems``, each with the ``fixes`` that could be made."""
+        answer: JsonDict = self._transport.json("GET", f"/api/v1/datasets/{dataset_id}/report")
+        return answer
+
+    def fix(
+        self, dataset_id: str, fixes: Sequence[JsonDict], *, from_version: str | None = None, why: str = "", wait: bool = True
+    ) -> Dataset:
+        """A new version with ``fixes`` ({kind, …}, as the report offers them); the old one stays, and can be chosen again."""
+        wish = {"fixes": builtins.list(fixes), "from_version": from_version, "why": why}
+        answer = self._transport.json("POST", f"/api/v1/datasets/{dataset_id}/versions", json=wish)
+        if wait:
+            self._jobs.wait(_job_of(answer))
+        return self.show(dataset_id)
+
+    def choose_version(self, dataset_id: str, version_id: str) -> Dataset:
+        """Go back to a version, or forward to one: trainings take the current one."""
+        return Dataset.model_validate(self._transport.json("PUT", f"/api/v1/datasets/{dataset_id}/current", json={"version": version_id}))
+
     def list(self, *, limit: int = 50, cursor: str | None = None, **filters: Any) -> Page[Dataset]:
         return Page[Dataset].model_validate(self._transport.json("GET", "/api/v1/datasets", params=_query(limit, cursor, filters)))
 

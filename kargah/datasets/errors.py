@@ -1,6 +1,6 @@
 """Why something cannot be done with a data set. Texts: ``error.<CODE>`` in ``locale/*/datasets.po``."""
 
-from kargah.kit.errors import BadInput, Conflict, NotFound
+from kargah.kit.errors import BadInput, Conflict, NotAvailable, NotFound
 
 
 class TitleMissing(BadInput):
@@ -23,6 +23,12 @@ class UnknownVersion(NotFound):
     """``version``: no READY version of this data set."""
 
     code = "UNKNOWN_VERSION"
+
+
+class RowsUnreadable(NotAvailable):
+    """``title``: the data set whose rows could not be read in time."""
+
+    code = "ROWS_UNREADABLE"
 
 
 class BadFix(BadInput):

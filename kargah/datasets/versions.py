@@ -94,6 +94,8 @@ def _check(wished: list[Fix], columns: list[Column]) -> None:
 def _fault(fix: Fix, kinds: dict[str, ColumnKind]) -> str:
     """What cannot be about a fix whose columns are there; "" when all is well."""
     if isinstance(fix, EditRows):
+        if not fix.edits and not fix.deletions:
+            return "edits"
         return next((reason for edit in fix.edits if (reason := _edit_fault(edit.value, kinds[edit.column]))), "")
     if isinstance(fix, FillMissing):
         if fix.by == "value":

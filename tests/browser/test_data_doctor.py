@@ -56,8 +56,20 @@ def test_a_bad_file_is_read_mended_and_trained_on(person: Person, bad_file: Path
     page.wait_for_selector("#run-state .COMPLETED")
     page.wait_for_selector("#run-result table")
 
-    page = person.go(f"/datasets/{dataset_id}")
+    edit_by_hand(page, dataset_id, person)
     page.click("tr:has(th:text-is('۱')) form button")
     page.wait_for_selector("tr:has(th:text-is('۱')):has(.tag)")
     assert "LABEL_VARIANTS" in problems(page)
     assert person.complaints == []
+
+
+def edit_by_hand(page: Page, dataset_id: str, person: Person) -> None:
+    """A row is found, its label changed with a reason, and another version made."""
+    person.go(f"/datasets/{dataset_id}/rows?q=تماس+بگيريد")
+    assert page.locator("#rows tbody tr").count() == 1
+    page.click("a:has-text('ویرایش این سطرها')")
+    page.locator("#rows tbody textarea").nth(1).fill("منفی")
+    page.fill("#rows [name=why]", "برچسب نادرست بود")
+    page.click("#rows button.go")
+    page.wait_for_selector("tr:has(th:text-is('۵')):has(.tag)")
+    assert "برچسب نادرست بود" in (page.text_content("tr:has(th:text-is('۵'))") or "")

@@ -1,14 +1,17 @@
 """Data sets: uploaded as a stream, looked at, renamed, thrown away and brought back."""
 
-from typing import Annotated, Any
+import re
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import Response
+from fastapi.responses import FileResponse, Response, StreamingResponse
 from pydantic import BaseModel, Field, ValidationError
 from sqlalchemy.orm import Session
 
+from kargah.datasets import rows, versions
 from kargah.datasets import service as datasets
-from kargah.datasets.schemas import DatasetDetail, DatasetOut, DatasetPage, Preview, Suggestion, UploadOptions, VersionSummary
+from kargah.datasets.schemas import DatasetDetail, DatasetOut, DatasetPage, MendWish, Preview, Suggestion, UploadOptions, VersionSummary
 from kargah.kit.errors import BadInput
 from kargah.store.access import Actor, To, require_creator
 from kargah.web import idempotency, uploads
@@ -47,6 +50,16 @@ class NewVersion(BaseModel):
     dataset_id: str
     version: VersionSummary
     job_id: str
+
+
+ColumnName = Annotated[str | None, Query(max_length=1000)]
+VersionId = Annotated[str | None, Query(max_length=48)]
+Format = Literal["csv", "jsonl", "parquet"]
+MEDIA_TYPES = {"csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson"}
+
+
+class ChosenVersion(BaseModel):
+    version: str = Field(min_length=1, max_length=48)
 
 
 class NewTitle(BaseModel):
@@ -130,6 +143,51 @@ async def dataset_report(dataset_id: str, ask: Ask) -> dict[str, Any]:
 async def suggest_trainings(dataset_id: str, ask: Ask) -> list[Suggestion]:
     """What could be learned from it, the likeliest first, ready for ``spec`` of a training."""
     return await ask(datasets.suggest, dataset_id)
+
+
+@router.get("/{dataset_id}/rows")
+async def dataset_rows(
+    dataset_id: str,
+    ask: Ask,
+    cursor: Annotated[int, Query(ge=0)] = 0,
+    limit: Annotated[int, Query(ge=1, le=rows.MOST_ROWS)] = 50,
+    sort: ColumnName = None,
+    descending: bool = False,
+    column: ColumnName = None,
+    contains: Annotated[str | None, Query(max_length=500)] = None,
+    version: VersionId = None,
+) -> rows.Rows:
+    """Rows of the current or the named version: page by page, sorted, and those that hold some words (spelling does not count)."""
+    table = await ask.read(rows.table_of, dataset_id, ask.settings.home, version)
+    return await rows.look(table, rows.View(cursor, limit, sort, descending, column, contains))
+
+
+@router.get("/{dataset_id}/export", response_class=Response)
+async def export_dataset(dataset_id: str, ask: Ask, format: Format = "csv", version: VersionId = None) -> Response:  # noqa: A002
+    """The rows as CSV (marked as UTF-8 for Excel, formulas made harmless), JSON lines or Parquet."""
+    table = await ask.read(rows.table_of, dataset_id, ask.settings.home, version)
+    headers = {"Content-Disposition": attachment(f"{table.title}.{format}")}
+    if format == "parquet":
+        return FileResponse(table.path, media_type="application/vnd.apache.parquet", headers=headers)
+    return StreamingResponse(rows.export(table, format), media_type=MEDIA_TYPES[format], headers=headers)
+
+
+def attachment(filename: str) -> str:
+    """For programs that know no Persian the name in ASCII; for the others as it is."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "_", filename)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"
+
+
+@router.post("/{dataset_id}/versions", status_code=201, response_model=VersionSummary)
+async def mend_dataset(dataset_id: str, wish: MendWish, ask: Ask, key: idempotency.Key = None) -> Response:
+    """A new version with ``fixes`` made in ``from_version`` (else in the current one), by a job: nothing is changed in place."""
+    return await idempotency.once(ask, key, wish.model_dump_json(), versions.mend, dataset_id, wish)
+
+
+@router.put("/{dataset_id}/current")
+async def choose_version(dataset_id: str, chosen: ChosenVersion, ask: Ask) -> DatasetDetail:
+    """Go back to a version, or forward to one: trainings take the current one."""
+    return await ask(versions.choose, dataset_id, chosen.version)
 
 
 @router.patch("/{dataset_id}")

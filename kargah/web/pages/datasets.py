@@ -3,16 +3,20 @@
 from typing import Any
 
 from fastapi import APIRouter
+from pydantic import ValidationError
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
+from kargah.contract.fixes import ORDER
 from kargah.datasets import service as datasets
-from kargah.datasets.schemas import DatasetDetail, DatasetPage, Preview, Suggestion
+from kargah.datasets import versions
+from kargah.datasets.errors import BadFix, UnknownVersion
+from kargah.datasets.schemas import DatasetDetail, DatasetPage, MendWish, Preview, Suggestion, VersionSummary
 from kargah.jobs import history
 from kargah.jobs import service as jobs
-from kargah.jobs.schemas import JobOut
-from kargah.kit.errors import BadInput, KargahError, NotFound
+from kargah.jobs.schemas import EventOut, JobOut
+from kargah.kit.errors import BadInput, Conflict, KargahError, NotFound
 from kargah.store.access import Actor, To, require_creator
 from kargah.web import uploads
 from kargah.web.api.datasets import add_version, create_from
@@ -102,28 +106,31 @@ async def _show(
     request: Request, ask: Asking, dataset_id: str, errors: Errors | None = None, status: int = 200, title: str | None = None
 ) -> Response:
     """``title``: a new one that was refused, to be mended."""
-    dataset, job, suggestions, preview, position = await ask.read(_load, dataset_id, ask.settings.home)
+    dataset, job, suggestions, preview, said, position = await ask.read(_load, dataset_id, ask.settings.home)
     stream = f"/api/v1/jobs/{job.id}/events?since={position}" if job and not job.is_over else None
     page = page_of(request, "datasets", crumbs=((dataset.title, ""),), stream=stream)
     values: dict[str, Any] = views.values_of(page.words, dataset, job, suggestions, preview)
     limit = page.words.size(ask.settings.upload_limit_bytes)
+    values["found"] = views.found_so_far(page.words, said)
     values["title"] = dataset.title if title is None else title
     return render("dataset.html", page, status=status, errors=errors or {}, limit=limit, **values)
 
 
 def _load(
     session: Session, actor: Actor, dataset_id: str, home: Any
-) -> tuple[DatasetDetail, JobOut | None, list[Suggestion], Preview | None, int]:
+) -> tuple[DatasetDetail, JobOut | None, list[Suggestion], Preview | None, list[EventOut], int]:
     position = history.latest_position(session)
     dataset = datasets.get_for(session, actor, dataset_id, trashed=True)
     job = _job(session, actor, dataset)
+    said = history.life_cycle(session, job.id, "Logged") if job and not job.is_over else []
     if dataset.trashed_at or dataset.version is None or dataset.version.state != "READY":
-        return dataset, job, [], None, position
+        return dataset, job, [], None, said, position
     return (
         dataset,
         job,
         datasets.suggest(session, actor, dataset_id),
         datasets.preview(session, actor, dataset_id, home, PREVIEW_ROWS),
+        said,
         position,
     )
 
@@ -148,6 +155,42 @@ async def upload_version(dataset_id: str, request: Request, ask: Ask) -> Respons
         text = next(iter(errors_of(request, error).values()))
         return await _show(request, ask, dataset_id, {"file": text}, error.status)
     return see(f"/datasets/{dataset_id}?done=version_uploaded")
+
+
+@router.post("/datasets/{dataset_id}/fix")
+async def fix(dataset_id: str, request: Request, ask: Ask) -> Response:
+    """A button beside a problem (``only``: its place in the report), or the one for all safe fixes."""
+    values = await form_of(request)
+    places = [values["only"]] if "only" in values else None
+
+    def mend(session: Session, actor: Actor) -> VersionSummary:
+        report = versions.report_of(session, actor, dataset_id, values.get("from_version") or None)
+        wished = views.fixes_of(report, places)
+        wish = {"from_version": values.get("from_version") or None, "fixes": wished, "why": values.get("why", "")[:500]}
+        return versions.mend(session, actor, dataset_id, wish_of(wish))
+
+    try:
+        await once_of_form(ask, values.get("_once", ""), f"{values.get('from_version')} {places}", mend)
+    except (BadInput, Conflict, UnknownVersion) as error:
+        text = next(iter(errors_of(request, error).values()))
+        return await _show(request, ask, dataset_id, {"fix": text}, error.status)
+    return see(f"/datasets/{dataset_id}?done=dataset_mending")
+
+
+def wish_of(asked: dict[str, Any]) -> MendWish:
+    """Raises BadFix for what no fix is."""
+    try:
+        return MendWish.model_validate(asked)
+    except ValidationError as problem:
+        first = problem.errors(include_url=False, include_context=False, include_input=False)[0]
+        raise BadFix(field=".".join(map(str, first["loc"])), reason=first["msg"], known=", ".join(ORDER)) from None
+
+
+@router.post("/datasets/{dataset_id}/current")
+async def choose_version(dataset_id: str, request: Request, ask: Ask) -> Response:
+    values = await form_of(request)
+    await ask(versions.choose, dataset_id, values.get("version", ""))
+    return see(f"/datasets/{dataset_id}?done=version_chosen")
 
 
 @router.post("/datasets/{dataset_id}/rename")

@@ -1,0 +1,127 @@
+"""Rows of a version, read by a short-lived process so that this one stays small; see kargah.workers.look."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from sqlalchemy.orm import Session
+
+from kargah.datasets import service as datasets
+from kargah.datasets import versions
+from kargah.datasets.errors import RowsUnreadable, UnknownColumn
+from kargah.datasets.schemas import JsonDict
+from kargah.recipes.columns import Column
+from kargah.store.access import Actor, To
+
+MOST_ROWS = 200
+LIMIT_SECONDS = 60.0
+CHUNK_BYTES = 256 * 1024
+#: So many looks at once; the others wait their turn.
+AT_ONCE = 2
+_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
+_turns: dict[asyncio.AbstractEventLoop, asyncio.Semaphore] = {}
+
+
+@dataclass(frozen=True)
+class View:
+    """Which rows. ``contains`` is looked for in ``column``, in all when none is named; spelling does not count."""
+
+    offset: int = 0
+    limit: int = 50
+    sort: str | None = None
+    descending: bool = False
+    column: str | None = None
+    contains: str | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A version's rows on the disk."""
+
+    path: Path
+    version_id: str
+    title: str
+    columns: list[Column]
+
+
+class Row(BaseModel):
+    """``number``: its place in the version, from 1."""
+
+    number: int
+    cells: JsonDict
+
+
+class Rows(BaseModel):
+    """``total``: of the rows that the filter lets through. ``next_cursor`` is null on the last page."""
+
+    version_id: str
+    columns: list[str]
+    rows: list[Row]
+    total: int
+    next_cursor: str | None = None
+
+
+def table_of(session: Session, actor: Actor, dataset_id: str, home: Path, version_id: str | None = None) -> Table:
+    """Access is checked here; the reading itself needs no database."""
+    dataset = datasets.loaded(session, actor, dataset_id, To.READ)
+    version = versions.version_of(session, dataset, version_id)
+    return Table(datasets.file_of(home, version, "data.parquet"), version.id, dataset.title, datasets.columns_of(version))
+
+
+async def look(table: Table, view: View) -> Rows:
+    """Raises UnknownColumn; RowsUnreadable when the table cannot be read in time."""
+    names = [column.name for column in table.columns]
+    for name in (view.sort, view.column):
+        if name and name not in names:
+            raise UnknownColumn(field="column", column=name, known=", ".join(names))
+    async with _turn():
+        process = await _start({**asdict(view), "path": str(table.path)})
+        try:
+            answer, _ = await asyncio.wait_for(process.communicate(), LIMIT_SECONDS)
+        except TimeoutError:
+            answer = b""
+        finally:
+            await _end(process)
+    if not answer or process.returncode:
+        raise RowsUnreadable(title=table.title)
+    found: dict[str, Any] = json.loads(answer)
+    end = view.offset + len(found["rows"])
+    next_cursor = str(end) if found["rows"] and end < found["total"] else None
+    return Rows(version_id=table.version_id, columns=names, rows=found["rows"], total=found["total"], next_cursor=next_cursor)
+
+
+async def export(table: Table, form: str) -> AsyncIterator[bytes]:
+    """The whole table as CSV (for Excel: marked as UTF-8, without formulas) or as JSON lines. A client that leaves ends it."""
+    async with _turn():
+        process = await _start({"path": str(table.path), "format": form})
+        assert process.stdout is not None
+        try:
+            while chunk := await process.stdout.read(CHUNK_BYTES):
+                yield chunk
+        finally:
+            await _end(process)
+
+
+async def _start(wish: JsonDict) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "kargah.workers.look", json.dumps(wish),
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+        env={**os.environ, **_ENVIRONMENT},
+    )  # fmt: skip
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.kill()
+        await process.wait()
+
+
+def _turn() -> asyncio.Semaphore:
+    loop = asyncio.get_running_loop()
+    return _turns.setdefault(loop, asyncio.Semaphore(AT_ONCE))

@@ -1,0 +1,102 @@
+"""Rows of a data set over HTTP: page by page, sorted, found however they are spelt, and out again as files that are safe to open."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pyarrow.parquet as pq
+import pytest
+from support.server import running_with_admin
+
+from kargah.kit.errors import KargahError
+from kargah.web.pages.dataset_rows import edits_of, split_of
+
+ROWS = [("كتاب شمارهٔ ۱۲", 3), ("=1+1", 1), ("مدادِ قرمز", None), ("می‌خوانم", 2), *((f"سطر {number}", number) for number in range(10, 40))]
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    with running_with_admin(tmp_path_factory.mktemp("home")) as server:
+        yield server.client()
+
+
+@pytest.fixture(scope="module")
+def address(client: httpx.Client) -> str:
+    """The data set's, once it is read."""
+    lines = io.StringIO()
+    csv.writer(lines).writerows([("متن", "عدد"), *ROWS])
+    made = client.put("/api/v1/datasets?filename=سطرها.csv", content=lines.getvalue().encode()).json()
+    with client.stream("GET", f"/api/v1/jobs/{made['job_id']}/events", timeout=120) as stream:
+        assert any('"kind":"Finished"' in line.replace(" ", "") for line in stream.iter_lines())
+    return f"/api/v1/datasets/{made['id']}"
+
+
+def texts(client: httpx.Client, address: str, **asked: object) -> list[str]:
+    answer = client.get(f"{address}/rows", params=asked)  # type: ignore[arg-type]
+    assert answer.status_code == 200, answer.text
+    return [row["cells"]["متن"] for row in answer.json()["rows"]]
+
+
+def test_rows_come_page_by_page_each_once(client: httpx.Client, address: str) -> None:
+    numbers, cursor = [], "0"
+    while cursor is not None:
+        page = client.get(f"{address}/rows", params={"cursor": cursor, "limit": 10}).json()
+        numbers += [row["number"] for row in page["rows"]]
+        cursor = page["next_cursor"]
+    assert numbers == list(range(1, len(ROWS) + 1))
+    assert page["total"] == len(ROWS)
+
+
+def test_rows_are_sorted_with_the_empty_ones_last(client: httpx.Client, address: str) -> None:
+    assert texts(client, address, sort="عدد", limit=3) == ["=1+1", "می‌خوانم", "كتاب شمارهٔ ۱۲"]
+    assert texts(client, address, sort="عدد", descending=True, limit=2) == ["سطر 39", "سطر 38"]
+    assert texts(client, address, sort="عدد", cursor=len(ROWS) - 1) == ["مدادِ قرمز"]
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [("کتاب", "كتاب شمارهٔ ۱۲"), ("شماره 12", "كتاب شمارهٔ ۱۲"), ("مداد قرمز", "مدادِ قرمز"), ("میخوانم", "می‌خوانم"), ("1+1", "=1+1")],
+)
+def test_words_are_found_however_they_are_spelt(client: httpx.Client, address: str, words: str, found: str) -> None:
+    assert texts(client, address, contains=words) == [found]
+    assert texts(client, address, contains=words, column="متن") == [found]
+
+
+def test_a_column_that_is_not_there_and_a_version_of_another_are_refused(client: httpx.Client, address: str) -> None:
+    refused = client.get(f"{address}/rows", params={"sort": "نیست"})
+    assert (refused.status_code, refused.json()["code"]) == (422, "UNKNOWN_COLUMN")
+    assert client.get(f"{address}/rows", params={"version": "dsv_none"}).status_code == 404
+    assert client.get(f"{address}/export", params={"format": "exe"}).status_code == 422
+
+
+def test_what_goes_out_is_whole_and_no_spreadsheet_runs_it(client: httpx.Client, address: str, tmp_path: Path) -> None:
+    out = client.get(f"{address}/export?format=csv")
+    assert out.content.startswith("\ufeff".encode())
+    assert "filename*=UTF-8''" in out.headers["content-disposition"]
+    table = list(csv.reader(io.StringIO(out.content.decode("utf-8-sig"))))
+    assert table[0] == ["متن", "عدد"]
+    assert ["'=1+1", "1"] in table
+    assert len(table) == len(ROWS) + 1
+    lines = [json.loads(line) for line in client.get(f"{address}/export?format=jsonl").text.splitlines()]
+    assert [(line["متن"], line["عدد"]) for line in lines] == ROWS
+    (tmp_path / "out.parquet").write_bytes(client.get(f"{address}/export?format=parquet").content)
+    assert pq.read_table(tmp_path / "out.parquet").num_rows == len(ROWS)
+
+
+def test_edits_are_what_differs_in_the_form() -> None:
+    changed = {"cell.3.0": "تازه", "was.3.0": "کهنه", "cell.5.1": "", "was.5.1": "x"}
+    sent = {**changed, "cell.4.0": "a\r\nb", "was.4.0": "a\nb", "cell.x.1": "y", "cell.1.9": "z"}
+    assert [edit.model_dump() for edit in edits_of(sent, ["متن", "برچسب"])] == [
+        {"row": 3, "column": "متن", "value": "تازه"},
+        {"row": 5, "column": "برچسب", "value": None},
+    ]
+
+
+def test_a_split_is_asked_for_in_any_digits() -> None:
+    split = split_of({"validation": "۲۰", "test": "12.5", "seed": "۷", "stratify": "برچسب"})
+    assert (split.validation_share, split.test_share, split.seed, split.stratify, split.group) == (0.2, 0.125, 7, "برچسب", None)
+    with pytest.raises(KargahError):
+        split_of({"validation": "نیمی"})
