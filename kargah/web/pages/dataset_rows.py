@@ -33,6 +33,7 @@ router = APIRouter(include_in_schema=False)
 PAGE = 25
 #: A longer cell is shown and not edited: a form would send it back cut.
 MOST_EDITED = 2000
+ONE_LINE = 24
 _EDITABLE = (ColumnKind.TEXT, ColumnKind.CATEGORY, ColumnKind.INTEGER, ColumnKind.NUMBER, ColumnKind.BOOLEAN, ColumnKind.EMPTY)
 
 
@@ -44,6 +45,11 @@ class Cell:
     field: str = ""
     value: str = ""
     label: str = ""
+
+    @property
+    def is_short(self) -> bool:
+        """Whether one line holds it."""
+        return len(self.value) <= ONE_LINE and "\n" not in self.value
 
 
 @dataclass(frozen=True)
