@@ -61,6 +61,9 @@ WORKER_KILLS_A_JOB = 3
 TOGETHER = 2
 #: So often the next blow waits until something was heard of a job again, though not for ever.
 CALM, CALM_SECONDS = 0.6, 15.0
+TOLD_SECONDS = 30.0
+#: A worker is killed wherever it is: while it imports, reads its data, learns, saves, ends.
+LIVING = ("STARTING", "LOADING", "RUNNING", "PAUSING", "STOPPING")
 SMOOTH = {"web": 0.15, "agent": 0.3, "both": 0.1, "worker": 0.25, "stop agent": 0.05, "stop worker": 0.05, "clock": 0.05, "database": 0.05}
 
 
@@ -161,6 +164,7 @@ class Chaos:
         self.followers: list[Follower] = []
         self.worker_kills: Counter[str] = Counter()
         self.enough = threading.Event()
+        self.raged_seconds = 0.0
 
     # Processes
 
@@ -230,7 +234,7 @@ class Chaos:
 
         def ask() -> list[tuple[str, int]]:
             now = (Attempt.job_id == Job.id) & (Attempt.number == Job.attempt)
-            running = select(Job.id, Attempt.pid).join(Attempt, now).where(Job.state == "RUNNING", Attempt.pid.is_not(None))
+            running = select(Job.id, Attempt.pid).join(Attempt, now).where(Job.state.in_(LIVING), Attempt.pid.is_not(None))
             with self.database.read() as session:
                 return [(job_id, pid) for job_id, pid in session.execute(running) if self._is_worker(pid, job_id)]
 
@@ -280,7 +284,8 @@ class Chaos:
         return sum(self.done[name] for name in ("web", "agent", "worker", "database")) + 2 * self.done["both"]
 
     def rage(self, kills: int, minutes: float) -> None:
-        shown, until = 0, time.monotonic() + 60 * minutes
+        began = told = time.monotonic()
+        until = began + 60 * minutes
         signal.signal(signal.SIGTERM, lambda *_: self.enough.set())
         while self.kills < kills and time.monotonic() < until and not self.enough.is_set():
             while len(self.open_jobs()) < TOGETHER:
@@ -288,11 +293,17 @@ class Chaos:
             self.strike()
             if self.chance.random() < CALM:
                 self.wait_for_progress()
-            time.sleep(self.chance.uniform(0.0, 1.0))
-            if self.kills >= shown + 25:
-                shown = self.kills
-                sys.stdout.write(f"{time.strftime('%H:%M:%S')}  {shown} kills, {len(self.followers)} trainings: {dict(self.done)}\n")
-                sys.stdout.flush()
+            time.sleep(self.chance.uniform(0.0, 0.5))
+            if time.monotonic() >= told + TOLD_SECONDS:
+                told = time.monotonic()
+                self.tell(told - began)
+        self.raged_seconds = time.monotonic() - began
+
+    def tell(self, seconds: float) -> None:
+        rate = 60 * self.kills / seconds
+        trainings = f"{len(self.followers) - len(self.open_jobs())} of {len(self.followers)} trainings over"
+        sys.stdout.write(f"{time.strftime('%H:%M:%S')}  {self.kills} kills ({rate:.1f} a minute), {trainings}: {dict(self.done)}\n")
+        sys.stdout.flush()
 
     def wait_for_progress(self) -> None:
         """Else the next blow would always hit what has only just begun to stand up."""
@@ -404,7 +415,8 @@ def run(kind: str, kills: int, seed: int, steps: int, home: Path, minutes: float
         sys.stdout.write(f"{finding}\n")
     minutes = (time.monotonic() - began) / 60
     trainings = f"{len(chaos.followers)} trainings of {steps} steps in {minutes:.1f} minutes"
-    sys.stdout.write(f"{kind}, seed {seed}: {dict(chaos.done)}; {trainings}\n")
+    rate = 60 * chaos.kills / max(chaos.raged_seconds, 1.0)
+    sys.stdout.write(f"{kind}, seed {seed}: {dict(chaos.done)}; {trainings}; {rate:.1f} kills a minute while it lasted\n")
     sys.stdout.write(
         f"{chaos.kills} kills: {verdict.lost} events lost, {verdict.doubled} doubled, {verdict.stuck} jobs stuck,"
         f" {verdict.damaged} checkpoints damaged\n"

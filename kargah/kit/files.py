@@ -98,6 +98,17 @@ def fsync_directory(path: Path) -> None:
     _fsync(path)
 
 
+def sync_tree(folder: Path) -> None:
+    """All that is below ``folder``, and its own name: on the disk when this returns. For what others wrote."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if path.is_dir():
+            fsync_directory(path)
+        elif path.is_file():
+            fsync_file(path)
+    fsync_directory(folder)
+    fsync_directory(folder.parent)
+
+
 def make_folder(path: Path) -> None:
     """With all above it that are not there; each fresh name is on the disk when this returns."""
     if path.is_dir():

@@ -51,7 +51,10 @@ def _last_word_of(work: Callable[[Plan, Attempt], dict[str, Any]], attempt: Atte
         plan = AnyPlan.validate_json(attempt.directory.plan.read_bytes())
         attempt.tell("Started", pid=os.getpid(), threads=plan.threads, environment=environment())
         attempt.wants.check()
-        return "Finished", {"result": work(plan, attempt)}
+        result = work(plan, attempt)
+        if attempt.directory.outputs.is_dir():  # what is said to be done must survive a power cut
+            files.sync_tree(attempt.directory.outputs)
+        return "Finished", {"result": result}
     except StopWanted:
         return "Stopped", {"step": attempt.tell.step}
     except PauseWanted:

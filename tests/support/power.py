@@ -54,6 +54,9 @@ class Blackouts:
 
     def _sync_names(self, folder: Path) -> None:
         self._names[folder.stat().st_ino] = {path.name: path.stat().st_ino for path in folder.iterdir()}
+        for path in folder.iterdir():
+            if path.is_dir():  # a fresh folder is empty on the disk until it is synced itself
+                self._names.setdefault(path.stat().st_ino, {})
 
     def _photograph(self) -> None:
         self.moments += 1

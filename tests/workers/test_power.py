@@ -127,6 +127,20 @@ def test_a_blob_that_had_no_room_is_kept_at_the_next_try(tmp_path: Path) -> None
     assert files.digest_of(blobs.path_of(tmp_path, digest.sha256)).sha256 == digest.sha256
 
 
+def test_what_others_wrote_is_on_the_disk_once_its_tree_is_synced(tmp_path: Path) -> None:
+    """What an attempt does with its outputs before it says that it has finished."""
+    attempt = tmp_path / "attempt"
+    (attempt / "outputs" / "model" / "deep").mkdir(parents=True)
+    blackouts = Blackouts(attempt, tmp_path / "disks")
+    for name in ("model/model.safetensors", "model/deep/tokenizer.json", "note"):
+        (attempt / "outputs" / name).write_bytes(name.encode() * 1000)
+    with files.watched(blackouts):
+        files.sync_tree(attempt / "outputs")
+    blackouts.at_end()
+    for name in ("model/model.safetensors", "model/deep/tokenizer.json", "note"):
+        assert (blackouts.last_synced() / "outputs" / name).read_bytes() == name.encode() * 1000
+
+
 def steps_in(disk: Path) -> list[int]:
     events = [wire.decode(line) for line, _ in wire.whole_lines(disk / "events.jsonl", 0)]
     return [event.step for event in events if event.kind == "Step"]
