@@ -113,7 +113,7 @@ def unfinished(kargah: Kargah, data: dict[str, str]) -> dict[str, str]:
     until_it_learns(kargah, paused)
     kargah.jobs.pause(paused)
     until(kargah, paused, {"PAUSED"})
-    running, running_run = start("genres", "گونهٔ متن فارسی، آموزش بلند", epochs=200, batch_size=2, learning_rate=0.0002)
+    running, running_run = start("genres", "گونهٔ متن فارسی، آموزش بلند", epochs=60, batch_size=1, learning_rate=0.0001)
     until_it_learns(kargah, running, steps=9_000)
     queued, queued_run = start("houses", "قیمت خانه، پس از آموزش بلند", {"after": [running]}, epochs=30)
     start("subscribers", "ریزش مشترکان، شبانه", {"after": [queued]}, epochs=20)

@@ -70,11 +70,13 @@ CHOSEN = (
     "run-fa-dark-phone",
     "new-training-fa-light-phone",
 )
+#: What stays at the edge of a screen would lie in the middle of a page that is taken to its end.
+AS_PAPER = ".tabbar { display: none !important; }"
 SHEET = """<!doctype html><meta charset="utf-8"><style>
 body { margin: 0; padding: 12px; font: 13px sans-serif; background: #777; }
 body { display: grid; gap: 12px; grid-template-columns: repeat(%(columns)d, 1fr); }
-figure { margin: 0; background: #fff; }
-img { display: block; width: 100%%; aspect-ratio: %(shape)s; object-fit: cover; object-position: top; }
+figure { margin: 0; background: #fff; display: grid; grid-template-rows: 1fr auto; }
+figure > div { aspect-ratio: %(shape)s; overflow: hidden; } img { display: block; width: 100%%; }
 figcaption { padding: 4px 8px; }</style>%(figures)s"""
 
 
@@ -145,14 +147,14 @@ def shoot(page: Page, address: str, path: Path, *, whole: bool) -> None:
     page.goto(address)
     page.evaluate("() => document.fonts.ready.then(() => true)")
     page.wait_for_timeout(SETTLE_MS)
-    page.screenshot(path=path, full_page=whole)
+    page.screenshot(path=path, full_page=whole, style=AS_PAPER if whole else None)
 
 
 def sheet(browser: Browser, folder: Path, look: Look) -> None:
     """The beginnings of all pages of one look, side by side."""
     is_phone = look.size == "phone"
     figures = [
-        f'<figure><img src="{name}-{look}.png"><figcaption>{name}</figcaption></figure>'
+        f'<figure><div><img src="{name}-{look}.png"></div><figcaption>{name}</figcaption></figure>'
         for name in (*DOORS, *PAGES)
         if (folder / f"{name}-{look}.png").exists()
     ]

@@ -24,6 +24,8 @@ class Counters:
     """What the system has counted since it started; zeros where it does not count (some containers have no disks)."""
 
     at_seconds: float
+    busy_seconds: float
+    idle_seconds: float
     read_bytes: int
     written_bytes: int
     received_bytes: int
@@ -65,7 +67,7 @@ class Sampler:
         memory, disk = psutil.virtual_memory(), psutil.disk_usage(str(self._home))
         sample = MachineSample(
             at=utc_now(),
-            cpu_share=psutil.cpu_percent() / 100,
+            cpu_share=_share(now.busy_seconds - before.busy_seconds, now.idle_seconds - before.idle_seconds),
             cores=psutil.cpu_count() or 1,
             memory_used_bytes=memory.total - memory.available,
             memory_bytes=memory.total,
@@ -80,10 +82,20 @@ class Sampler:
         return sample
 
 
+def _share(busy_seconds: float, idle_seconds: float) -> float:
+    """0–1; zero when no time has passed, and counters that went back count as none."""
+    busy, idle = max(0.0, busy_seconds), max(0.0, idle_seconds)
+    return busy / (busy + idle) if busy else 0.0
+
+
 def _counters() -> Counters:
-    disk, network = psutil.disk_io_counters(), psutil.net_io_counters()
+    disk, network, cpu = psutil.disk_io_counters(), psutil.net_io_counters(), psutil.cpu_times()
+    # psutil's own percentage is kept for each thread, and a sample is taken in whichever thread is free.
+    idle_seconds = cpu.idle + getattr(cpu, "iowait", 0.0)
     return Counters(
         at_seconds=time.monotonic(),
+        busy_seconds=sum(cpu) - getattr(cpu, "guest", 0.0) - getattr(cpu, "guest_nice", 0.0) - idle_seconds,
+        idle_seconds=idle_seconds,
         read_bytes=disk.read_bytes if disk else 0,
         written_bytes=disk.write_bytes if disk else 0,
         received_bytes=network.bytes_recv if network else 0,

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from kargah.jobs import history
 from kargah.jobs.schemas import JobOut
+from kargah.jobs.states import State
 from kargah.kit.clock import utc_now
 from kargah.monitoring import activity, trainings
 from kargah.monitoring.activity import Counts, Usual
@@ -28,6 +29,7 @@ from kargah.web.pages.words import Words
 
 router = APIRouter(include_in_schema=False)
 SHOWN = 6
+AT_WORK = tuple(state for state in FILTERS["active"] or () if state is not State.QUEUED)
 RECENT = 8
 METER_PLACES = int(KEPT_SECONDS / EVERY_SECONDS)
 #: A server that has just started shows its first two minutes wide, not as a speck at the end of fifteen.
@@ -106,7 +108,7 @@ async def dashboard(request: Request, ask: Ask) -> Response:
 
 def overview(session: Session, actor: Actor) -> Overview:
     position = history.latest_position(session)
-    active = trainings.list_for(session, actor, states=FILTERS["active"], limit=SHOWN).items
+    active = _active(session, actor)
     return Overview(
         active=active,
         saved=saved_of(session, active),
@@ -115,6 +117,12 @@ def overview(session: Session, actor: Actor) -> Overview:
         usual={name: activity.usual_duration(session, actor, name) for name in catalogue.RECIPES},
         position=position,
     )
+
+
+def _active(session: Session, actor: Actor) -> list[Training]:
+    """Those at work first, then those that wait: a long line hides none that runs."""
+    working = trainings.list_for(session, actor, states=AT_WORK, limit=SHOWN).items
+    return [*working, *trainings.list_for(session, actor, states=(State.QUEUED,), limit=SHOWN).items][:SHOWN]
 
 
 def starts_of(words: Words, usual: dict[str, Usual | None]) -> list[Start]:

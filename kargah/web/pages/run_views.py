@@ -160,15 +160,20 @@ def _why(words: Words, name: str, said: dict[str, Any]) -> Why:
     )
 
 
+def _apart(text: str) -> str:
+    """A name in another script, isolated so that it does not turn around what stands beside it."""
+    return text if text.isascii() else f"\u2068{text}\u2069"
+
+
 def value_text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
         return figures.short(value)
     if isinstance(value, dict):
-        return ", ".join(f"{name}={value_text(item)}" for name, item in value.items())
+        return ", ".join(f"{name}={_apart(value_text(item))}" for name, item in value.items())
     if isinstance(value, list):
-        return ", ".join(map(str, value[:6])) + (" …" if len(value) > 6 else "")
+        return ", ".join(_apart(str(item)) for item in value[:6]) + (" …" if len(value) > 6 else "")
     return "–" if value is None else str(value)
 
 

@@ -11,7 +11,7 @@ MENU: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
     ("", (("home", "/", "home"), ("runs", "/runs", "runs"), ("analytics", "/analytics", "monitor"), ("compare", "/compare", "compare"))),
     ("nav.materials", (("datasets", "/datasets", "dataset"), ("models", "/models", "model"))),
     ("nav.workshop", (("people", "/people", "users"), ("settings", "/settings", "settings"), ("account", "/account", "key"))),
-    ("", (("start", "/start", "star"), ("help", "/help", "info"))),
+    ("", (("start", "/start", "wand"), ("help", "/help", "info"))),
 )
 #: Places that are reached from other pages, and by the palette.
 ELSEWHERE = (("notices", "/notices", "bell"), ("about", "/about", "tag"))
