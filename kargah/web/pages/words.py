@@ -12,6 +12,8 @@ from kargah.kit.errors import Params
 
 #: Parameters of messages that are amounts: shown with a unit, by the ending of their name.
 _AMOUNTS = {"_bytes": i18n.size, "_seconds": i18n.duration, "_share": i18n.percent}
+#: Messages whose amounts are memory, and not files.
+_OF_MEMORY = frozenset({"MEMORY_LIMIT", "MEMORY_BUSY", "MEMORY_BUSY_ABOUT"})
 
 
 class Moment(str):
@@ -99,8 +101,13 @@ class Words:
         """The text of a stored ``{code, params}``: ``<prefix>.<code>``, or the code as a key of its own."""
         if not said:
             return ""
-        code, params = str(said.get("code", "")), self.amounts(said.get("params") or {})
+        code, params = str(said.get("code", "")), said.get("params") or {}
+        params = self.amounts({**params, **self._memory_amounts(params)} if code in _OF_MEMORY else params)
         return self.first(f"{prefix}.{code}", code, **params)
+
+    def _memory_amounts(self, params: Params) -> Params:
+        """In the units in which memory is counted, as charts of it have them."""
+        return {name: i18n.memory(self.language, value) for name, value in params.items() if name.endswith("_bytes")}
 
     def error(self, said: dict[str, Any] | None) -> str:
         return self.message("error", said)
