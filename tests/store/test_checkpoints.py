@@ -79,6 +79,31 @@ def test_a_checkpoint_is_removed_but_not_the_one_that_a_waiting_training_goes_on
             checkpoints.delete(session, actor, job_id, name, tmp_path)
 
 
+def test_a_damaged_checkpoint_is_told_from_a_whole_one_and_nothing_begins_with_it(
+    database: Database, actor: Actor, job_id: str, tmp_path: Path
+) -> None:
+    folder = AttemptDirectory.of(tmp_path, job_id, 1).checkpoints
+    weights = folder / "step-00000030" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    content = bytearray((folder / "step-00000020" / "model.safetensors").read_bytes())
+    content[-1] ^= 1
+    (folder / "step-00000020" / "model.safetensors").write_bytes(bytes(content))
+    with database.read() as session:
+        found = checkpoints.list_for(session, actor, job_id, tmp_path)
+    assert [(one.step, one.condition, one.newest) for one in found] == [(30, "damaged", False), (20, "whole", True), (10, "whole", False)]
+    conditions = []
+    for name in ("step-00000020", "step-00000010"):
+        with database.write() as session:
+            place = checkpoints.place_of(session, actor, job_id, name, tmp_path)
+        conditions.append(checkpoints.verify(place).condition)
+    assert conditions == ["damaged", "verified"]
+    with database.write() as session:
+        assert [one.condition for one in checkpoints.list_for(session, actor, job_id, tmp_path)] == ["damaged", "damaged", "verified"]
+        with pytest.raises(checkpoints.CheckpointDamaged):
+            checkpoints.continue_from(session, actor, job_id, "step-00000020", GoOn(), tmp_path)
+        checkpoints.delete(session, actor, job_id, "step-00000030", tmp_path)
+
+
 def test_going_on_with_other_settings_is_a_new_training_that_begins_with_those_weights(
     database: Database, actor: Actor, job_id: str, tmp_path: Path
 ) -> None:
