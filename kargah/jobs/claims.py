@@ -244,6 +244,6 @@ def _claim(session: Session, seat: Seat, now: datetime, grants: Mapping[str, Gra
                 for job in jobs
             ],
         )  # fmt: skip
-        said = [(job, Claimed(at=utc_now(), attempt=job.attempt, threads=grants[job.id].threads)) for job in jobs]
-        history.append_all(session, said)
+        said = {job.id: Claimed(at=utc_now(), attempt=job.attempt, threads=grants[job.id].threads) for job in jobs}
+        history.append_batches(session, [(job, 0, [(None, said[job.id])]) for job in jobs])
     return jobs

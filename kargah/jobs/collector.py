@@ -6,10 +6,11 @@ The rows, the offset, the job's state and what other domains make of an event st
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import ValidationError
+from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -20,7 +21,7 @@ from kargah.jobs.carrier import Carrier, Line
 from kargah.jobs.progress import drawn
 from kargah.jobs.projection import Trade, Trades
 from kargah.jobs.states import Fence, LeaseLost, State
-from kargah.jobs.tables import Job
+from kargah.jobs.tables import Attempt, Job
 from kargah.kit import files
 from kargah.kit.clock import utc_now
 from kargah.kit.errors import KargahError
@@ -31,7 +32,6 @@ SHOWN_CHARACTERS = 200
 SAID_BY_THE_SCHEDULER = frozenset({"Queued", "Waiting", "Claimed", "Asked"})
 
 log = logging.getLogger(__name__)
-
 
 Close = Callable[[Session], None]
 #: Do what an event means; returns the event as it is to be stored.
@@ -47,6 +47,18 @@ class Place:
     is_closed: bool = False
 
 
+@dataclass(frozen=True)
+class Load:
+    """What is to be carried of one attempt, from ``place`` to ``end``. ``close``: of one that can say no more, after its last line."""
+
+    job_id: str
+    fence: Fence
+    place: Place
+    end: Place
+    lines: Sequence[tuple[int, Event]]
+    close: Close | None = None
+
+
 class Collector:
     def __init__(self, database: Database, home: Path, trades: Trades) -> None:
         self._database = database
@@ -58,47 +70,56 @@ class Collector:
 
         ``close``: what is to be done, in the transaction of the last lines, for an attempt that can say no more.
         """
-        lines = carrier.lines_after(place.offset_bytes, BATCH_LINES)
-        is_last = len(lines) < BATCH_LINES
-        if not lines and close is None:
+        load = _load(job_id, fence, carrier, place, close)
+        if load is None:
             return 0
-        numbered = [(place.line + index, _read(line, place.line + index)) for index, line in enumerate(lines, 1)]
-        numbered = [(number, self._prepared(job_id, event)) for number, event in numbered]
-        end = Place(lines[-1].end_offset_bytes, place.line + len(lines)) if lines else place
-        last = close if is_last else None
         try:
-            fresh = self._carried(job_id, fence, numbered, place, end, last, self._done)
+            self._carry([load], self._done)
         except (OperationalError, LeaseLost):
             raise  # the database is away or busy, or the job is another's: nothing is wrong with the job
         except Exception as error:
             if files.is_full(error):
                 raise
-            fresh = self._carried(job_id, fence, numbered, place, end, last, self._done_or_failed)
-        place.offset_bytes, place.line, place.is_closed = fresh.offset_bytes, fresh.line, fresh.is_closed
-        return len(lines)
+            self._carry([load], self._done_or_failed)
+        return len(load.lines)
 
-    def _carried(
-        self, job_id: str, fence: Fence, lines: Sequence[tuple[int, Event]], place: Place, end: Place, close: Close | None, do: Do
-    ) -> Place:
-        """One transaction, from ``place`` to ``end``. Returns where the store stands then."""
+    def carry_together(self, attempts: Sequence[tuple[str, Fence, Carrier, Place, Close | None]]) -> None:
+        """One batch of each, in one transaction: quicker, and all or nothing. Raises whatever goes wrong with one of them."""
+        loads = [load for attempt in attempts if (load := _load(*attempt)) is not None]
+        if loads:
+            self._carry(loads, self._done)
+
+    def _carry(self, loads: Sequence[Load], do: Do) -> None:
+        loads = self._prepared(loads)
         with self._database.write() as session:
-            job, attempt = states.lock_attempt(session, job_id, fence)
-            if lines and attempt.offset_bytes == place.offset_bytes:
-                self._store(session, job, fence, lines, do)
-                attempt.offset_bytes, attempt.line = end.offset_bytes, end.line
-            if close is not None and attempt.offset_bytes == end.offset_bytes:
-                close(session)
-                return Place(attempt.offset_bytes, attempt.line, is_closed=True)
-            return Place(attempt.offset_bytes, attempt.line)
+            locked = states.lock_attempts(session, {load.job_id: load.fence for load in loads})
+            self._store(session, [(load, locked[load.job_id][0]) for load in loads if _is_news(load, locked[load.job_id][1])], do)
+            closed = {load.job_id for load in loads if load.close is not None and _is_at(load.end, locked[load.job_id][1])}
+            for load in loads:
+                if load.close is not None and load.job_id in closed:
+                    load.close(session)
+        for load in loads:
+            attempt = locked[load.job_id][1]
+            load.place.offset_bytes, load.place.line = attempt.offset_bytes, attempt.line
+            load.place.is_closed = load.job_id in closed
 
-    def _prepared(self, job_id: str, event: Event) -> Event:
-        """The file work of a ``Finished``, outside of any transaction; what goes wrong turns it into a ``Failed``."""
-        if not isinstance(event, Finished):
-            return event
+    def _prepared(self, loads: Sequence[Load]) -> list[Load]:
+        """The file work of each ``Finished``, outside of any transaction; what goes wrong turns it into a ``Failed``."""
+        ending = [load.job_id for load in loads if any(isinstance(event, Finished) for _, event in load.lines)]
+        if not ending:
+            return list(loads)
         with self._database.read() as session:
-            job = session.get_one(Job, job_id)
+            jobs = {job.id: job for job in session.scalars(select(Job).where(Job.id.in_(ending)))}
+        return [
+            replace(load, lines=[(number, self._kept(jobs[load.job_id], event)) for number, event in load.lines])
+            if load.job_id in jobs
+            else load
+            for load in loads
+        ]
+
+    def _kept(self, job: Job, event: Event) -> Event:
         trade = self._trades.by_kind.get(job.kind)
-        if trade is None or trade.prepare is None:
+        if not isinstance(event, Finished) or trade is None or trade.prepare is None:
             return event
         try:
             trade.prepare(self._home, job, event)
@@ -108,15 +129,23 @@ class Collector:
             return _failure(error)
         return event
 
-    def _store(self, session: Session, job: Job, fence: Fence, lines: Sequence[tuple[int, Event]], do: Do) -> None:
+    def _store(self, session: Session, loads: Sequence[tuple[Load, Job]], do: Do) -> None:
+        told = [(job, load.fence.attempt, self._meant(session, job, load, do)) for load, job in loads]
+        history.append_batches(session, told)
+        for job, _, lines in told:
+            events = [event for _, event in lines]
+            job.progress = drawn(job.progress, events)
+            with session.no_autoflush:  # they are shown the job as it will be; it is written once, at the end
+                for observe in self._trades.observers:
+                    observe(session, job, events)
+        for load, job in loads:
+            attempt = session.get_one(Attempt, (job.id, load.fence.attempt))
+            attempt.offset_bytes, attempt.line = load.end.offset_bytes, load.end.line
+
+    def _meant(self, session: Session, job: Job, load: Load, do: Do) -> list[tuple[int | None, Event]]:
+        """The events as they are to be stored, all done that they mean."""
         trade = self._trades.by_kind.get(job.kind)
-        stored = [(number, event if isinstance(event, Step) else do(session, job, fence, trade, event)) for number, event in lines]
-        history.append_lines(session, job, fence.attempt, stored)
-        events = [event for _, event in stored]
-        job.progress = drawn(job.progress, events)
-        with session.no_autoflush:  # they are shown the job as it will be; it is written once, at the end
-            for observe in self._trades.observers:
-                observe(session, job, events)
+        return [(number, event if isinstance(event, Step) else do(session, job, load.fence, trade, event)) for number, event in load.lines]
 
     def _done(self, session: Session, job: Job, fence: Fence, trade: Trade | None, event: Event) -> Event:
         """The event, its consequences done."""
@@ -161,6 +190,24 @@ def apply(session: Session, job: Job, fence: Fence, event: Event) -> None:
         states.walk(session, job, State.PAUSED, fence)
     if job.state in states.TERMINAL:
         job.finished_at = event.at
+
+
+def _load(job_id: str, fence: Fence, carrier: Carrier, place: Place, close: Close | None) -> Load | None:
+    """What is new, or None when there is nothing to do."""
+    lines = carrier.lines_after(place.offset_bytes, BATCH_LINES)
+    if not lines:
+        return None if close is None else Load(job_id, fence, place, place, (), close)
+    numbered = [(place.line + index, _read(line, place.line + index)) for index, line in enumerate(lines, 1)]
+    end = Place(lines[-1].end_offset_bytes, place.line + len(lines))
+    return Load(job_id, fence, place, end, numbered, close if len(lines) < BATCH_LINES else None)
+
+
+def _is_news(load: Load, attempt: Attempt) -> bool:
+    return bool(load.lines) and _is_at(load.place, attempt)
+
+
+def _is_at(place: Place, attempt: Attempt) -> bool:
+    return attempt.offset_bytes == place.offset_bytes
 
 
 def _read(line: Line, number: int) -> Event:

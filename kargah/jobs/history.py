@@ -28,26 +28,28 @@ def append(session: Session, job: Job, *events: Event) -> int:
 
 def append_lines(session: Session, job: Job, attempt: int, lines: Sequence[tuple[int | None, Event]]) -> int:
     """Write events of an attempt, each with its line in ``events.jsonl``; a line that is there already is an IntegrityError."""
-    if not lines:
+    return append_batches(session, [(job, attempt, lines)])
+
+
+def append_batches(session: Session, batches: Sequence[tuple[Job, int, Sequence[tuple[int | None, Event]]]]) -> int:
+    """As ``append_lines``, of several jobs at once; each job comes once."""
+    count = sum(len(lines) for _, _, lines in batches)
+    if not count:
         return latest_position(session)
-    with session.no_autoflush:  # what is pending of the job is none of these statements' business, and is written once
-        first = positions.take(session, len(lines))
-        rows = [_row(job, attempt, line, event, first + index, job.last_seq + 1 + index) for index, (line, event) in enumerate(lines)]
+    with session.no_autoflush:  # what is pending of the jobs is none of these statements' business, and is written once
+        position = positions.take(session, count)
+        rows, said = [], []
+        for job, attempt, lines in batches:
+            for seq, (line, event) in enumerate(lines, job.last_seq + 1):
+                rows.append(_row(job, attempt, line, event, position, seq))
+                said.append((job, position, event))
+                position += 1
+            job.last_seq += len(lines)
         session.execute(_INSERT, rows)
-        job.last_seq += len(lines)
-        notices.note(session, job, ((first + index, event) for index, (_, event) in enumerate(lines)))
-    if any(isinstance(event, Queued | Asked) for _, event in lines):
+        notices.note(session, said)
+    if any(isinstance(event, Queued | Asked) for _, _, event in said):
         wake.after_commit(session)
-    return first + len(lines) - 1
-
-
-def append_all(session: Session, said: Sequence[tuple[Job, Event]]) -> None:
-    """As ``append``, one event each of several jobs. Nothing that makes a notice."""
-    first = positions.take(session, len(said))
-    rows = [_row(job, 0, None, event, first + index, job.last_seq + 1) for index, (job, event) in enumerate(said)]
-    session.execute(_INSERT, rows)
-    for job, _ in said:
-        job.last_seq += 1
+    return position - 1
 
 
 def events_after(

@@ -55,9 +55,10 @@ class NoticePage(BaseModel):
     next_cursor: str | None = None
 
 
-def note(session: Session, job: Job, said: Iterable[tuple[int, Event]]) -> None:
-    """Tell the owner of ``job`` what is worth it among events just stored, each with its position."""
-    for position, event in said:
+def note(session: Session, said: Iterable[tuple[Job, int, Event]]) -> None:
+    """Tell the owner of each job what is worth it among events just stored, each with its position."""
+    told, outgoing = [], []
+    for job, position, event in said:
         found = _worth_telling(session, job, position, event)
         if found is None:
             continue
@@ -65,9 +66,12 @@ def note(session: Session, job: Job, said: Iterable[tuple[int, Event]]) -> None:
         words: JsonDict = {"kind": kind, "code": f"notice.{kind}", "params": {"title": job.title}, "reason": reason}
         notice_id = new_id("not")
         place = {"user_id": job.owner_id, "job_id": job.id, "position": position}
-        session.execute(insert(Notice).values(id=notice_id, created_at=event.at, **place, **words))
+        told.append({"id": notice_id, "created_at": event.at, **place, **words})
         payload = {**words, **place, "id": notice_id, "job_kind": job.kind, "at": event.at.isoformat()}
-        session.execute(insert(Outgoing).values(notice_id=notice_id, payload=payload))
+        outgoing.append({"notice_id": notice_id, "payload": payload})
+    if told:
+        session.execute(_INSERT_NOTICE, told)
+        session.execute(_INSERT_OUTGOING, outgoing)
 
 
 def _worth_telling(session: Session, job: Job, position: int, event: Event) -> tuple[str, JsonDict | None] | None:

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -163,10 +163,13 @@ class Scheduler:
         with self._database.read() as session:
             found = select(Job.id, Job.state).where(Job.id.in_(list(self.held)))
             state_of = {row.id: row.state for row in session.execute(found)}
-        for held in list(self.held.values()):
+        for held in self.held.values():
             held.state = state_of.get(held.job_id)
+        dead = {held.job_id for held in self.held.values() if supervision.is_dead(held)}
+        self._carry_together(dead)
+        for held in list(self.held.values()):
             try:
-                self._watch(held)
+                self._watch(held, held.job_id in dead)
             except LeaseLost:
                 log.warning("job %s is another's now", held.job_id)
                 del self.held[held.job_id]
@@ -177,9 +180,24 @@ class Scheduler:
                     raise
                 log.exception("job %s could not be looked after", held.job_id)
 
-    def _watch(self, held: Held) -> None:
+    def _carry_together(self, dead: Collection[str]) -> None:
+        """In one transaction, where nothing is wrong with any of them; else each is looked after by itself in a moment."""
+        known = [held for held in self.held.values() if held.state is not None]
+        if len(known) < 2:
+            return
+        last = {held.job_id: partial(rescue.close, held=held) for held in known if held.job_id in dead}
+        try:
+            self._collector.carry_together([(held.job_id, held.fence, held.carrier, held.place, last.get(held.job_id)) for held in known])
+        except OperationalError:
+            raise
+        except LeaseLost:
+            return
+        except Exception as error:
+            if not files.is_full(error):
+                log.warning("attempts are carried one by one", exc_info=True)
+
+    def _watch(self, held: Held, dead: bool) -> None:
         """Death is looked for before the last lines are read, so that a worker's last word is never missed."""
-        dead = supervision.is_dead(held)
         if not dead:
             if held.state is not None:
                 self._carry(held)
@@ -237,7 +255,7 @@ class Scheduler:
         assert held.child is not None
         try:
             with self._database.write() as session:
-                _, attempt = states.lock_attempt(session, held.job_id, held.fence)
+                _, attempt = states.lock_attempts(session, {held.job_id: held.fence})[held.job_id]
                 attempt.pid, attempt.launched_at = held.child.pid, utc_now()
                 attempt.pid_started_at = held.process.started_at if held.process else None
         except LeaseLost:

@@ -54,14 +54,15 @@ DOCUMENTED: Mapping[State, str] = {State.FAILED: "ERROR", State.INTERRUPTED: "QU
 
 
 _LOCK = select(Job).where(Job.id == bindparam("job_id")).with_for_update().execution_options(populate_existing=True)
-_LOCK_ATTEMPT = (
+# In the order of the ids: two who lock several then wait for each other, never both.
+_LOCK_ATTEMPTS = (
     select(Job, Attempt)
-    .join(Attempt, (Attempt.job_id == Job.id) & (Attempt.number == bindparam("number")))
-    .where(Job.id == bindparam("job_id"))
+    .join(Attempt, (Attempt.job_id == Job.id) & (Attempt.number == Job.attempt))
+    .where(Job.id.in_(bindparam("job_ids", expanding=True)))
+    .order_by(Job.id)
     .with_for_update(of=Job)
     .execution_options(populate_existing=True)
 )
-_JOBS = select(Job).where(Job.id.in_(bindparam("job_ids", expanding=True))).execution_options(populate_existing=True)
 _jobs = Job.metadata.tables[Job.__tablename__]
 _START = (
     update(_jobs)
@@ -71,8 +72,9 @@ _START = (
         lease_expires_at=bindparam("lease_until"), waiting=null(), not_before=null(), paused_for=null(),
         started_at=func.coalesce(_jobs.c.started_at, bindparam("now", type_=_jobs.c.started_at.type)),
     )
-    .returning(_jobs.c.id)
+    .returning(*_jobs.c)
 )  # fmt: skip
+_STARTED = select(Job).from_statement(_START).execution_options(populate_existing=True)
 
 
 class LeaseLost(Conflict):
@@ -109,13 +111,15 @@ def lock(session: Session, job_id: str, fence: Fence | None = None) -> Job:
     return _behind(fence, job)
 
 
-def lock_attempt(session: Session, job_id: str, fence: Fence) -> tuple[Job, Attempt]:
-    """As ``lock``, and the attempt of the ``fence`` with it, in one question."""
-    row = session.execute(_LOCK_ATTEMPT, {"job_id": job_id, "number": fence.attempt}).one_or_none()
-    if row is None:
-        raise LeaseLost(id=job_id)
-    _locked(session).add(job_id)
-    return _behind(fence, row[0]), row[1]
+def lock_attempts(session: Session, fences: Mapping[str, Fence]) -> dict[str, tuple[Job, Attempt]]:
+    """As ``lock``, several jobs by their ids, each with its present attempt, in one question."""
+    found = {job.id: (job, attempt) for job, attempt in session.execute(_LOCK_ATTEMPTS, {"job_ids": list(fences)})}
+    for job_id, fence in fences.items():
+        if job_id not in found:
+            raise LeaseLost(id=job_id)
+        _behind(fence, found[job_id][0])
+    _locked(session).update(found)
+    return found
 
 
 def _behind(fence: Fence | None, job: Job) -> Job:
@@ -153,9 +157,9 @@ def start(session: Session, job_ids: Sequence[str], agent_id: str, now: datetime
     """Give those of ``job_ids`` that are still QUEUED to an agent, for their next attempt; in the order of ``job_ids``, and locked."""
     assert State.STARTING in MOVES[State.QUEUED]
     terms = {"job_ids": job_ids, "agent_id": agent_id, "lease_until": lease_until, "now": now}
-    ours = set(session.scalars(_START, terms))
+    ours = {job.id: job for job in session.scalars(_STARTED, terms)}
     _locked(session).update(ours)
-    return sorted(session.scalars(_JOBS, {"job_ids": list(ours)}), key=lambda job: job_ids.index(job.id)) if ours else []
+    return [ours[job_id] for job_id in job_ids if job_id in ours]
 
 
 def walk(session: Session, job: Job, to: State, fence: Fence | None = None) -> None:
