@@ -42,12 +42,13 @@ def event_of(row: EventRow) -> EventOut:
 def events_of(block: StepBlock, after: int = 0) -> Iterator[EventOut]:
     """Those at positions > ``after``."""
     for line in zlib.decompress(block.content).splitlines():
+        if int(line[1 : line.index(b",")]) <= after:  # its position, without reading the rest
+            continue
         position, seq, attempt, _, at, payload = json.loads(line)
-        if position > after:
-            moment = datetime.fromisoformat(at)
-            yield EventOut.model_construct(
-                position=position, job_id=block.job_id, seq=seq, attempt=attempt, kind="Step", at=moment, payload=payload
-            )
+        moment = datetime.fromisoformat(at)
+        yield EventOut.model_construct(
+            position=position, job_id=block.job_id, seq=seq, attempt=attempt, kind="Step", at=moment, payload=payload
+        )
 
 
 def points_of(block: StepBlock) -> Iterator[tuple[int, dict[str, Any]]]:

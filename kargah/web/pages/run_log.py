@@ -74,7 +74,7 @@ def recent_events(session: Session, actor: Actor, job_id: str, after: int | None
     jobs.get_for(session, actor, job_id)
     if after is not None:
         return history.events_after(session, after, job_id=job_id, limit=LINES)
-    return _last(session, job_id, WINDOW)[-LINES:]
+    return _last(session, job_id, LINES, WINDOW)[-LINES:]
 
 
 def searched_events(session: Session, actor: Actor, job_id: str, after: int | None = None) -> list[EventOut]:
@@ -82,9 +82,13 @@ def searched_events(session: Session, actor: Actor, job_id: str, after: int | No
     return _last(session, job_id, SEARCH_WINDOW) if after is None else history.events_after(session, after, job_id=job_id, limit=LINES)
 
 
-def _last(session: Session, job_id: str, window: int) -> list[EventOut]:
-    start = max(0, history.latest_position(session) - window)
-    recent = history.events_after(session, start, job_id=job_id, limit=window)
+def _last(session: Session, job_id: str, *windows: int) -> list[EventOut]:
+    """Looked for among the last events of all jobs: a few, which are enough for one that runs alone, else more."""
+    for window in windows:
+        start = max(0, history.latest_position(session) - window)
+        recent = history.events_after(session, start, job_id=job_id, limit=window)
+        if len(recent) >= LINES:
+            break
     first = recent[0].position if recent else start
     older = [event for event in history.life_cycle(session, job_id, *LIFE) if event.position < first]
     return [*older, *recent]
