@@ -32,7 +32,7 @@ from kargah.web.deps import Threads
 
 log = structlog.get_logger(__name__)
 
-POLL_SECONDS = 0.15
+POLL_SECONDS = 0.1
 HEARTBEAT_SECONDS = 15.0
 #: A stream is asked to come back after this long.
 LONGEST_SECONDS = 30 * 60.0
@@ -139,9 +139,11 @@ class Listener:
     async def next(self, wait_seconds: float) -> Batch:
         """What has come, or an empty batch when nothing did in time."""
         if not self._wake.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait_seconds):
-                    await self._wake.wait()
+            alarm = asyncio.get_running_loop().call_later(wait_seconds, self._wake.set)  # a good deal cheaper than asyncio.timeout
+            try:
+                await self._wake.wait()
+            finally:
+                alarm.cancel()
         self._wake.clear()
         batch = Batch(list(self._waiting), self._unread)
         self._waiting.clear()
@@ -392,10 +394,13 @@ class StreamAnswer(StreamingResponse):
     async def stream_response(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         async with contextlib.aclosing(self._messages) as messages:
+            clock = asyncio.get_running_loop().time
             try:
-                async for message in messages:
-                    async with asyncio.timeout(SEND_SECONDS):
+                async with asyncio.timeout(None) as limit:  # one for all messages: it counts only while one is being sent
+                    async for message in messages:
+                        limit.reschedule(clock() + SEND_SECONDS)
                         await send({"type": "http.response.body", "body": message, "more_body": True})
+                        limit.reschedule(None)
             except TimeoutError:
                 log.info("slow_stream_cut")
                 return

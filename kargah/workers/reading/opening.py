@@ -19,7 +19,6 @@ from kargah.workers.reading.media import FolderTable
 from kargah.workers.reading.plain import PlainText
 from kargah.workers.reading.records import JsonTable
 from kargah.workers.reading.source import HEAD_BYTES, examine
-from kargah.workers.reading.workbook import WorkbookTable
 
 SPLIT = "split"
 _PARTS = {
@@ -111,6 +110,8 @@ def _reader(member: Member, plan: IngestPlan, findings: Findings, tick: Tick) ->
     if kind := columnar.kind_of(head):
         return ColumnarTable(member.path, kind, findings, plan.leave_out_bad_rows)
     if head.startswith(b"PK\x03\x04") and containers.is_workbook(member.path):
+        from kargah.workers.reading.workbook import WorkbookTable  # as long to import as all the rest
+
         return WorkbookTable(member.path, findings)
     source = examine(member.path, member.name, findings, tick, plan.encoding)
     if source.shape in (detect.Shape.CONLL, detect.Shape.CONLL_U) and plan.delimiter is None:
