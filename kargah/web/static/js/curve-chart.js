@@ -21,7 +21,6 @@ export class CurveChart extends HTMLElement {
     this.view = null;
     this.prepare();
     this.listen();
-    await document.fonts?.ready;
     await this.open();
   }
 
@@ -29,7 +28,7 @@ export class CurveChart extends HTMLElement {
   async open() {
     this.setAttribute("aria-busy", "true");
     delete this.dataset.lost;
-    await this.load();
+    await Promise.all([this.load(), document.fonts?.ready]); // the axes are written in the page's font
     this.loaded = true;
     this.removeAttribute("aria-busy");
     this.draw(true);
