@@ -19,6 +19,10 @@ _PERSIAN_DIGITS = str.maketrans("0123456789.,%", "۰۱۲۳۴۵۶۷۸۹٫٬٪")
 _LATIN_DIGITS = str.maketrans("۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩٫٬٪", "01234567890123456789.,%")
 _PLACE = re.compile(r"\{(\w+)\}")
 _READY = re.compile(r"[\u200e\u2212۰-۹٫٬٪]*")  # already written for a Persian reader
+_OPENING, _CLOSING = "\u2066\u2067\u2068", "\u2069"
+#: What turns a text around: embeddings, overrides, isolates and their ends.
+MARKS = re.compile("[\u202a-\u202e\u2066-\u2069]")
+_CODES = {code: f"⟨U+{code:04X}⟩" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
 _STRING = re.compile(r'^(msgid|msgstr)?\s*"(.*)"$')
 _ESCAPES = {"n": "\n", "t": "\t", '"': '"', "\\": "\\"}
 
@@ -67,8 +71,18 @@ def _shown(language: str, value: Any) -> str:
         return ("، " if language == "fa" else ", ").join(_shown(language, item) for item in value)
     if isinstance(value, dict) and "code" in value:  # a text within the text
         return text(language, value["code"], **value.get("params", {}))
-    shown = str(value)
+    shown = visible(str(value))
     return f"\u2068{shown}\u2069" if language == "fa" and not _READY.fullmatch(shown) else shown
+
+
+def visible(shown: str) -> str:
+    """What would turn the text around it shown by its code: overrides and embeddings, and isolates that do not close in ``shown``."""
+    depth = 0
+    for mark in MARKS.findall(shown):
+        depth += 1 if mark in _OPENING else -1
+        if depth < 0 or mark not in _OPENING + _CLOSING:
+            return shown.translate(_CODES)
+    return shown.translate(_CODES) if depth else shown
 
 
 def digits(language: str, latin: str) -> str:

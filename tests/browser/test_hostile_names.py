@@ -205,6 +205,56 @@ def test_long_and_strange_names_are_shown_as_themselves(hostile: tuple[Server, d
     assert any(len(text) > 100 for text in page.locator("td bdi.cell").all_text_contents())
 
 
+#: Texts that are shown with something in them that turns what stands beside them.
+TURNING = """() => {
+  const texts = document.createTreeWalker(document.documentElement, NodeFilter.SHOW_TEXT);
+  const found = [];
+  while (texts.nextNode()) {
+    const { data, parentElement } = texts.currentNode;
+    let depth = 0;
+    const step = (mark) => (depth += /[\\u2066-\\u2068]/.test(mark) - (mark === "\\u2069"));
+    const turns = [...data].some((mark) => /[\\u202a-\\u202e]/.test(mark) || step(mark) < 0);
+    if ((turns || depth) && !parentElement.closest("textarea, script")) found.push(parentElement.outerHTML.slice(0, 200));
+  }
+  return found;
+}"""
+#: Where the letters of a word stand, from the left.
+PLACES = """([selector, word]) => {
+  const texts = document.createTreeWalker(document.querySelector(selector), NodeFilter.SHOW_TEXT);
+  while (texts.nextNode() && !texts.currentNode.data.includes(word));
+  const at = texts.currentNode.data.indexOf(word);
+  return [...word].map((_, index) => {
+    const range = document.createRange();
+    range.setStart(texts.currentNode, at + index);
+    range.setEnd(texts.currentNode, at + index + 1);
+    return range.getBoundingClientRect().left;
+  });
+}"""
+
+
+def test_what_turns_a_text_around_is_shown_and_turns_nothing(hostile: tuple[Server, dict[str, str]], watcher: Person) -> None:
+    """An override, and a closing mark that would end the isolation in which a name stands."""
+    server, ids = hostile
+    api, name = server.client(), "\u2069\u202eevil\u2067 نام 👩🏽‍🚀"
+    api.patch(f"/api/v1/models/{ids['model_id']}", json={"title": name}).raise_for_status()
+    api.post("/api/v1/auth/tokens", json={"name": name}).raise_for_status()
+    with Kargah(server.url, server.token) as kargah:
+        run = kargah.trainings.start(datasets=[ids["dataset_id"]], title=name)
+        kargah.jobs.stop(run.job.id)
+    pages = ["/", "/runs", f"/runs/{run.run_id}", "/models", f"/models/{ids['model_id']}", "/account", "/people", "/notices", "/analytics"]
+    turned = []
+    for path in [*pages, f"/runs/new?like={run.run_id}", f"/compare?run={run.run_id}&run={ids['run_id']}"]:
+        page = watcher.go(path)
+        turned += [f"{path}: {text}" for text in page.evaluate(TURNING)]
+    assert not turned, "\n".join(turned)
+    page = watcher.go(f"/runs/{run.run_id}")
+    assert page.inner_text("h1 bdi") == "⟨U+2069⟩⟨U+202E⟩evil⟨U+2067⟩ نام 👩🏽‍🚀"
+    places = page.evaluate(PLACES, ["h1 bdi", "evil"])
+    assert places == sorted(places)
+    page = watcher.go(f"/runs/new?like={run.run_id}")
+    assert page.input_value("[name=title]") == name, "what is edited is kept as it is"
+
+
 def test_the_watch_sees_what_it_watches_for(watcher: Person) -> None:
     page = watcher.go("/about")
     for payload in PAYLOADS:

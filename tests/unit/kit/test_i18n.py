@@ -70,3 +70,16 @@ def test_the_best_of_our_languages_is_chosen(header: str | None, language: str) 
 
 def test_po_strings_may_continue_and_escape() -> None:
     assert i18n.parse_po('msgid "a"\nmsgstr ""\n"one \\"two\\"\\n"\n"three"\n') == {"a": 'one "two"\nthree'}
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("a\u202eb", "a⟨U+202E⟩b"),
+        ("\u2069x\u2068", "⟨U+2069⟩x⟨U+2068⟩"),
+        ("\u2068x\u2069 و \u2067\u2066y\u2069\u2069", "\u2068x\u2069 و \u2067\u2066y\u2069\u2069"),
+        ("نیم\u200cفاصله \u200f", "نیم\u200cفاصله \u200f"),
+    ],
+)
+def test_what_would_turn_a_text_around_is_shown_by_its_code(given: str, shown: str) -> None:
+    assert i18n.visible(given) == shown

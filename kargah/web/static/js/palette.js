@@ -1,5 +1,6 @@
 // <command-palette>: what one can do and where one can go, and the runs, data sets and models by name.
 import { fold } from "./fold.js";
+import { visible } from "./words.js";
 
 const ASK_AFTER_MS = 180;
 
@@ -58,7 +59,7 @@ class CommandPalette extends HTMLElement {
     const option = this.querySelector(`template[data-kind="${item.kind}"]`).content.firstElementChild.cloneNode(true);
     option.id = `found-${item.id}`;
     option.dataset.href = item.href;
-    option.querySelector("span").textContent = item.title;
+    option.querySelector("span").textContent = visible(item.title);
     return option;
   }
 

@@ -31,6 +31,9 @@ export function reading(value) {
 const millions = new Intl.NumberFormat("fa", { notation: "compact", maximumSignificantDigits: 3 });
 const small = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 3 });
 
+// What would turn the text around it, by its code; as i18n.visible on the server.
+export const visible = (text) => text.replace(/[\u202a-\u202e\u2066-\u2069]/g, (mark) => `⟨U+${mark.charCodeAt(0).toString(16).toUpperCase()}⟩`);
+
 export function fill(text, places) {
   return text.replace(/\{(\w+)\}/g, (whole, name) => places[name] ?? whole);
 }
