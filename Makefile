@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 ARGS ?=
 
-.PHONY: help setup setup-test demo serve test check bench shots crash chaos lock clean hostile
+.PHONY: help setup setup-test demo serve test check bench shots crash chaos soak lock clean hostile
 
 help:
 	@echo "make demo            a real data file becomes a trained, served model; the page stays open"
@@ -11,6 +11,7 @@ help:
 	@echo "make serve           the product, on http://127.0.0.1:8420"
 	@echo "make check           lint, types, floors, dependency audit"
 	@echo "make chaos           hundreds of random kills over real trainings, on SQLite and PostgreSQL"
+	@echo "make soak            ten minutes of a page in a background tab, its server and browser away for a while"
 	@echo "make hostile         102 nasty files over HTTP: each read or refused as it should be"
 	@echo "make bench           all benchmarks        make shots   screenshots of the pages"
 
@@ -50,6 +51,9 @@ chaos: setup-test
 
 hostile: setup
 	@$(PYTHON) scripts/hostile.py $(ARGS)
+
+soak: setup-test
+	@$(PYTHON) scripts/soak.py $(ARGS)
 
 lock: setup
 	@$(PYTHON) scripts/lock.py

@@ -92,3 +92,61 @@ def test_the_bell_lists_what_happened_and_is_marked_read(site: Site, browser: ht
     assert 'name="until"' not in browser.get("/notices").text
     assert browser.post("/notices/read", data={"_csrf": form["_csrf"], "until": "x"}).status_code == 422
     assert "/runs/run_" not in site.browser("stranger").get("/notices").text
+
+
+def hidden(browser: httpx.Client, path: str, action: str) -> dict[str, str]:
+    """What a form carries that nobody types."""
+    form = re.search(rf'<form[^>]*method="post"[^>]*action="{action}".*?</form>', browser.get(path).text, re.DOTALL)
+    assert form is not None, action
+    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', form[0]))
+
+
+def send_file(browser: httpx.Client, action: str, form: dict[str, str], name: str) -> httpx.Response:
+    return browser.post(action, data=form, files={"file": (name, b"a,b\n1,2\n")}, headers={"X-CSRF-Token": form["_csrf"]})
+
+
+def test_a_file_that_is_sent_twice_makes_one_data_set_and_one_newer_version(site: Site, browser: httpx.Client) -> None:
+    form = {**hidden(browser, "/datasets", "/datasets"), "title": "یک بار"}
+    places = [send_file(browser, "/datasets", form, "once.csv").headers["location"] for _ in range(2)]
+    assert len(set(places)) == 1
+    assert len(site.client("trainer").get("/api/v1/datasets", params={"query": "یک بار"}).json()["items"]) == 1
+    path = places[0].partition("?")[0]
+    newer = hidden(browser, path, f"{path}/versions")
+    assert [send_file(browser, f"{path}/versions", newer, "newer.csv").status_code for _ in range(2)] == [303, 303]
+    assert len(site.client("trainer").get(f"/api/v1{path}").json()["versions"]) == 2
+
+
+def test_a_token_that_is_asked_for_twice_is_made_once_and_said_to_be_there(site: Site, browser: httpx.Client) -> None:
+    form = {**hidden(browser, "/account", "/account/tokens"), "token_name": "برای آزمون", "days": "30"}
+    first, second = (browser.post("/account/tokens", data=form) for _ in range(2))
+    assert (first.status_code, second.status_code) == (200, 409)
+    assert 'id="token_name-error"' in second.text and 'value="برای آزمون"' in second.text
+    names = [token["name"] for token in site.client("trainer").get("/api/v1/auth/tokens").json()]
+    assert names.count("برای آزمون") == 1
+
+
+def test_somebody_who_is_let_in_twice_is_there_once(site: Site) -> None:
+    admin = site.browser("admin")
+    form = {**hidden(admin, "/people", "/people"), "name": "نرگس", "email": "once@example.org", "role": "viewer"}
+    answers = [admin.post("/people", data=form) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 409]
+    assert 'id="email-error"' in answers[1].text and 'value="once@example.org"' in answers[1].text
+
+
+def test_a_name_that_is_refused_is_asked_for_again_with_what_was_wrong_beside_it(browser: httpx.Client, dataset: str) -> None:
+    form = {**hidden(browser, f"/datasets/{dataset}", f"/datasets/{dataset}/rename"), "title": " \t "}
+    answer = browser.post(f"/datasets/{dataset}/rename", data=form)
+    dialog = re.search(r'<dialog[^>]*id="rename".*?</dialog>', answer.text, re.DOTALL)
+    assert answer.status_code == 422 and dialog is not None
+    assert " open>" in dialog[0].split("\n")[0] and 'id="title-error"' in dialog[0]
+
+
+def test_a_data_set_in_the_trash_is_restored_on_its_own_page(browser: httpx.Client, dataset: str) -> None:
+    path = f"/datasets/{dataset}"
+    csrf = hidden(browser, path, f"{path}/delete")
+    assert browser.post(f"{path}/delete", data=csrf).status_code == 303
+    page = browser.get(path)
+    assert page.status_code == 200 and f'action="{path}/rename"' not in page.text.partition("<dialog")[0]
+    assert browser.get(f"/api/v1/datasets/{dataset}").status_code == 404
+    assert browser.post(f"{path}/restore", data=hidden(browser, path, f"{path}/restore")).headers["location"].startswith(path)
+    assert browser.get(f"/api/v1/datasets/{dataset}").status_code == 200

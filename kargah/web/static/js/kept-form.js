@@ -32,7 +32,7 @@ function restore() {
   const kept = JSON.parse(sessionStorage.getItem(NAME) ?? "null");
   if (!kept || location.pathname === "/login" || location.pathname === "/register" || document.querySelector("[data-error]")) return;
   if (Date.now() - kept.at > HOURS_MS || !sessionStorage.getItem(`${NAME}.lost`)) return forget();
-  const form = [...document.forms].find((one) => addressOf(one) === kept.action);
+  const form = [...document.forms].find((one) => one.getAttribute("method") === "post" && addressOf(one) === kept.action);
   if (!form || location.pathname !== new URL(kept.path, location.href).pathname) return;
   forget();
   form.closest("details")?.setAttribute("open", "");
