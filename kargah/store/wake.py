@@ -135,6 +135,7 @@ class _Notified:
 
     def take(self) -> None:
         try:
+            self._connection.execute("SELECT 1")  # a line that was cut has something to read for ever, and says nothing
             for _ in self._connection.notifies(timeout=0):
                 pass
         except self._connection.Error as error:

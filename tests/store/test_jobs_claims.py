@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 from support.agents import seat
+from support.databases import person
 
 from kargah.jobs import claims, history, service, states
 from kargah.jobs.claims import Look, Seat
 from kargah.jobs.states import Fence, LeaseLost, State
 from kargah.jobs.tables import Attempt, Job
-from kargah.store.access import Actor
+from kargah.jobs.terms import Terms
+from kargah.store.access import Actor, Role
 from kargah.store.database import Database
 
 
@@ -123,3 +125,26 @@ def test_a_writer_behind_a_lost_lease_writes_nothing(database: Database, actor: 
     with database.read() as session:
         assert session.get_one(Job, job_id).state == State.STARTING
         assert session.scalars(select(Attempt)).one().line == 0
+
+
+def test_one_look_gives_what_many_looks_give(database: Database, actor: Actor) -> None:
+    other = person(database, Role.TRAINER)
+    jobs = [submitted(database, one, kind) for one, kind in ((actor, "count"), (actor, "count"), (actor, "quick"), (other, "count"))]
+    wide = submitted(database, other, threads_wanted=3)
+    with database.serialised() as session:
+        look = claims.claim_next(session, seat(cores=4, jobs_per_user=1), at_most=8)
+    taken = {job.id: (job.state, job.attempt, grant.threads) for job, grant in look.claims}
+    assert taken == dict.fromkeys((jobs[0], jobs[2], jobs[3]), ("STARTING", 1, 1))
+    assert {job_id: lack.code for job_id, lack in look.waiting.items()} == {jobs[1]: "USER_LIMIT", wide: "USER_LIMIT"}
+    with database.read() as session:
+        assert [event.payload["attempt"] for job_id in taken for event in history.life_cycle(session, job_id, "Claimed")] == [1, 1, 1]
+        assert all(session.get_one(Job, job_id).last_seq == 2 for job_id in taken)
+
+
+def test_what_one_look_grants_is_not_granted_again_by_the_same_look(database: Database, actor: Actor) -> None:
+    for _ in range(3):
+        submitted(database, actor, terms=Terms(memory_bytes=3 << 30))
+    mine = seat(cores=8, memory_bytes=8 << 30, free_memory=lambda: 100 << 30)
+    with database.serialised() as session:
+        look = claims.claim_next(session, mine, at_most=8)
+    assert len(look.claims) == 2 and [lack.code for lack in look.waiting.values()] == ["MEMORY_BUSY"]

@@ -1,6 +1,7 @@
 """The collector: each line once, whatever happens in between; and nothing that a worker writes stops it."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ from support.agents import seat, trades
 from kargah.contract.attempt import AttemptDirectory
 from kargah.contract.events import Event
 from kargah.contract.wire import EventWriter
-from kargah.jobs import claims, history, service
+from kargah.jobs import claims, history, rescue, service
 from kargah.jobs.afterwards import tell_ends
 from kargah.jobs.carrier import LocalCarrier
 from kargah.jobs.collector import BATCH_LINES, Collector, Place
 from kargah.jobs.states import Fence, LeaseLost
+from kargah.jobs.supervision import Held
 from kargah.jobs.tables import Attempt, EventRow, Job
 from kargah.kit.errors import DiskFull
 from kargah.store.access import Actor
@@ -220,3 +222,41 @@ def test_the_offset_moves_with_the_rows(started: Started) -> None:
     with started.database.read() as session:
         attempt = session.get_one(Attempt, (started.job_id, 1))
     assert (attempt.line, attempt.offset_bytes) == (2, started.directory.events.stat().st_size)
+
+
+def test_attempts_that_are_carried_together_are_carried_each_as_alone(database: Database, actor: Actor, tmp_path: Path) -> None:
+    several = [Started(database, actor, tmp_path) for _ in range(2)]
+    for number, one in enumerate(several, 1):
+        for step in range(1, number + 1):
+            one.step(step)
+    several[0].worker.write("Finished", result={})
+    for _ in range(2):  # the second time there is nothing left
+        several[0].collector.carry_together([load(one, is_over=one is several[0]) for one in several if not one.place.is_closed])
+    assert [one.steps() for one in several] == [[1], [1, 2]]
+    assert [one.place.is_closed for one in several] == [True, False]
+    assert (several[0].job().state, several[0].job().lease_owner) == ("COMPLETED", None)
+    with database.read() as session:
+        events = history.events_after(session, 0)
+    assert [event.position for event in events] == list(range(1, len(events) + 1))
+    for one in several:
+        assert [event.seq for event in events if event.job_id == one.job_id] == list(range(1, one.job().last_seq + 1))
+
+
+def test_one_bad_attempt_among_several_leaves_no_trace_and_keeps_none_from_being_carried(
+    database: Database, actor: Actor, tmp_path: Path
+) -> None:
+    good, lost = Started(database, actor, tmp_path), Started(database, actor, tmp_path)
+    good.step(1)
+    lost.step(1)
+    with database.write() as session:
+        session.get_one(Job, lost.job_id).lease_owner = "agent_new"
+    with pytest.raises(LeaseLost):
+        good.collector.carry_together([load(good), load(lost)])
+    assert good.steps() == [] and good.place == Place()
+    good.carry_all()
+    assert good.steps() == [1] and lost.steps() == []
+
+
+def load(one: Started, is_over: bool = False) -> tuple[Any, ...]:
+    held = Held(one.job_id, one.fence, one.directory, LocalCarrier(one.directory.events), one.place)
+    return (one.job_id, one.fence, held.carrier, one.place, partial(rescue.close, held=held) if is_over else None)
