@@ -67,6 +67,18 @@ class Rows(BaseModel):
     next_cursor: str | None = None
 
 
+class Difference(BaseModel):
+    """From one version to another. Rows are compared as wholes: one that was changed is removed and added."""
+
+    added: int
+    removed: int
+    kept: int
+    columns_added: list[str]
+    columns_removed: list[str]
+    examples_added: list[Row]
+    examples_removed: list[Row]
+
+
 def table_of(session: Session, actor: Actor, dataset_id: str, home: Path, version_id: str | None = None) -> Table:
     """Access is checked here; the reading itself needs no database."""
     dataset = datasets.loaded(session, actor, dataset_id, To.READ)
@@ -80,20 +92,15 @@ async def look(table: Table, view: View) -> Rows:
     for name in (view.sort, view.column):
         if name and name not in names:
             raise UnknownColumn(field="column", column=name, known=", ".join(names))
-    async with _turn():
-        process = await _start({**asdict(view), "path": str(table.path)})
-        try:
-            answer, _ = await asyncio.wait_for(process.communicate(), LIMIT_SECONDS)
-        except TimeoutError:
-            answer = b""
-        finally:
-            await _end(process)
-    if not answer or process.returncode:
-        raise RowsUnreadable(title=table.title)
-    found: dict[str, Any] = json.loads(answer)
+    found = await _asked(table, asdict(view))
     end = view.offset + len(found["rows"])
     next_cursor = str(end) if found["rows"] and end < found["total"] else None
     return Rows(version_id=table.version_id, columns=names, rows=found["rows"], total=found["total"], next_cursor=next_cursor)
+
+
+async def difference(before: Table, after: Table) -> Difference:
+    """What ``after`` has that ``before`` has not, and the other way round. Raises RowsUnreadable."""
+    return Difference.model_validate(await _asked(after, {"other": str(before.path)}))
 
 
 async def export(table: Table, form: str) -> AsyncIterator[bytes]:
@@ -106,6 +113,21 @@ async def export(table: Table, form: str) -> AsyncIterator[bytes]:
                 yield chunk
         finally:
             await _end(process)
+
+
+async def _asked(table: Table, wish: JsonDict) -> dict[str, Any]:
+    async with _turn():
+        process = await _start({**wish, "path": str(table.path)})
+        try:
+            answer, _ = await asyncio.wait_for(process.communicate(), LIMIT_SECONDS)
+        except TimeoutError:
+            answer = b""
+        finally:
+            await _end(process)
+    if not answer or process.returncode:
+        raise RowsUnreadable(title=table.title)
+    found: dict[str, Any] = json.loads(answer)
+    return found
 
 
 async def _start(wish: JsonDict) -> asyncio.subprocess.Process:

@@ -1,9 +1,9 @@
 """What the doors give of data sets."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, computed_field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, computed_field
 
 from kargah.assets.manifest import FileEntry
 from kargah.contract.fixes import Fix
@@ -68,6 +68,7 @@ class DatasetOut(BaseModel):
     visibility: str
     created_at: datetime
     trashed_at: datetime | None
+    tags: Annotated[list[str], BeforeValidator(lambda tags: tags or [])] = []
     current_version_id: str | None
     version: VersionSummary | None = None
 

@@ -42,6 +42,7 @@ from kargah.text.normalise import NormaliserSettings, fold
 PAGE = 50
 PAGE_LIMIT = 200
 MAX_TITLE, MAX_FILENAME_BYTES = 300, 255
+MAX_TAGS, MAX_TAG_CHARACTERS = 20, 40
 _NOT_IN_NAMES = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u061c\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 #: The worker is told the name with its hidden characters, so that it can speak of them; these no database keeps.
 _UNSTORABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -154,10 +155,14 @@ def suggest(session: Session, actor: Actor, dataset_id: str) -> list[Suggestion]
     ]
 
 
-def rename(session: Session, actor: Actor, dataset_id: str, title: str) -> DatasetDetail:
+def rename(session: Session, actor: Actor, dataset_id: str, title: str | None = None, tags: Iterable[str] | None = None) -> DatasetDetail:
+    """A new title, other tags, or both; what is None stays. Searching finds both."""
     dataset = loaded(session, actor, dataset_id, To.CHANGE)
-    dataset.title = _title(title)
-    dataset.title_folded = fold(dataset.title)[:MAX_TITLE]
+    if title is not None:
+        dataset.title = _title(title)
+    if tags is not None:
+        dataset.tags = clean_tags(tags)
+    dataset.title_folded = fold(" ".join([dataset.title, *(dataset.tags or [])]))[:MAX_TITLE]
     session.flush()
     return get_for(session, actor, dataset_id)
 
@@ -175,6 +180,12 @@ def restore(session: Session, actor: Actor, dataset_id: str) -> DatasetDetail:
     assets.set_trashed(session, _version_ids(session, dataset), trashed=False)
     session.flush()
     return get_for(session, actor, dataset_id)
+
+
+def clean_tags(tags: Iterable[str]) -> list[str]:
+    """Without blanks around them and without repetition, spelling not counted; the first ``MAX_TAGS``."""
+    clean = (" ".join(_NOT_IN_NAMES.sub(" ", tag).split())[:MAX_TAG_CHARACTERS] for tag in tags)
+    return list({fold(tag): tag for tag in clean if tag}.values())[:MAX_TAGS]
 
 
 def clean_filename(filename: str) -> str:

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -18,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 SORTED_CHARACTERS = 48
+EXAMPLES, EXAMPLE_CHARACTERS = 5, 300
 #: Letters and digits that are one to a reader; between any two of a text's characters such marks may stand.
 _ALIKE = ("یيىئ", "کك", "هةۀ", "اأإآٱ", "وؤ", *(f"{digit}{chr(0x6F0 + digit)}{chr(0x660 + digit)}" for digit in range(10)))
 _MARKS = "\u0640\u064b-\u0655\u200b-\u200f\u202a-\u202e\u2066-\u2069"
@@ -26,9 +28,13 @@ Wish = dict[str, Any]
 
 
 def main(wish: Wish, out: BinaryIO) -> None:
-    """``wish``: path, then either ``format`` (csv, jsonl), or offset, limit, sort, descending, column, contains, longest."""
+    """``wish``: path; then ``other`` (an earlier version's path), ``format`` (csv, jsonl), or offset, limit, sort, descending,
+    column, contains, longest."""
     with pq.ParquetFile(wish["path"]) as file:
-        if wish.get("format") == "csv":
+        if "other" in wish:
+            with pq.ParquetFile(wish["other"]) as other:
+                out.write(json.dumps(difference(other, file), ensure_ascii=False, default=str).encode("utf-8", "replace"))
+        elif wish.get("format") == "csv":
             _write(out, _csv(file))
         elif wish.get("format") == "jsonl":
             _write(out, _json_lines(file))
@@ -47,11 +53,50 @@ def look(file: Any, wish: Wish) -> dict[str, Any]:
         total = len(order)
         wanted = order.slice(offset, limit).to_pylist()
     longest = int(wish.get("longest", 2000))
-    rows = _rows(file, wanted)
+    return {"total": total, "rows": _shown(_rows(file, wanted), wanted, longest)}
+
+
+def difference(before: Any, after: Any) -> dict[str, Any]:
+    """{added, removed, kept, columns_added, columns_removed, examples_added, examples_removed}: rows compared as wholes, over the
+    columns that both have, however they are ordered; a row that was changed is one removed and one added."""
+    names = [name for name in before.schema_arrow.names if name in set(after.schema_arrow.names)]
+    added, added_rows = _unmatched(after, names, Counter(_row_keys(before, names)))
+    removed, removed_rows = _unmatched(before, names, Counter(_row_keys(after, names)))
     return {
-        "total": total,
-        "rows": [{"number": index + 1, "cells": {name: _cut(cell, longest) for name, cell in rows[index].items()}} for index in wanted],
+        "added": added,
+        "removed": removed,
+        "kept": after.metadata.num_rows - added,
+        "columns_added": [name for name in after.schema_arrow.names if name not in names],
+        "columns_removed": [name for name in before.schema_arrow.names if name not in names],
+        "examples_added": _numbered(after, added_rows),
+        "examples_removed": _numbered(before, removed_rows),
     }
+
+
+def _row_keys(file: Any, names: list[str]) -> Iterator[int]:
+    """A number for each row that is the same for the same cells; some 100 bytes of memory a different row."""
+    for batch in file.iter_batches(columns=names):
+        columns = [column.to_pylist() for column in batch.columns] if names else [[None] * batch.num_rows]
+        for row in zip(*columns, strict=True):
+            yield hash(repr(row))
+
+
+def _unmatched(file: Any, names: list[str], others: Counter[int]) -> tuple[int, list[int]]:
+    """How many rows have no like among the others, each of which is one row's like; and the indices of the first."""
+    count = 0
+    first: list[int] = []
+    for index, key in enumerate(_row_keys(file, names)):
+        if others[key] > 0:
+            others[key] -= 1
+            continue
+        count += 1
+        if len(first) < EXAMPLES:
+            first.append(index)
+    return count, first
+
+
+def _numbered(file: Any, wanted: list[int]) -> list[dict[str, Any]]:
+    return _shown(_rows(file, wanted), wanted, EXAMPLE_CHARACTERS)
 
 
 def _order(file: Any, wish: Wish) -> Any:
@@ -118,6 +163,10 @@ def _rows(file: Any, wanted: list[int]) -> dict[int, dict[str, Any]]:
             found.update(zip(here, rows, strict=True))
         first = end
     return found
+
+
+def _shown(rows: dict[int, dict[str, Any]], order: list[int], longest: int) -> list[dict[str, Any]]:
+    return [{"number": index + 1, "cells": {name: _cut(cell, longest) for name, cell in rows[index].items()}} for index in order]
 
 
 def _cut(cell: Any, longest: int) -> Any:

@@ -107,3 +107,16 @@ def test_what_cannot_be_mended_is_refused_at_once_and_others_may_not_mend(desk: 
         versions.choose(session, other, desk.id, desk.show().current_version_id or "")
     with pytest.raises(UnknownVersion), desk.database.write() as session:
         versions.choose(session, desk.actor, desk.id, "dsv_none")
+
+
+def test_tags_are_kept_once_and_found_however_they_are_spelt(database: Database, actor: Actor, tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text(CSV)
+    digest = blobs.put_file(tmp_path, tmp_path / "data.csv")
+    with database.write() as session:
+        dataset, _, _ = service.create_from_upload(session, actor, "نظرها", "data.csv", digest)
+        tagged = service.rename(session, actor, dataset.id, tags=[" فارسی ", "فارسي", "", "نقد کتاب"])
+        assert (tagged.title, len(tagged.tags)) == ("نظرها", 2)
+        service.rename(session, actor, dataset.id, "دیدگاه‌ها")
+    with database.read() as session:
+        pages = [service.list_for(session, actor, query=query).items for query in ("كتاب", "ديدگاهها")]
+    assert [[found.id for found in items] for items in pages] == [[dataset.id]] * 2

@@ -29,9 +29,13 @@ def address(client: httpx.Client) -> str:
     lines = io.StringIO()
     csv.writer(lines).writerows([("متن", "عدد"), *ROWS])
     made = client.put("/api/v1/datasets?filename=سطرها.csv", content=lines.getvalue().encode()).json()
-    with client.stream("GET", f"/api/v1/jobs/{made['job_id']}/events", timeout=120) as stream:
-        assert any('"kind":"Finished"' in line.replace(" ", "") for line in stream.iter_lines())
+    until_done(client, made["job_id"])
     return f"/api/v1/datasets/{made['id']}"
+
+
+def until_done(client: httpx.Client, job_id: str) -> None:
+    with client.stream("GET", f"/api/v1/jobs/{job_id}/events", timeout=120) as stream:
+        assert any('"kind":"Finished"' in line.replace(" ", "") for line in stream.iter_lines())
 
 
 def texts(client: httpx.Client, address: str, **asked: object) -> list[str]:
@@ -70,6 +74,19 @@ def test_a_column_that_is_not_there_and_a_version_of_another_are_refused(client:
     assert (refused.status_code, refused.json()["code"]) == (422, "UNKNOWN_COLUMN")
     assert client.get(f"{address}/rows", params={"version": "dsv_none"}).status_code == 404
     assert client.get(f"{address}/export", params={"format": "exe"}).status_code == 422
+
+
+def test_two_versions_are_compared_by_their_rows(client: httpx.Client, address: str) -> None:
+    before = client.get(address).json()["version"]["id"]
+    edit = {"kind": "edit_rows", "edits": [{"row": 4, "column": "متن", "value": "نوشتم"}], "deletions": [1]}
+    made = client.post(f"{address}/versions", json={"fixes": [edit, {"kind": "split"}]}).json()
+    until_done(client, made["job_id"])
+    found = client.get(f"{address}/versions/{made['id']}/difference", params={"since": before}).json()
+    assert (found["added"], found["removed"], found["kept"]) == (1, 2, len(ROWS) - 2)
+    assert [row["cells"]["متن"] for row in found["examples_added"]] == ["نوشتم"]
+    assert [row["number"] for row in found["examples_removed"]] == [1, 4]
+    assert (found["columns_added"], found["columns_removed"]) == (["split"], [])
+    client.put(f"{address}/current", json={"version": before}).raise_for_status()
 
 
 def test_what_goes_out_is_whole_and_no_spreadsheet_runs_it(client: httpx.Client, address: str, tmp_path: Path) -> None:

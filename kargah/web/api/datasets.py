@@ -63,7 +63,8 @@ class ChosenVersion(BaseModel):
 
 
 class NewTitle(BaseModel):
-    title: str = Field(min_length=1, max_length=300)
+    title: str | None = Field(None, min_length=1, max_length=300)
+    tags: list[Annotated[str, Field(max_length=200)]] | None = Field(None, max_length=100)
 
 
 @router.post("", status_code=201, response_model=DatasetOut, openapi_extra=_MULTIPART)
@@ -162,6 +163,16 @@ async def dataset_rows(
     return await rows.look(table, rows.View(cursor, limit, sort, descending, column, contains))
 
 
+@router.get("/{dataset_id}/versions/{version}/difference")
+async def version_difference(
+    dataset_id: str, version: str, ask: Ask, since: Annotated[str, Query(max_length=48, description="the earlier version")]
+) -> rows.Difference:
+    """Rows added and removed from ``since`` to ``version``, with examples."""
+    home = ask.settings.home
+    before = await ask.read(rows.table_of, dataset_id, home, since)
+    return await rows.difference(before, await ask.read(rows.table_of, dataset_id, home, version))
+
+
 @router.get("/{dataset_id}/export", response_class=Response)
 async def export_dataset(dataset_id: str, ask: Ask, format: Format = "csv", version: VersionId = None) -> Response:  # noqa: A002
     """The rows as CSV (marked as UTF-8 for Excel, formulas made harmless), JSON lines or Parquet."""
@@ -192,7 +203,8 @@ async def choose_version(dataset_id: str, chosen: ChosenVersion, ask: Ask) -> Da
 
 @router.patch("/{dataset_id}")
 async def rename_dataset(dataset_id: str, new: NewTitle, ask: Ask) -> DatasetDetail:
-    return await ask(datasets.rename, dataset_id, new.title)
+    """Another title, other tags, or both."""
+    return await ask(datasets.rename, dataset_id, new.title, new.tags)
 
 
 @router.delete("/{dataset_id}", status_code=204)

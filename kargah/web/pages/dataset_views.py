@@ -151,6 +151,7 @@ def values_of(
         "state": version.state if version and not dataset.trashed_at else "FAILED",
         "badge": badge_of(words, version.state if version else "FAILED", severe),
         "facts": _facts(words, dataset),
+        "tags": words.text("list.comma").join(dataset.tags),
         "progress": progress_of(words, job) if job and not job.is_over else None,
         "can_stop": bool(job and job.state in RUNNING),
         "error": words.error(version.error) if version and version.error else "",

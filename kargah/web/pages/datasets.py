@@ -1,5 +1,6 @@
 """Data sets: the list with the place to drop a file, and the page of one."""
 
+import re
 from typing import Any
 
 from fastapi import APIRouter
@@ -197,7 +198,8 @@ async def choose_version(dataset_id: str, request: Request, ask: Ask) -> Respons
 async def rename(dataset_id: str, request: Request, ask: Ask) -> Response:
     values = await form_of(request)
     try:
-        await ask(datasets.rename, dataset_id, values.get("title", ""))
+        tags = re.split("[,،;؛]", values["tags"]) if "tags" in values else None
+        await ask(datasets.rename, dataset_id, values.get("title", ""), tags)
     except BadInput as error:
         return await _show(request, ask, dataset_id, errors_of(request, error), error.status, values.get("title", ""))
     return see(f"/datasets/{dataset_id}?done=renamed")
