@@ -127,6 +127,7 @@ def open_page(browser: Browser, url: str, look: Look) -> Page:
         reduced_motion="reduce",
         has_touch=look.size == "phone",
         is_mobile=look.size == "phone",
+        bypass_csp=True,  # for AS_PAPER alone
     )
     context.add_cookies([{"name": "kargah_language", "value": look.language, "url": url}])
     return context.new_page()

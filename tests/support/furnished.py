@@ -19,7 +19,7 @@ NAME = '<b>نام</b> \u202e"evil" & 😀 <script>alert(1)</script>'
 #: Addresses that give no page of their own: parts of a page, files, and what leads elsewhere for one who is signed in.
 PARTS = ("/log", "/curve", ".csv", ".json", "/login", "/register")
 
-VIEWER = {"email": "viewer@example.org", "password": PASSWORD, "name": NAME[:200], "role": "viewer"}
+VIEWER = {"email": "viewer@example.org", "password": PASSWORD, "name": NAME.replace("\u202e", ""), "role": "viewer"}
 #: The chapter of the manual that is made and not written: it has the most in it.
 CHAPTER = {"name": "errors"}
 

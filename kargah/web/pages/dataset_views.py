@@ -34,6 +34,7 @@ class DatasetRow:
     facts: list[str]
     when: str
     progress: Progress | None
+    can_train: bool
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,7 @@ def row_of(words: Words, dataset: DatasetOut, job: JobOut | None) -> DatasetRow:
         facts=facts,
         when=words.ago(dataset.created_at),
         progress=progress_of(words, job) if job else None,
+        can_train=bool(version and version.state == "READY"),
     )
 
 
