@@ -38,8 +38,9 @@ def guess(columns: list[Column], aimed: bool = False) -> list[tuple[Recipe, Matc
 
 def task_of(columns: list[Column]) -> Task | None:
     """What the table is for: what its form tells, else what the likeliest recipe would learn."""
-    if (task := by_structure(columns)) is not None:
-        return Task(task.name, task.columns, task.name in RECIPES)
+    task = by_structure(columns)
+    if task is not None and task.name not in RECIPES:
+        return task
     matches = guess(columns)
     if not matches:
         return None

@@ -20,7 +20,7 @@ class Task:
 
 def by_structure(columns: Sequence[Column]) -> Task | None:
     """The task that the form of the columns tells beyond doubt, or None where labels and numbers decide."""
-    finders = (_conversations, _preferences, _instructions, _answers, _tags, _sound, _pictures, _running_text)
+    finders = (_conversations, _preferences, _instructions, _answers, _tags, _sound, _pictures, _pairs, _running_text)
     return next((task for find in finders if (task := find(columns)) is not None), None)
 
 
@@ -72,6 +72,17 @@ def _sound(columns: Sequence[Column]) -> Task | None:
 def _pictures(columns: Sequence[Column]) -> Task | None:
     image, label = _of_kind(columns, ColumnKind.IMAGE), _label(columns)
     return Task("image-classification", {"image": image.name} | ({"label": label.name} if label else {})) if image else None
+
+
+def _pairs(columns: Sequence[Column]) -> Task | None:
+    """Two texts that are named as the sides of a pair, and a label: other columns are remarks on the rows."""
+    texts = [column for column in columns if hints.holds_text(column)]
+    first = next((column for column in texts if hints.named_exactly(column, "first")), None)
+    second = next((column for column in texts if hints.named_exactly(column, "second")), None)
+    label = next((column for column in columns if hints.named_exactly(column, "label") and hints.holds_classes(column)), None)
+    if first is None or second is None or label is None:
+        return None
+    return Task("text-classification", {"text": first.name, "text_pair": second.name, "label": label.name})
 
 
 def _running_text(columns: Sequence[Column]) -> Task | None:

@@ -15,6 +15,7 @@ _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codec
 _DELIMITERS = (",", "\t", ";", "|", "،")
 _ARABIC = re.compile("[\u0600-\u06ff\u200c]")
 _SURROGATES = re.compile("[\udc80-\udcff]")
+_CONTROLS = bytes([*range(9), *range(14, 32)])
 _NOT_ASCII = bytes(range(0x80, 0x100))
 _BIO = re.compile(r"O|[BIESLU][-_].+")
 _MAX_NOTED, _MAX_LINES = 10, 2000
@@ -79,7 +80,7 @@ def binary_kind(head: bytes) -> str | None:
             return str(name)
     if byte_order_mark(head) or utf16_without_mark(head):
         return None
-    controls = sum(byte < 9 or 13 < byte < 32 for byte in head)
+    controls = len(head) - len(head.translate(None, _CONTROLS))
     return "binary" if controls > len(head) // 50 + 2 else None
 
 

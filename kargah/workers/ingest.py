@@ -32,6 +32,8 @@ from kargah.workers.reading.table import RawTable, write_typed
 from kargah.workers.telling import Teller
 
 _PROGRESS_SECONDS = 0.5
+#: One row cannot both teach and test.
+_LEAST_ROWS = 2
 #: Findings that count rows which were left out.
 _DROPPING = (
     "RAGGED_ROWS", "BROKEN_BYTES", "BROKEN_LINES", "NOT_AN_OBJECT", "CUT_OFF", "BROKEN_CHATS", "TAGS_DO_NOT_MATCH", "EMPTY_SENTENCES",
@@ -105,6 +107,8 @@ class Import:
         self._findings.file = None
         if not raw.rows:
             self._refuse_no_rows(opened.names)
+        if raw.rows < _LEAST_ROWS:
+            self._findings.note("FEW_ROWS", "warning", count=raw.rows, needed=_LEAST_ROWS)
         return raw, parts
 
     def _bytes_of(self, table: Reader) -> Callable[[], None]:

@@ -73,7 +73,7 @@ class ConllTable:
         """None of a comment, and of the lines that are no token of their own."""
         if line.startswith("-DOCSTART-") or (self._is_universal and line.startswith("#")):
             return None
-        fields = [field.strip(" ") for field in line.rstrip("\r\n").split(self._separator)]
+        fields = line.rstrip("\r\n").split(self._separator)
         return None if self._is_universal and not _WHOLE_TOKEN.match(fields[0]) else fields
 
 

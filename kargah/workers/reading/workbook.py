@@ -1,7 +1,9 @@
 """Excel workbooks, read as a stream. Formulas give the values that Excel last computed; nothing in the file is run or fetched."""
 
+import lzma
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, time
 from itertools import islice
@@ -26,7 +28,10 @@ _HIDDEN_ROW = re.compile(rb"<row\b[^>]*\bhidden=\"(?:1|true)\"")
 _FORMULA = re.compile(rb"<f[ >/]")
 _CHUNK_BYTES = 1 << 20
 #: What reading a damaged or dishonest workbook may end in, whoever of zipfile, expat or openpyxl sees it.
-_BROKEN = (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError, IndexError, SyntaxError, EOFError)
+_BROKEN = (
+    InvalidFileException, zipfile.BadZipFile, zlib.error, lzma.LZMAError, LookupError, ValueError, TypeError, AttributeError, SyntaxError,
+    EOFError, ArithmeticError, NotImplementedError, RuntimeError,
+)  # fmt: skip
 
 
 class WorkbookTable:
@@ -140,7 +145,7 @@ def _check(path: Path) -> None:
                             raise BrokenTable(kind="Excel")
                 if entry.filename.endswith("sharedStrings.xml") and entry.file_size > _MAX_STRINGS_BYTES:
                     raise ExpandsTooMuch(limit_bytes=_MAX_STRINGS_BYTES)
-    except (*_BROKEN, NotImplementedError, RuntimeError):
+    except _BROKEN:
         raise BrokenTable(kind="Excel") from None
 
 

@@ -1,0 +1,177 @@
+"""How quickly a million Persian rows become a data set with its full report, beside bare readers that only read.
+
+The rows are those of DeepSentiPers, two joined and numbered so that none repeats. Ours is what the worker does: decoding,
+typing, all findings, the doctor, the typed Parquet file and the preview. The peers only read the file, but for ``datasets``,
+which also makes one Python pass of the commonest checks over the rows (`load_dataset` + pass). Each runs in a process of its
+own; its memory is what it peaked at above the same interpreter with the same imports.
+
+    benchmarks/ingest.py [--rows 1000000] [--rounds 3] [--peer-python PATH]
+
+``--peer-python``: an interpreter with pandas, datasets, polars, duckdb and pyarrow; without it those that lack are not measured.
+"""
+
+import argparse
+import csv
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from form import figure, interleaved, median, not_measured, report, spread
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = ROOT.parent / "shared" / "data" / "sentiment-deepsentipers" / "train.csv"
+LIMIT_SECONDS = 3000
+BARE = ("pyarrow", "polars", "duckdb", "pandas")
+
+MEASURE = """
+import json, sys, threading, time
+def peak(name):
+    return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith(name))
+path, folder = sys.argv[1:3]
+{imports}
+base = peak("VmRSS")
+open("/proc/self/clear_refs", "w").write("5")
+began = time.perf_counter()
+{work}
+print(json.dumps({{"seconds": time.perf_counter() - began, "above_base_bytes": peak("VmHWM") - base, "rows": rows, "version": version}}))
+"""
+
+OURS = """
+from pathlib import Path
+from kargah import __version__ as version
+from kargah.contract.attempt import AttemptDirectory
+from kargah.contract.plans import IngestPlan
+from kargah.contract.wire import EventWriter
+from kargah.workers.ingest import Import
+from kargah.workers.telling import Teller
+"""
+OURS_WORK = """
+directory = AttemptDirectory.of(Path(folder), 'job_1', 1)
+directory.inputs.mkdir(parents=True)
+(directory.inputs / 'upload').symlink_to(path)
+plan = IngestPlan(job_id='job_1', file='upload', filename='data.csv')
+rows = Import(plan, directory, Teller(EventWriter(directory.events)), lambda: None).run().rows
+"""
+DATASETS = """
+import re, unicodedata
+from collections import Counter
+import datasets
+version = datasets.__version__
+bidi, formula = re.compile('[\u202a-\u202e\u2066-\u2069]'), re.compile(r'^[=@+\-]')
+fold = str.maketrans({'ي': 'ی', 'ى': 'ی', 'ك': 'ک', '\u0640': None})
+"""
+DATASETS_WORK = """
+data = datasets.load_dataset('csv', data_files=path, cache_dir=folder, split='train')
+seen, labels, found, rows = set(), Counter(), Counter(), 0
+for row in data:
+    rows += 1
+    text = row['text'] or ''
+    clean = ' '.join(unicodedata.normalize('NFC', text).translate(fold).split())
+    found['changed'] += clean != text
+    found['empty'] += not clean
+    found['bidi'] += bidi.search(text) is not None
+    found['formula'] += formula.search(text) is not None
+    found['length'] += len(text)
+    labels[row['label']] += 1
+    key = hash((text, row['label']))
+    found['duplicates'] += key in seen
+    seen.add(key)
+"""
+SIDES = {
+    "ours": (OURS, OURS_WORK),
+    "pyarrow": ("import pyarrow, pyarrow.csv\nversion = pyarrow.__version__", "rows = pyarrow.csv.read_csv(path).num_rows"),
+    "polars": ("import polars\nversion = polars.__version__", "rows = len(polars.read_csv(path))"),
+    "duckdb": ("import duckdb\nversion = duckdb.__version__", "rows = duckdb.read_csv(path).to_arrow_table().num_rows"),
+    "pandas": ("import pandas\nversion = pandas.__version__", "rows = len(pandas.read_csv(path))"),
+    "datasets": (DATASETS, DATASETS_WORK),
+}
+
+
+def write_rows(path: Path, rows: int) -> None:
+    with SOURCE.open(encoding="utf-8-sig", newline="") as file:
+        known = [(row["text"], row["label"]) for row in csv.DictReader(file)]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "label"])
+        for number in range(rows):
+            text, label = known[number % len(known)]
+            writer.writerow([f"{text} {known[(number * 7 + number // len(known)) % len(known)][0]} {number}", label])
+
+
+class Side:
+    """One reader: seconds of its last run, and the most memory of all."""
+
+    def __init__(self, name: str, python: str, path: Path) -> None:
+        self.name, self._python, self._path = name, python, path
+        self.above_base_bytes, self.version = 0, ""
+
+    def seconds(self) -> float:
+        imports, work = SIDES[self.name]
+        with tempfile.TemporaryDirectory() as folder:
+            command = [self._python, "-c", MEASURE.format(imports=imports, work=work), str(self._path), folder]
+            done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=LIMIT_SECONDS)
+        said = json.loads(done.stdout.splitlines()[-1])
+        self.above_base_bytes = max(self.above_base_bytes, said["above_base_bytes"])
+        self.version = said["version"]
+        return float(said["seconds"])
+
+
+def is_there(python: str, name: str) -> bool:
+    return subprocess.run([python, "-c", f"import {name}"], capture_output=True, cwd=ROOT).returncode == 0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a hundred thousand rows, one round")
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--peer-python", default=sys.executable)
+    options = parser.parse_args()
+    rows, rounds = (100_000, 1) if options.quick else (options.rows, options.rounds)
+    if not SOURCE.is_file():
+        report("ingest", {"mb_per_s_vs_datasets": not_measured("DeepSentiPers is not beside the checkout", ">= 10")})
+        return
+    names = [name for name in (*BARE, "datasets") if is_there(options.peer_python, name)]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.csv"
+        write_rows(path, rows)
+        size_bytes = path.stat().st_size
+        sides = {name: Side(name, options.peer_python, path) for name in names} | {"ours": Side("ours", sys.executable, path)}
+        taken = interleaved(rounds, **{name: side.seconds for name, side in sides.items()})
+    speeds = {name: size_bytes / 1e6 / median(seconds) for name, seconds in taken.items()}
+    for name, seconds in taken.items():
+        peak = sides[name].above_base_bytes / 1e6
+        print(f"{name:10} {sides[name].version:12} {median(seconds):8.2f} s ({spread(seconds)})  {speeds[name]:8.1f} MB/s  +{peak:.0f} MB")
+    report("ingest", figures(speeds, sides, rows, size_bytes))
+
+
+def figures(speeds: dict[str, float], sides: dict[str, Side], rows: int, size_bytes: int) -> dict[str, dict[str, Any]]:
+    ours, more = speeds["ours"], {"rows": rows, "size_bytes": size_bytes}
+    bare = {name: speeds[name] for name in BARE if name in speeds}
+    fastest = max(bare, key=lambda name: bare[name]) if bare else ""
+    memory = sides["ours"].above_base_bytes
+    found: dict[str, Callable[[], dict[str, Any]]] = {
+        "mb_per_s_vs_datasets": lambda: figure(
+            ours,
+            speeds["datasets"],
+            f"datasets {sides['datasets'].version} + python pass",
+            ">= 10",
+            ours >= 10 * speeds["datasets"],
+            **more,
+        ),
+        "mb_per_s_vs_fastest_bare": lambda: figure(
+            ours, bare[fastest], f"{fastest} {sides[fastest].version}, reading only", ">= 0.5", ours >= 0.5 * bare[fastest], **more
+        ),
+    }
+    missing = {"mb_per_s_vs_datasets": "datasets" not in speeds, "mb_per_s_vs_fastest_bare": not bare}
+    shown = {key: not_measured("not installed for --peer-python", "") if missing[key] else make() for key, make in found.items()}
+    shown["peak_rss_above_base"] = figure(memory / 1e6, None, "none", "<= 500 MB", memory <= 500e6, "MB", **more)
+    return shown
+
+
+if __name__ == "__main__":
+    main()
