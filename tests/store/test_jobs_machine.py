@@ -187,7 +187,7 @@ class Jobs(RuleBasedStateMachine):
         """A whole life at once: it runs, saves or not, is killed, buried, and its job's turn comes again."""
         agent, held = self._held(pick)
         job = self.jobs[held.job_id]
-        if not job.is_alive or job.attempt != held.fence.attempt:
+        if not self._lives(held):
             return
         self._write(job, ["Started", "Running", *["Saved"] * saves])
         job.is_alive = False
@@ -231,11 +231,39 @@ class Jobs(RuleBasedStateMachine):
     @rule(pick=PICK, condemned=st.sampled_from([False, False, False, True]))
     def agent_buries(self, pick: int, condemned: bool) -> None:
         agent, held = self._held(pick)
-        job = self.jobs[held.job_id]
-        if job.is_alive and job.attempt == held.fence.attempt:
+        if self._lives(held):
             return
         held.condemned = Condemned("TIME_LIMIT", {"limit_seconds": 1.0}, 0.0) if condemned else None
         self._bury(agent, held)
+
+    @rule(which=WHICH)
+    def agent_carries_all_together(self, which: int) -> None:
+        """In one transaction, those that are dead closed with it: all or nothing."""
+        agent = self.agents[which]
+        dead = {held.job_id for held in agent.held.values() if not self._lives(held)}
+        close = {held.job_id: partial(rescue.close, held=held) for held in agent.held.values() if held.job_id in dead}
+        moved = [held for held in agent.held.values() if held.job_id in dead or self._unread(held)]
+        try:
+            loads = [(held.job_id, held.fence, held.carrier, held.place, close.get(held.job_id)) for held in agent.held.values()]
+            self.collector.carry_together(loads)
+            assert all(self._is_ours(held) for held in moved)
+        except LeaseLost:
+            assert not all(self._is_ours(held) for held in moved)
+            return
+        for held in moved:
+            self.jobs[held.job_id].carry()
+            if held.job_id in dead:
+                assert held.place.is_closed
+                self.jobs[held.job_id].close(held.condemned is not None)
+                del agent.held[held.job_id]
+
+    def _lives(self, held: Held) -> bool:
+        job = self.jobs[held.job_id]
+        return job.is_alive and job.attempt == held.fence.attempt
+
+    def _is_ours(self, held: Held) -> bool:
+        job = self.jobs[held.job_id]
+        return (job.attempt, job.owner) == (held.fence.attempt, held.fence.lease_owner)
 
     def _bury(self, agent: Here, held: Held) -> None:
         close = partial(rescue.close, held=held)
@@ -245,7 +273,7 @@ class Jobs(RuleBasedStateMachine):
 
     def _carry(self, agent: Here, held: Held, close: partial[None] | None) -> None:
         job = self.jobs[held.job_id]
-        is_ours = (job.attempt, job.owner) == (held.fence.attempt, held.fence.lease_owner)
+        is_ours = self._is_ours(held)
         something = close is not None or self._unread(held)
         try:
             self.collector.carry(held.job_id, held.fence, held.carrier, held.place, close)
@@ -268,7 +296,7 @@ class Jobs(RuleBasedStateMachine):
         _, held = self._held(pick)
         job = self.jobs[held.job_id]
         limits.send_to_wait(self.database, held, held.fence.lease_owner)
-        if (job.attempt, job.owner) == (held.fence.attempt, held.fence.lease_owner):
+        if self._is_ours(held):
             job.hours_end()
 
     @precondition(lambda self: self._has_held())
@@ -278,7 +306,7 @@ class Jobs(RuleBasedStateMachine):
         job = self.jobs[held.job_id]
         if job.state != "STARTING" or not job.is_alive or job.lines[job.attempt]:
             return
-        is_ours = (job.attempt, job.owner) == (held.fence.attempt, held.fence.lease_owner)
+        is_ours = self._is_ours(held)
         try:
             with self.database.write() as session:
                 found = states.lock(session, job.id, held.fence)
@@ -372,7 +400,7 @@ class Jobs(RuleBasedStateMachine):
                 self.agent_takes_over(which)
                 for held in list(agent.held.values()):
                     job = self.jobs[held.job_id]
-                    if job.is_alive and job.attempt == held.fence.attempt:
+                    if self._lives(held):
                         self._write(job, ["Finished"])
                         job.is_alive = False
                     self._bury(agent, held)
