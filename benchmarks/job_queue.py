@@ -193,7 +193,10 @@ def main() -> None:
     parser.add_argument("--whole", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--starts", type=int, default=20)
+    parser.add_argument("--quick", action="store_true", help="fewer of all, two rounds")
     options = parser.parse_args()
+    if options.quick:
+        options.jobs, options.whole, options.rounds, options.starts = 80, 8, 2, 8
     with postgres.temporary_folder() as folder, tempfile.TemporaryDirectory() as temporary, postgres.server(folder) as urls:
         home = Path(temporary)
         (home / "latency").mkdir()

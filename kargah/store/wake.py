@@ -13,9 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-import sqlalchemy
 from sqlalchemy import text
 from sqlalchemy.engine import Engine
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 _CHANNEL = "kargah_jobs"
@@ -45,7 +45,7 @@ class _Ear(Protocol):
     def fileno(self) -> int: ...
 
     def take(self) -> None:
-        """All that has come. Raises OSError or SQLAlchemyError when the line is broken."""
+        """All that has come. Raises an error of the system or of the driver when the line is broken."""
         ...
 
     def close(self) -> None: ...
@@ -58,6 +58,9 @@ class Sleeper:
         self._engine = engine
         self._ear: _Ear | None = None
         self._connect_at = 0.0
+        self._broken: tuple[type[Exception], ...] = (OSError, ValueError, SQLAlchemyError)
+        if engine.dialect.loaded_dbapi is not None:
+            self._broken += (engine.dialect.loaded_dbapi.Error,)  # what the driver itself raises, where no engine stands between
 
     def __enter__(self) -> Self:
         return self
@@ -75,7 +78,7 @@ class Sleeper:
             if not select.select([ear], [], [], seconds)[0]:
                 return False
             ear.take()
-        except (OSError, ValueError, sqlalchemy.exc.SQLAlchemyError):
+        except self._broken:
             self._drop()
             return False
         return True
@@ -83,13 +86,13 @@ class Sleeper:
     def _listening(self) -> _Ear | None:
         if self._ear is None and time.monotonic() >= self._connect_at:
             self._connect_at = time.monotonic() + _CONNECT_AGAIN_SECONDS
-            with suppress(OSError, sqlalchemy.exc.SQLAlchemyError):
+            with suppress(*self._broken):
                 self._ear = _Notified(self._engine) if self._engine.dialect.name == "postgresql" else _of_sqlite(self._engine)
         return self._ear
 
     def _drop(self) -> None:
         if self._ear is not None:
-            with suppress(OSError):
+            with suppress(*self._broken):
                 self._ear.close()
         self._ear = None
 
@@ -134,12 +137,9 @@ class _Notified:
         return number
 
     def take(self) -> None:
-        try:
-            self._connection.execute("SELECT 1")  # a line that was cut has something to read for ever, and says nothing
-            for _ in self._connection.notifies(timeout=0):
-                pass
-        except self._connection.Error as error:
-            raise OSError("the connection that listens is broken") from error
+        self._connection.execute("SELECT 1")  # a line that was cut has something to read for ever, and says nothing
+        for _ in self._connection.notifies(timeout=0):
+            pass
 
     def close(self) -> None:
         self._connection.close()

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -48,6 +49,13 @@ def test_a_sleeper_whose_line_is_cut_sleeps_on_and_others_are_none_the_worse(pos
         began = time.monotonic()
         assert not sleeper.sleep(0.1) and not sleeper.sleep(0.1)
         assert time.monotonic() - began < LIMIT_SECONDS
+
+
+def test_a_sleeper_whose_server_is_away_only_sleeps(tmp_path: Path) -> None:
+    away = Database(f"postgresql://kargah@/kargah?host={tmp_path}")
+    with Sleeper(away.engine) as sleeper:
+        assert not sleeper.sleep(0.0) and not sleeper.sleep(0.0)
+    away.close()
 
 
 def test_connections_that_the_server_has_cut_are_not_used_again(postgres_database: Database) -> None:
