@@ -72,13 +72,13 @@ class Scheduler:
             while not stopping.is_set():
                 try:
                     self.tick()
+                    self._rest(sleeper, stopping)
                 except OperationalError as error:
                     log.warning("the database does not answer: %s", error.orig)
                     stopping.wait(1.0)
                 except Exception:
                     log.exception("a round of the scheduler failed")
                     stopping.wait(1.0)
-                self._rest(sleeper, stopping)
 
     def _rest(self, sleeper: wake.Sleeper, stopping: threading.Event) -> None:
         """Until something is wanted, or an attempt begins or ends; a tick's time at most."""
