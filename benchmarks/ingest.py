@@ -28,18 +28,15 @@ LIMIT_SECONDS = 3000
 BARE = ("pyarrow", "polars", "duckdb", "pandas")
 
 MEASURE = """
-import json, sys, threading, time
-def peak(name):
-    return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith(name))
+import json, resource, sys, time
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 path, folder = sys.argv[1:3]
 {imports}
-base = peak("VmRSS")
-open("/proc/self/clear_refs", "w").write("5")
-began = time.perf_counter()
+base, began = peak(), time.perf_counter()
 {work}
-print(json.dumps({{"seconds": time.perf_counter() - began, "above_base_bytes": peak("VmHWM") - base, "rows": rows, "version": version}}))
+print(json.dumps({{"seconds": time.perf_counter() - began, "above_base_bytes": peak() - base, "rows": rows, "version": version}}))
 """
-
 OURS = """
 from pathlib import Path
 from kargah import __version__ as version
@@ -61,7 +58,7 @@ import re, unicodedata
 from collections import Counter
 import datasets
 version = datasets.__version__
-bidi, formula = re.compile('[\u202a-\u202e\u2066-\u2069]'), re.compile(r'^[=@+\-]')
+bidi, formula = re.compile('[\u202a-\u202e\u2066-\u2069]'), re.compile('^[-=@+]')
 fold = str.maketrans({'ي': 'ی', 'ى': 'ی', 'ك': 'ک', '\u0640': None})
 """
 DATASETS_WORK = """
@@ -83,7 +80,10 @@ for row in data:
 """
 SIDES = {
     "ours": (OURS, OURS_WORK),
-    "pyarrow": ("import pyarrow, pyarrow.csv\nversion = pyarrow.__version__", "rows = pyarrow.csv.read_csv(path).num_rows"),
+    "pyarrow": (
+        "import pyarrow, pyarrow.csv\nversion = pyarrow.__version__",
+        "rows = pyarrow.csv.read_csv(path, parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True)).num_rows",
+    ),
     "polars": ("import polars\nversion = polars.__version__", "rows = len(polars.read_csv(path))"),
     "duckdb": ("import duckdb\nversion = duckdb.__version__", "rows = duckdb.read_csv(path).to_arrow_table().num_rows"),
     "pandas": ("import pandas\nversion = pandas.__version__", "rows = len(pandas.read_csv(path))"),

@@ -99,6 +99,7 @@ class UploadOptions(BaseModel):
     delimiter: str | None = Field(None, min_length=1, max_length=1)
     normaliser: JsonDict | None = None
     max_rows: int | None = Field(None, ge=1)
+    leave_out_bad_rows: bool = False
 
 
 class MendWish(BaseModel):

@@ -35,6 +35,7 @@ _MULTIPART = {
                         "licence": {"type": "string"},
                         "encoding": {"type": "string"},
                         "delimiter": {"type": "string"},
+                        "leave_out_bad_rows": {"type": "boolean"},
                     },
                 }
             }
@@ -99,7 +100,7 @@ async def put_version(
 
 
 def add_version(session: Session, actor: Actor, dataset_id: str, upload: Upload) -> NewVersion:
-    version, job = datasets.add_version(session, actor, dataset_id, upload.filename, upload.digest)
+    version, job = datasets.add_version(session, actor, dataset_id, upload.filename, upload.digest, options=_options(upload))
     return NewVersion(dataset_id=dataset_id, version=version, job_id=job.id)
 
 
@@ -108,16 +109,29 @@ async def _create(ask: Asking, key: str | None, upload: Upload) -> Response:
 
 
 def create_from(session: Session, actor: Actor, upload: Upload) -> DatasetOut:
-    fields = {name: value.strip()[:300] for name, value in upload.fields.items() if value.strip()}
-    try:
-        options = UploadOptions(encoding=fields.get("encoding"), delimiter=upload.fields.get("delimiter") or None)
-    except ValidationError as problem:
-        raise BadInput(field=str(problem.errors()[0]["loc"][0]), reason="unknown_value") from None
+    fields = _fields(upload)
     licence = fields.get("licence", "")[:100] or None
     dataset, _, _ = datasets.create_from_upload(
-        session, actor, fields.get("title"), upload.filename, upload.digest, licence=licence, options=options
+        session, actor, fields.get("title"), upload.filename, upload.digest, licence=licence, options=_options(upload)
     )
     return dataset
+
+
+def _fields(upload: Upload) -> dict[str, str]:
+    return {name: value.strip()[:300] for name, value in upload.fields.items() if value.strip()}
+
+
+def _options(upload: Upload) -> UploadOptions:
+    """How the sender wants the file to be read."""
+    fields = _fields(upload)
+    try:
+        return UploadOptions(
+            encoding=fields.get("encoding"),
+            delimiter=upload.fields.get("delimiter") or None,
+            leave_out_bad_rows=fields.get("leave_out_bad_rows", "").lower() in ("on", "1", "true"),
+        )
+    except ValidationError as problem:
+        raise BadInput(field=str(problem.errors()[0]["loc"][0]), reason="unknown_value") from None
 
 
 @router.get("")
