@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 
 class ColumnKind(StrEnum):
-    """What the values of a column are, and so how ``data.parquet`` holds them (decision 0014).
+    """What the values of a column are, and so how ``data.parquet`` holds them (decision 0015).
 
     LIST: list of strings (tokens, tags, sets of labels). MESSAGES: list of {role, content}. ANSWERS: {text: [...],
     answer_start: [...]}. AUDIO, IMAGE: {path, bytes}. JSON: any other nested value, as JSON text.
