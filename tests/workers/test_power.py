@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 from support.power import Blackouts, each_failing
+from test_mending import SmallTask, loop_of, messages
+from test_mending import wants as wants
 
 from kargah.assets import blobs
 from kargah.contract import wire
@@ -13,6 +15,7 @@ from kargah.contract.wire import EventWriter
 from kargah.kit import files
 from kargah.workers import checkpoint
 from kargah.workers.checkpoint import Keeping, Snapshot, TrainState
+from kargah.workers.wants import Wants
 
 
 @pytest.fixture
@@ -125,6 +128,21 @@ def test_a_blob_that_had_no_room_is_kept_at_the_next_try(tmp_path: Path) -> None
         path = blobs.path_of(tmp_path, digest.sha256)
         assert not path.exists() or files.digest_of(path).sha256 == digest.sha256
     assert files.digest_of(blobs.path_of(tmp_path, digest.sha256)).sha256 == digest.sha256
+
+
+def test_what_was_mended_for_memory_stays_mended_in_the_attempt_after_a_kill(tmp_path: Path, wants: Wants) -> None:
+    """What a SIGKILL leaves is the checkpoint; the next attempt begins with the passes that fitted."""
+    job = tmp_path / "job"
+    first = loop_of(SmallTask(most_rows=3), job, wants, checkpoint_steps=1)
+    first._epoch()
+    first.keeper.wait(wants.check)
+    assert [code for code, _ in messages(job)] == ["train.memory_mended"] * 2
+    found = checkpoint.latest(job / "checkpoints", "p")
+    assert found is not None and found[1].micro_batch_size == 2
+    again = loop_of(SmallTask(most_rows=3), tmp_path / "again", wants)
+    again.take_up(*found)
+    again.run()
+    assert messages(tmp_path / "again") == [] and again.state.micro_batch_size == 2
 
 
 def test_what_others_wrote_is_on_the_disk_once_its_tree_is_synced(tmp_path: Path) -> None:
