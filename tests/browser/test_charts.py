@@ -93,6 +93,7 @@ def test_while_its_points_are_awaited_the_chart_shows_where_it_will_be_and_nothi
     skeleton = page.locator("run-chart .chart-wait .skel").first
     skeleton.wait_for(state="visible")
     assert page.locator("[data-nothing]").is_hidden()
+    legend = page.locator("[data-series]:visible").evaluate_all("parts => parts.map((part) => part.dataset.series)")
     before = page.locator("run-chart").bounding_box()
     assert held
     held[0].continue_()
@@ -100,6 +101,7 @@ def test_while_its_points_are_awaited_the_chart_shows_where_it_will_be_and_nothi
     assert page.locator("run-chart .chart-wait").count() == 0
     assert page.locator("run-chart").get_attribute("aria-busy") is None
     assert page.locator("run-chart").bounding_box() == before
+    assert page.locator("[data-series]:visible").evaluate_all("parts => parts.map((part) => part.dataset.series)") == legend
 
 
 def test_skeletons_stand_still_for_who_wants_no_motion(reader: Reader) -> None:
