@@ -17,7 +17,9 @@ from playwright.sync_api import Browser, Page, sync_playwright
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 LANGUAGES, THEMES, SIZES = ("fa", "en"), ("light", "dark"), {"desktop": (1440, 900), "phone": (390, 844)}
-SETTLE_MS = 500
+SETTLE_MS, PATIENCE_MS = 500, 30_000
+#: No chart is waited for any more.
+DRAWN = "() => ![...document.querySelectorAll('.chart-wait')].some(one => one.checkVisibility())"
 #: Pages for those who are not signed in.
 DOORS = {"login": "/login", "register": "/register"}
 PAGES = {
@@ -59,7 +61,6 @@ CHOSEN = (
     "run-fa-light-desktop",
     "home-fa-light-desktop",
     "home-fa-dark-desktop",
-    "running-fa-dark-desktop",
     "new-training-fa-dark-desktop",
     "table-fa-light-desktop",
     "compare-fa-light-desktop",
@@ -147,6 +148,7 @@ def log_in(page: Page, url: str, look: Look) -> None:
 def shoot(page: Page, address: str, path: Path, *, whole: bool) -> None:
     page.goto(address)
     page.evaluate("() => document.fonts.ready.then(() => true)")
+    page.wait_for_function(DRAWN, timeout=PATIENCE_MS)
     page.wait_for_timeout(SETTLE_MS)
     page.screenshot(path=path, full_page=whole, style=AS_PAPER if whole else None)
 
