@@ -5,6 +5,7 @@ import gc
 import signal
 import sys
 import threading
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import TextIO
@@ -14,6 +15,7 @@ from kargah.cli.logs import configure_logs
 from kargah.cli.words import t
 from kargah.hardware import gpus, profile
 from kargah.jobs.claims import Seat
+from kargah.jobs.launchers.forge import Forge
 from kargah.jobs.projection import Trade, Trades
 from kargah.jobs.scheduler import Scheduler, Tick
 from kargah.kit.ids import new_id
@@ -24,6 +26,7 @@ from kargah.store.schema import bring_up_to_date
 
 ANOTHER_RUNS = 3
 DRAIN_SECONDS = 60.0
+FORGE_FROM_BYTES = 3 << 30
 #: serve's word for "checkpoint and stop the jobs, then end".
 DRAIN_SIGNAL = signal.SIGUSR1
 
@@ -42,12 +45,16 @@ def run_agent(settings: Settings, trades: Trades | None = None) -> int:
     try:
         bring_up_to_date(database, settings.run_folder)
         predictors = Supervisor(database, settings)
-        scheduler = compose(settings, database, host, trades or all_trades(), predictors.tick)
+        forge = Forge() if forge_pays(settings) else None
+        also = [predictors.tick] if forge is None else [predictors.tick, forge.tend]
+        scheduler = compose(settings, database, host, trades or all_trades(forge), *also)
         gc.freeze()  # what is loaded by now stays to the end: no later collection, the interpreter's last one included, walks it again
         scheduler.run(stopping)
         if draining.is_set():
             scheduler.drain(DRAIN_SECONDS)
         predictors.end_all()
+        if forge is not None:
+            forge.close()
     finally:
         database.close()
         lock.close()
@@ -73,7 +80,14 @@ def compose(settings: Settings, database: Database, host: str, trades: Trades, *
     return Scheduler(database, settings.home.resolve(), seat, trades, also=also)
 
 
-def all_trades() -> Trades:
+def forge_pays(settings: Settings) -> bool:
+    """It holds half a gigabyte, so not on a small machine unless asked for; and not where trainings cannot run."""
+    if find_spec("torch") is None or find_spec("transformers") is None:
+        return False
+    return settings.warm_start if settings.warm_start is not None else profile.memory_for_jobs_bytes() >= FORGE_FROM_BYTES
+
+
+def all_trades(forge: Forge | None = None) -> Trades:
     from kargah.accounts import tables as _owners  # noqa: F401 - what jobs make is owned by users, whose table must be known
     from kargah.assets import blobs
     from kargah.datasets import projector as ingest
@@ -88,6 +102,7 @@ def all_trades() -> Trades:
         },
         lay_out=blobs.lay_out,
         observers=[runs.on_events],
+        forge=forge,
     )
 
 

@@ -34,20 +34,23 @@ def start_worker(module: str, directory: AttemptDirectory, threads: int, gpus: S
 def environment(threads: int, gpus: Sequence[str] | None = None) -> dict[str, str]:
     passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     path = os.pathsep.join([str(PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    seen = {} if gpus is None else {"CUDA_VISIBLE_DEVICES": ",".join(gpus)}
     allocator = quick_allocator()
     return {
         **({"LD_PRELOAD": allocator} if allocator else {}),
         **passed,
-        **seen,
-        **dict.fromkeys(THREAD_VARIABLES, str(threads)),
+        **per_attempt(threads, gpus),
         "PYTHONPATH": path,
         "PYTHONHASHSEED": "0",
         "PYTHONUNBUFFERED": "1",
         "PYTHONIOENCODING": "utf-8",
-        "TOKENIZERS_PARALLELISM": "true" if threads > 1 else "false",
         "HF_HUB_OFFLINE": "1",
     }
+
+
+def per_attempt(threads: int, gpus: Sequence[str] | None) -> dict[str, str]:
+    """What of the environment follows what an attempt was granted."""
+    seen = {} if gpus is None else {"CUDA_VISIBLE_DEVICES": ",".join(gpus)}
+    return {**seen, **dict.fromkeys(THREAD_VARIABLES, str(threads)), "TOKENIZERS_PARALLELISM": "true" if threads > 1 else "false"}
 
 
 @cache

@@ -5,11 +5,28 @@ import signal
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 
 #: The system's idea of when it was booted moves a little when its clock is set; start times are told from it.
 SAME_START_SECONDS = 2.0
+
+
+class Child(Protocol):
+    """A process that this agent started, cold or by its forge; as ``subprocess.Popen`` has it."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    def poll(self) -> int | None: ...
+
+    def kill(self) -> None: ...
+
+    def wait(self) -> int: ...
 
 
 @dataclass(frozen=True)

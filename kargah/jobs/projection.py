@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from kargah.contract.events import Event
 from kargah.contract.plans import InputFile
+from kargah.jobs.launchers.forge import Forge
 from kargah.jobs.tables import Job
 
 #: Stores what an event means, in the transaction that stores the event. Step events do not come here. A KargahError ends the job FAILED
@@ -33,11 +34,12 @@ class Trade:
 
 @dataclass(frozen=True)
 class Trades:
-    """All that an agent knows to do."""
+    """All that an agent knows to do. ``forge``: starts trainings warm, when it is ready."""
 
     by_kind: Mapping[str, Trade]
     lay_out: LayOut
     observers: Sequence[Observe] = ()
+    forge: Forge | None = None
 
     def light_kinds(self) -> frozenset[str]:
         return frozenset(kind for kind, trade in self.by_kind.items() if trade.light)

@@ -1,7 +1,6 @@
 """One attempt that this agent answers for: is it alive, what is wanted of it, and how it is made to obey."""
 
 import signal
-import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from kargah.contract.control import Want
 from kargah.jobs import processes
 from kargah.jobs.carrier import Carrier, LocalCarrier
 from kargah.jobs.collector import Place
-from kargah.jobs.processes import ProcessId
+from kargah.jobs.processes import Child, ProcessId
 from kargah.jobs.states import ACTIVE, Fence, State
 from kargah.jobs.tables import Attempt
 
@@ -45,7 +44,7 @@ class Held:
     carrier: Carrier
     place: Place = field(default_factory=Place)
     process: ProcessId | None = None
-    child: "subprocess.Popen[bytes] | None" = None
+    child: Child | None = None
     rebooted: bool = False
     told: Want = Want.RUN
     deadline_from: float | None = None

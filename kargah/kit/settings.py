@@ -55,6 +55,7 @@ class Settings(BaseSettings):
     rate_limit_per_minute: int = Field(600, gt=0, description="requests a minute of one client")
     login_rate_limit_per_minute: int = Field(10, gt=0, description="login attempts a minute of one client")
     cores: int | None = Field(None, ge=1, description="cores given to jobs; all that this process may use when absent")
+    warm_start: bool | None = Field(None, description="keep a warm process so that trainings begin at once; by memory when absent")
     job_threads: int | None = Field(None, ge=1, description="threads of one job; shared out by free cores when absent")
     jobs_per_user: int | None = Field(None, ge=1, description="jobs of one user that run at once; unlimited when absent")
     jobs_memory_bytes: int | None = Field(None, gt=0, description="memory given to jobs; nine tenths of the machine's when absent")

@@ -38,7 +38,8 @@ def wait_for(is_so: object) -> None:
 
 def start(home: Path, *command: str) -> "subprocess.Popen[bytes]":
     with (home / "log").open("ab") as log:
-        return subprocess.Popen([sys.executable, "-m", "kargah", *command], env=environment(home, KARGAH_PORT="0"), stdout=log, stderr=log)
+        settings = environment(home, KARGAH_PORT="0", KARGAH_WARM_START="true")  # begun cold, later warm
+        return subprocess.Popen([sys.executable, "-m", "kargah", *command], env=settings, stdout=log, stderr=log)
 
 
 class Training:

@@ -55,7 +55,7 @@ def tick_until(made: Scheduler, is_so: Callable[[], Any], limit_seconds: float =
 
 def environment(home: Path, **changes: str) -> dict[str, str]:
     ours = {"KARGAH_HOME": str(home), "KARGAH_JOB_THREADS": "1", "KARGAH_CORES": "2", "KARGAH_LANGUAGE": "en", "PYTHONPATH": str(TESTS)}
-    return {**os.environ, **ours, **changes}
+    return {**os.environ, **ours, "KARGAH_WARM_START": "false", **changes}  # most tests end before it is warm
 
 
 def start_agent(home: Path, log: Path, **changes: str) -> "subprocess.Popen[bytes]":

@@ -47,6 +47,7 @@ def running(home: Path, **settings: Any) -> Iterator[Server]:
     home.mkdir(parents=True, exist_ok=True)
     (home / "run" / "web.json").unlink(missing_ok=True)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("KARGAH_")}
+    environment["KARGAH_WARM_START"] = "false"  # most tests end before it is warm
     environment |= {f"KARGAH_{name.upper()}": str(value) for name, value in settings.items()}
     command = [sys.executable, "-m", "kargah", "--language", "en", "serve", "--home", str(home), "--port", "0"]
     with (home / "serve.log").open("ab") as log:

@@ -1,12 +1,13 @@
 """Starts an attempt as a process of this machine, in a session of its own, so that it outlives whoever started it."""
 
-import subprocess
 from contextlib import suppress
 from pathlib import Path
 
 from kargah.contract.attempt import AttemptDirectory
 from kargah.contract.plans import InputFile
 from kargah.contract.process import start_worker
+from kargah.jobs.launchers import forge
+from kargah.jobs.processes import Child
 from kargah.jobs.projection import Trades
 from kargah.jobs.resources import Grant
 from kargah.jobs.tables import Job
@@ -27,9 +28,11 @@ def lay_out(home: Path, trades: Trades, job: Job, grant: Grant) -> AttemptDirect
     return directory
 
 
-def start(trades: Trades, job: Job, directory: AttemptDirectory, grant: Grant, host_has_gpus: bool) -> "subprocess.Popen[bytes]":
+def start(trades: Trades, job: Job, directory: AttemptDirectory, grant: Grant, host_has_gpus: bool) -> Child:
     """Raises OSError; then nothing runs."""
-    child = start_worker(trades.by_kind[job.kind].module, directory, grant.threads, grant.gpus if host_has_gpus else None)
+    module, gpus = trades.by_kind[job.kind].module, grant.gpus if host_has_gpus else None
+    warm = trades.forge.start(directory, grant.threads, gpus) if trades.forge is not None and module == forge.MODULE else None
+    child: Child = warm or start_worker(module, directory, grant.threads, gpus)
     with suppress(OSError):  # it is gone already, or this system has no such file
         Path(f"/proc/{child.pid}/oom_score_adj").write_text(OOM_SCORE)
     return child

