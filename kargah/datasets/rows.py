@@ -46,6 +46,7 @@ class Table:
 
     path: Path
     version_id: str
+    number: int
     title: str
     columns: list[Column]
 
@@ -83,7 +84,7 @@ def table_of(session: Session, actor: Actor, dataset_id: str, home: Path, versio
     """Access is checked here; the reading itself needs no database."""
     dataset = datasets.loaded(session, actor, dataset_id, To.READ)
     version = versions.version_of(session, dataset, version_id)
-    return Table(datasets.file_of(home, version, "data.parquet"), version.id, dataset.title, datasets.columns_of(version))
+    return Table(datasets.file_of(home, version, "data.parquet"), version.id, version.number, dataset.title, datasets.columns_of(version))
 
 
 async def look(table: Table, view: View) -> Rows:

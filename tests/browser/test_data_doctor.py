@@ -72,4 +72,8 @@ def edit_by_hand(page: Page, dataset_id: str, person: Person) -> None:
     page.fill("#rows [name=why]", "برچسب نادرست بود")
     page.click("#rows button.go")
     page.wait_for_selector("tr:has(th:text-is('۵')):has(.tag)")
+    page.click("tr:has(th:text-is('۵')) a[href*=difference]")
+    page.wait_for_selector(".strip")
+    assert [text.strip() for text in page.locator(".strip dd").all_text_contents()] == ["۱", "۱", "۶۰"]
+    page.go_back()
     assert "برچسب نادرست بود" in (page.text_content("tr:has(th:text-is('۵'))") or "")

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from kargah.contract.fixes import ORDER, CellEdit, EditRows, Fix, Split
 from kargah.datasets import rows, versions
 from kargah.datasets.errors import BadFix
-from kargah.datasets.rows import Row, Rows, Table, View
+from kargah.datasets.rows import Difference, Row, Rows, Table, View
 from kargah.datasets.schemas import MendWish, VersionSummary
 from kargah.kit import i18n
 from kargah.kit.errors import KargahError
@@ -23,6 +23,7 @@ from kargah.web.deps import Ask, Asking
 from kargah.web.idempotency import once_of_form
 from kargah.web.pages.access import see
 from kargah.web.pages.dataset_views import cell
+from kargah.web.pages.figures import Figure
 from kargah.web.pages.forms import Errors, errors_of, form_of
 from kargah.web.pages.parts import pages_of
 from kargah.web.pages.render import render
@@ -151,6 +152,40 @@ def typed_of(value: Any) -> str:
     if value is None:
         return ""
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@router.get("/datasets/{dataset_id}/difference")
+async def show_difference(dataset_id: str, request: Request, ask: Ask) -> Response:
+    """``?since=<version>&version=<version>``; without ``version`` the current one."""
+    asked, home = request.query_params, ask.settings.home
+    before = await ask.read(rows.table_of, dataset_id, home, asked.get("since") or None)
+    after = await ask.read(rows.table_of, dataset_id, home, asked.get("version") or None)
+    found = await rows.difference(before, after)
+    page = page_of(request, "datasets", crumbs=((after.title, f"/datasets/{dataset_id}"),))
+    words = page.words
+    columns = [column.name for column in after.columns] + found.columns_removed
+    examples = {"added": found.examples_added, "removed": found.examples_removed}
+    return render(
+        "dataset_difference.html",
+        page,
+        heading=words.text("dataset.difference", since=before.number, version=after.number),
+        title=after.title,
+        columns=columns,
+        strip=_difference_strip(words, found),
+        parts=[(words.text(f"dataset.difference.{part}"), _plain_rows(shown, columns)) for part, shown in examples.items()],
+    )
+
+
+def _plain_rows(shown: list[Row], columns: list[str]) -> list[tuple[str, list[str]]]:
+    return [(str(row.number), [cell(row.cells.get(name)) for name in columns]) for row in shown]
+
+
+def _difference_strip(words: Words, found: Difference) -> list[Figure]:
+    numbers = {"added": found.added, "removed": found.removed, "kept": found.kept}
+    counts = [Figure(words.text(f"dataset.difference.{name}_n"), words.number(number)) for name, number in numbers.items()]
+    comma = words.text("list.comma")
+    names = (("columns_added", found.columns_added), ("columns_removed", found.columns_removed))
+    return counts + [Figure(words.text(f"dataset.difference.{name}"), comma.join(columns)) for name, columns in names if columns]
 
 
 @router.post("/datasets/{dataset_id}/rows")

@@ -78,6 +78,7 @@ class VersionRow:
     id: str
     number: str
     made: str
+    compare: str
     can_choose: bool
     label: str
     badge: Badge
@@ -291,6 +292,9 @@ def _version(words: Words, dataset: DatasetDetail, version: VersionSummary) -> V
         id=version.id,
         number=words.number(version.number),
         made=_made(words, version.lineage) if version.lineage else "",
+        compare=f"/datasets/{dataset.id}/difference?since={version.lineage.parent_id}&version={version.id}"
+        if version.lineage and version.state == "READY"
+        else "",
         can_choose=version.state == "READY" and not is_current,
         label=words.text("dataset.uses_version", number=version.number),
         badge=badge_of(words, version.state),
