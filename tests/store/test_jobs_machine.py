@@ -1,6 +1,9 @@
 """The state machine of jobs against a model of it: people, workers, deaths and other agents, in any order.
 
-Its strength is tried by planting faults, one at a time (listed at the end of the file).
+Planted one at a time, each of these was found: a pause taken while stopping; a fence that looks at the attempt only; a lease kept
+after the end; a person's pause that ends by itself; interruptions counted in spite of progress; an end by the system counted as a
+try; a living agent's jobs taken over; lines carried twice by an agent that forgot how far it was; moving up by two; a pausing job
+that runs again when its worker dies; attempts that a dead agent left unclosed.
 """
 
 import copy
