@@ -149,7 +149,7 @@ def test_a_choice_of_theme_and_language_is_kept_with_the_account(chromium: Brows
     for_now = arrive(chromium, site)
     log_in(for_now, EMAIL, PASSWORD)
     page = for_now.go("/account")
-    page.click("button[name=theme][value=dark]")
+    page.click("main button[name=theme][value=dark]")
     page.wait_for_selector("html[data-theme=dark]")
     for_now.context.close()
     later = arrive(chromium, site, language="en")
