@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 from playwright.sync_api import Browser
+from support import axe
 from support.browser_people import Person, arrive
 from support.sites import Site, open_site
 
@@ -258,6 +259,12 @@ def test_terms_are_given_in_the_readers_own_way_and_told_in_every_language_of_ma
     assert job["terms"]["window"] == {"start": "22:00:00", "end": "06:00:00"}  # the hours of Tehran, unless another zone is named
     with desk.site.database.write() as session:
         jobs.stop(session, desk.actor, job["id"])
+
+
+def test_the_line_checkpoints_memory_and_terms_are_for_everybody(person: Person, desk: Desk, line: list[str]) -> None:
+    _, run_id = desk.ended("برای همه")
+    pages = ("/runs?state=queued", f"/runs/{line[0]}", f"/runs/{run_id}", f"/runs/new?dataset={desk.dataset_id}&view=all", "/help/jobs")
+    assert {path: faults for path in pages if (faults := axe.faults_of(person.go(path)))} == {}
 
 
 def test_in_english_and_on_a_phone_it_is_all_there(chromium: Browser, desk: Desk, line: list[str]) -> None:
