@@ -82,6 +82,9 @@ def version_of(session: Session, dataset: Dataset, version_id: str | None) -> Da
 def _check(wished: list[Fix], columns: list[Column]) -> None:
     """All that can be refused is refused here, with its place named."""
     kinds = {column.name: column.kind for column in columns}
+    media = [name for name, kind in kinds.items() if kind in (ColumnKind.AUDIO, ColumnKind.IMAGE)]
+    if media:
+        raise BadFix(field="fixes", reason=f"{media[0]}: {kinds[media[0]]}", known=", ".join(fixes.ORDER))
     for number, fix in enumerate(wished):
         for name in fixes.columns_of(fix):
             if name not in kinds:

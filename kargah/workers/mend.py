@@ -33,6 +33,8 @@ from kargah.workers.reading.profile import ColumnProfile
 from kargah.workers.reading.table import RawTable, write_typed
 
 _PROGRESS_SECONDS = 0.5
+#: What an import said of the kind of data, which no mend changes.
+_STILL_TRUE = frozenset({"TASK_WITHOUT_RECIPE"})
 
 
 class NothingToMend(BadInput):
@@ -133,9 +135,10 @@ class Mending:
     def _report(self, raw: RawTable, columns: list[Column], changes: list[Change]) -> dict[str, Any]:
         """As of an import; places are rows, since there is no file with lines any more."""
         problems = [{**problem, "lines": [], "rows": problem["lines"]} for problem in self._findings.report(raw.rows)]
+        problems += [problem for problem in self._before.get("problems", []) if problem["code"] in _STILL_TRUE]
         rows_before = int(self._before.get("rows") or raw.rows)
         return {
-            **{name: self._before.get(name) for name in ("format", "encoding", "delimiter")},
+            **{name: self._before.get(name) for name in ("format", "encoding", "delimiter", "parts", "task")},
             "rows": raw.rows,
             "rows_read": rows_before,
             "rows_dropped": rows_before - raw.rows,
