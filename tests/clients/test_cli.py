@@ -105,6 +105,7 @@ def test_from_login_to_a_downloaded_model(server: Server, trained: Path, finishe
     dataset = json.loads(done(trained, "datasets", "add", "reviews.csv", "--json"))["id"]
     assert dataset in done(trained, "datasets", "list")
     assert "label" in done(trained, "datasets", "show", dataset)
+    assert "Version 2" in done(trained, "datasets", "add", "reviews.csv", "--to", dataset)
     (trained / "remote.yaml").write_text(f"datasets: [{dataset}]\nspec: {{epochs: 1}}\ntitle: remote\n")
     assert "95% interval" in done(trained, "train", "remote.yaml", "--server", server.url)
     jobs = json.loads(done(trained, "jobs", "list", "--json"))

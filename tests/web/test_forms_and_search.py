@@ -1,11 +1,16 @@
 """Forms that are sent twice or without a session, and the search of the palette."""
 
+import io
 import re
+import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from support.model_folders import make_folder
 from support.sites import Site
 
 from kargah.contract.events import Failed
@@ -114,6 +119,18 @@ def test_a_file_that_is_sent_twice_makes_one_data_set_and_one_newer_version(site
     newer = hidden(browser, path, f"{path}/versions")
     assert [send_file(browser, f"{path}/versions", newer, "newer.csv").status_code for _ in range(2)] == [303, 303]
     assert len(site.client("trainer").get(f"/api/v1{path}").json()["versions"]) == 2
+
+
+def test_a_model_that_is_sent_twice_is_brought_in_once(site: Site, browser: httpx.Client, tmp_path: Path) -> None:
+    folder, packed = make_folder(tmp_path / "tiny"), io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for path in folder.iterdir():
+            archive.write(path, path.name)
+    form = {**hidden(browser, "/models", "/models/import"), "title": "پایهٔ یک بار"}
+    sent: dict[str, Any] = {"files": {"file": ("tiny.zip", packed.getvalue())}, "headers": {"X-CSRF-Token": form["_csrf"]}}
+    places = [browser.post("/models/import", data=form, **sent).headers["location"] for _ in range(2)]
+    assert len(set(places)) == 1
+    assert len(site.client("trainer").get("/api/v1/models", params={"query": "پایهٔ یک بار"}).json()["items"]) == 1
 
 
 def test_a_token_that_is_asked_for_twice_is_made_once_and_said_to_be_there(site: Site, browser: httpx.Client) -> None:
