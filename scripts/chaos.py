@@ -5,6 +5,11 @@
 Each training is followed by the SDK over HTTP all the time. At the end every line that any worker wrote must stand in the
 store once, every follower must have been told each event once and in order, every job must have ended COMPLETED with each
 step once in its curve, and every checkpoint on the disk must have the hashes it was written with. The last line says so.
+
+The wall clock of ``serve`` and all its processes was moved once by hand (clock_gettime, gettimeofday and time in a preloaded library:
+an hour on at step 209 of a training, two back at 607, right again at 1009): one attempt, no interruption, each step once. libfaketime
+0.9.10 itself cannot do it under Python 3.11: with the monotonic clock left alone every sleep fails (EINVAL), and with it moved as well
+it goes back, which no kernel lets it do.
 """
 
 import argparse

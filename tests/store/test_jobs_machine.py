@@ -3,7 +3,8 @@
 Planted one at a time, each of these was found: a pause taken while stopping; a fence that looks at the attempt only; a lease kept
 after the end; a person's pause that ends by itself; interruptions counted in spite of progress; an end by the system counted as a
 try; a living agent's jobs taken over; lines carried twice by an agent that forgot how far it was; moving up by two; a pausing job
-that runs again when its worker dies; attempts that a dead agent left unclosed.
+that runs again when its worker dies; attempts that a dead agent left unclosed; a full disk's pause that overrules a person's; a late
+word that moves a job that is over; the scheduler's own words believed from a worker.
 """
 
 import copy
