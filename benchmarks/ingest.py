@@ -45,11 +45,12 @@ from kargah.contract.plans import IngestPlan
 from kargah.contract.wire import EventWriter
 from kargah.workers.ingest import Import
 from kargah.workers.telling import Teller
-"""
-OURS_WORK = """
+
 directory = AttemptDirectory.of(Path(folder), 'job_1', 1)
 directory.inputs.mkdir(parents=True)
-(directory.inputs / 'upload').symlink_to(path)
+(directory.inputs / 'upload').hardlink_to(path)
+"""
+OURS_WORK = """
 plan = IngestPlan(job_id='job_1', file='upload', filename='data.csv')
 rows = Import(plan, directory, Teller(EventWriter(directory.events)), lambda: None).run().rows
 """
