@@ -79,14 +79,28 @@ def ours(folder: Path, set_name: str, steps: int, batch: int) -> Found:
         task = build(prepared, request)
         tell = Teller(EventWriter(directory.events))
         wants = Wants(directory.control, tell, Path(temporary) / "memory.jsonl")
-        loop = Loop(task, prepared, TrainState(plan="", threads=threads), tell, wants, Keeper(directory.job_path, Keeping(1, False), tell), spec)
+        loop = Loop(
+            task, prepared, TrainState(plan="", threads=threads), tell, wants, Keeper(directory.job_path, Keeping(1, False), tell), spec
+        )
         lengths, batches = task.costs, loop._batches_by_step(0) * 10
-        return timed(lambda number: (loop.step(batches[number]), sum(lengths[row] for part in batches[number] for row in part))[1], steps)
+
+        def step(number: int) -> int:
+            loop.step(batches[number])
+            return sum(lengths[row] for part in batches[number] for row in part)
+
+        return timed(step, steps)
 
 
 def peer(folder: Path, set_name: str, steps: int, batch: int, collation: str) -> Found:
     """``Trainer`` as its documentation uses it. Tokens are counted and time taken from inside, at the ends of its steps."""
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer, DataCollatorWithPadding, Trainer, TrainerCallback, TrainingArguments
+    from transformers import (
+        AutoModelForSequenceClassification,
+        AutoTokenizer,
+        DataCollatorWithPadding,
+        Trainer,
+        TrainerCallback,
+        TrainingArguments,
+    )
 
     texts, labels = rows_of(set_name)
     names = sorted(set(labels))
@@ -152,7 +166,8 @@ def side(name: str, folder: Path, set_name: str, options: argparse.Namespace, al
     if answer.returncode:
         raise RuntimeError(f"{name}: {answer.stderr[-2000:]}")
     found: Found = json.loads(answer.stdout.splitlines()[-1])
-    print(f"  {name:8} {'with' if allocator else 'without'} allocator: {found['tokens_per_second']:.0f} tokens/s, {found['peak_mib']:.0f} MiB", flush=True)
+    speed = f"{found['tokens_per_second']:.0f} tokens/s, {found['peak_mib']:.0f} MiB"
+    print(f"  {name:8} {'with' if allocator else 'without'} allocator: {speed}", flush=True)
     return found
 
 
@@ -228,13 +243,15 @@ def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     wanted = [options.only] if options.only else ["minilm", "bert_base", "multilingual"]
     with tempfile.TemporaryDirectory() as temporary:
         if "minilm" in wanted:
-            folder = minilm()
             goals = {"pad128": 4.0, "dynamic": 2.5, "group": 1.8}
-            figures |= compare("minilm", folder, "en-sst2", options, goals) if folder else {"minilm": not_measured("package not installed", "≥ 4×")}
+            missing = {"minilm": not_measured("package not installed", "≥ 4×")}
+            figures |= compare("minilm", folder, "en-sst2", options, goals) if (folder := minilm()) else missing
         if "bert_base" in wanted:
-            figures |= compare("bert_base", random_bert(Path(temporary) / "base", 16_000, 768, 12, 12), "fa", options, {"pad128": 5.0, "dynamic": 2.0})
+            folder = random_bert(Path(temporary) / "base", 16_000, 768, 12, 12)
+            figures |= compare("bert_base", folder, "fa", options, {"pad128": 5.0, "dynamic": 2.0})
         if "multilingual" in wanted:
-            figures |= compare("multilingual", random_bert(Path(temporary) / "wide", 250_037, 384, 12, 12), "fa", options, {"dynamic": 2.0})
+            folder = random_bert(Path(temporary) / "wide", 250_037, 384, 12, 12)
+            figures |= compare("multilingual", folder, "fa", options, {"dynamic": 2.0})
     return figures
 
 

@@ -130,7 +130,7 @@ def cluster(kind: str, home: Path) -> Iterator[Cluster]:
     if kind == "sqlite":
         yield Cluster(sqlite_url(home / "kargah.db"))
         return
-    with postgres.temporary_folder() as folder, postgres.server(folder) as urls:
+    with postgres.temporary_folder() as folder, postgres.server(folder, durable=True) as urls:
         yield Cluster(urls.format("postgres"), folder / "data")
 
 

@@ -135,6 +135,7 @@ def test_a_name_of_nothing_is_refused_beside_the_name_that_stays(person: Person,
     files = {"file": ("base.zip", packed(make_folder(tmp_path / "base")))}
     model = workshop.client().post("/api/v1/models/upload", files=files, data={"title": "می‌ماند"}).json()
     assert workshop.client().patch(f"/api/v1/models/{model['id']}", json={"title": "  "}).status_code == 422
+    assert workshop.client().patch(f"/api/v1/models/{model['id']}", json={"tags": ["a"]}).status_code == 422
     assert workshop.client().get(f"/api/v1/models/{model['id']}").json()["title"] == "می‌ماند"
     page = person.go("/models?source=local")
     assert page.locator(".model-title").count() >= 1

@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 BINARIES = Path("/usr/lib/postgresql")
-QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "listen_addresses=", "shared_buffers=32MB", "max_connections=60")
+SMALL = ("listen_addresses=", "shared_buffers=32MB", "max_connections=60")
+#: For tests that never take the server away: what was committed may be gone after a crash.
+FORGETFUL = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 
 
 def binaries() -> Path | None:
@@ -20,13 +22,16 @@ def binaries() -> Path | None:
 
 
 @contextmanager
-def server(folder: Path) -> Iterator[str]:
-    """Yield the prefix of its URLs: ``prefix.format(name)`` is a database's. ``folder`` must be short: it holds the Unix socket."""
+def server(folder: Path, durable: bool = False) -> Iterator[str]:
+    """Yield the prefix of its URLs: ``prefix.format(name)`` is a database's. ``folder`` must be short: it holds the Unix socket.
+
+    A ``durable`` one keeps what it committed when it is killed, as anyone's own does.
+    """
     user = _unprivileged_user()
     shutil.chown(folder, user)
     data = folder / "data"
     _run(user, "initdb", "-D", str(data), "-U", "kargah", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync")
-    options = " ".join(f"-c {setting}" for setting in (*QUICK, f"unix_socket_directories={folder}"))
+    options = " ".join(f"-c {setting}" for setting in (*SMALL, *(() if durable else FORGETFUL), f"unix_socket_directories={folder}"))
     _run(user, "pg_ctl", "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start")
     try:
         yield f"postgresql://kargah@/{{}}?host={folder}"

@@ -18,11 +18,14 @@ from kargah.serving import service as serving
 from kargah.serving.schemas import Prediction, PredictionRequest
 from kargah.store.access import require_creator
 from kargah.web import idempotency, unpacking, uploads
-from kargah.web.api.datasets import NewTitle
 from kargah.web.api.jobs import Cursor, Limit, Words
 from kargah.web.deps import Ask, Asking
 
 router = APIRouter(prefix="/api/v1/models", tags=["models"])
+
+
+class NewTitle(BaseModel):
+    title: str = Field(min_length=1, max_length=300)
 
 
 class FolderImport(BaseModel):
