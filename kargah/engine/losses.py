@@ -1,0 +1,58 @@
+"""Cross-entropy over a large vocabulary, a part of the rows at a time: the logits of a whole batch are never in memory at once.
+
+The gradient is made in the forward pass, while a part's logits are at hand (as in Hsu et al. 2024, Liger Kernel): each logit
+is computed once, and only for the tokens that are learnt from.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+#: Rows at a time: their logits of 16,000 words are 16 MB.
+CHUNK_ROWS = 256
+
+
+def cross_entropy(hidden: Tensor, output: Tensor, targets: Tensor, chunk_rows: int = CHUNK_ROWS) -> Tensor:
+    """Mean of -log softmax(hidden @ output.T)[targets]: hidden [rows, width], output [vocabulary, width], targets int64 [rows].
+
+    Equal to ``torch.nn.functional.cross_entropy`` up to rounding. No rows give zero, without a gradient worth anything.
+    """
+    loss: Tensor = _ChunkedCrossEntropy.apply(hidden, output, targets, chunk_rows)  # type: ignore[no-untyped-call]
+    return loss
+
+
+class _ChunkedCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, output: Tensor, targets: Tensor, chunk_rows: int) -> Tensor:
+        rows = max(1, len(targets))
+        d_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
+        d_output = torch.zeros_like(output) if ctx.needs_input_grad[1] else None
+        total = hidden.new_zeros((), dtype=torch.float64 if hidden.device.type == "cpu" else torch.float32)
+        for start in range(0, len(targets), chunk_rows):
+            part, wanted = hidden[start : start + chunk_rows], targets[start : start + chunk_rows, None]
+            logits = part @ output.T
+            log_sums = torch.logsumexp(logits, dim=1, keepdim=True)
+            total += (log_sums - logits.gather(1, wanted)).sum()
+            if d_hidden is None and d_output is None:
+                continue
+            d_logits = logits.sub_(log_sums).exp_()
+            d_logits.scatter_add_(1, wanted, d_logits.new_full(wanted.shape, -1.0))
+            if d_hidden is not None:
+                torch.mm(d_logits, output, out=d_hidden[start : start + chunk_rows])
+            if d_output is not None:
+                d_output.addmm_(d_logits.T, part)
+        ctx.save_for_backward(d_hidden, d_output)
+        ctx.rows = rows
+        return (total / rows).to(hidden.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, Tensor | None, None, None]:
+        d_hidden, d_output = ctx.saved_tensors
+        scale = gradients[0] / ctx.rows
+        return (
+            None if d_hidden is None else d_hidden.mul_(scale),
+            None if d_output is None else d_output.mul_(scale),
+            None,
+            None,
+        )
