@@ -249,13 +249,14 @@ def test_terms_are_given_in_the_readers_own_way_and_told_in_every_language_of_ma
     person.complaints.clear()  # of the refusal itself, which a browser calls an error
     assert page.locator("[name='terms.not_before']").input_value() == "۱۴۶۰/۰۱/۰۱ ۲۲:۰۰"
     page.fill("[name='terms.memory_limit_gib']", "۸")
-    page.select_option("[name='terms.after']", line[0])
+    for before in line[:2]:
+        page.check(f"[name='terms.after'][value={before}]")
     page.click("#train-acts .btn.go")
     page.wait_for_selector("#run-state")
     run_id = page.url.rpartition("/")[2].partition("?")[0]
     client = desk.site.client("admin")
     job = client.get(f"/api/v1/jobs/{client.get(f'/api/v1/runs/{run_id}').json()['job_id']}").json()
-    assert (job["priority"], job["terms"]["after"], job["terms"]["memory_limit_bytes"]) == (5, [line[0]], 8 << 30)
+    assert (job["priority"], job["terms"]["after"], job["terms"]["memory_limit_bytes"]) == (5, line[:2], 8 << 30)
     assert job["terms"]["window"] == {"start": "22:00:00", "end": "06:00:00"}  # the hours of Tehran, unless another zone is named
     with desk.site.database.write() as session:
         jobs.stop(session, desk.actor, job["id"])

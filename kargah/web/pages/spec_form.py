@@ -26,7 +26,7 @@ class Option:
 
 @dataclass(frozen=True)
 class SpecField:
-    """``kind``: number, text, choice or switch. ``facts``: its name in YAML, its default, what it takes."""
+    """``kind``: number, text, choice, many (of ``options``) or switch. ``facts``: its name in YAML, its default, what it takes."""
 
     name: str
     form_name: str

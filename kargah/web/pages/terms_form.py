@@ -20,7 +20,7 @@ GIB, HOUR_SECONDS = 1 << 30, 3600
 #: Field → the kind of its input.
 FIELDS: Mapping[str, str] = {
     "priority": "number",
-    "after": "choice",
+    "after": "many",
     "if_after_fails": "choice",
     "not_before": "text",
     "deadline": "text",
@@ -45,10 +45,13 @@ class Said:
 
 
 def read(words: Words, given: Given) -> Said:
-    typed = {name: latest.strip() for name in FIELDS if (latest := (given.get(PREFIX + name) or [""])[-1]).strip()}
+    typed = {name: latest.strip() for name in _READERS if (latest := (given.get(PREFIX + name) or [""])[-1]).strip()}
     errors: Errors = {}
+    after = list(dict.fromkeys(value.strip() for value in given.get(PREFIX + "after", []) if value.strip()))
     values = {name: value for name, text in typed.items() if (value := _value(words, name, text, errors)) is not None}
     priority = int(values.pop("priority", 0))
+    if after:
+        values["after"] = after
     _agree(words, values, errors)
     try:
         terms = Terms.model_validate(_as_terms(words, values))
@@ -97,7 +100,6 @@ def _choice(name: str) -> Callable[[Words, str], str]:
 
 _READERS: Mapping[str, Callable[[Words, str], Any]] = {
     "priority": _number(-100, 100, whole=True),
-    "after": lambda _, text: text[:48],
     "if_after_fails": _choice("if_after_fails"),
     "not_before": _moment,
     "deadline": _moment,
@@ -120,9 +122,7 @@ def _agree(words: Words, values: dict[str, Any], errors: Errors) -> None:
 
 
 def _as_terms(words: Words, values: Mapping[str, Any]) -> dict[str, Any]:
-    terms: dict[str, Any] = {name: values[name] for name in ("if_after_fails", "not_before", "deadline") if name in values}
-    if "after" in values:
-        terms["after"] = [values["after"]]
+    terms: dict[str, Any] = {name: values[name] for name in ("after", "if_after_fails", "not_before", "deadline") if name in values}
     if "window_start" in values and "window_end" in values:
         terms["window"] = {"start": values["window_start"], "end": values["window_end"], "zone": _zone(words)}
     if "max_attempts" in values:
@@ -152,7 +152,7 @@ def given_of(priority: int, terms: Terms) -> dict[str, list[str]]:
 
 
 def group_of(words: Words, given: Given, active: list[JobOut], errors: Errors) -> Group:
-    """``active``: trainings that are not over, one of which this one may come after."""
+    """``active``: trainings that are not over, after any of which this one may come."""
     return Group(words.text("group.terms"), basic=False, fields=[_field(words, name, given, active, errors) for name in FIELDS])
 
 
@@ -168,7 +168,7 @@ def _field(words: Words, name: str, given: Given, active: list[JobOut], errors: 
         placeholder=words.text(f"terms.{name}.example") if words.has(f"terms.{name}.example") else "",
         checked=False,
         basic=False,
-        options=_options(words, name, value, active),
+        options=_options(words, name, given, active),
         error=errors.get(PREFIX + name, ""),
         facts=[(words.text("train.default"), words.text(f"terms.{name}.default")), (words.text("train.name"), _NAMES[name])],
         manual=f"/help/jobs#{name}",
@@ -186,8 +186,8 @@ _NAMES = {
 }
 
 
-def _options(words: Words, name: str, value: str, active: list[JobOut]) -> list[Option]:
+def _options(words: Words, name: str, given: Given, active: list[JobOut]) -> list[Option]:
+    chosen = given.get(PREFIX + name) or [""]
     if name == "after":
-        none = Option("", words.text("terms.after.none"), not value)
-        return [none, *(Option(job.id, job.title, job.id == value) for job in active)]
-    return [Option(choice, words.text(f"terms.{name}.{choice}"), choice == (value or "fail")) for choice in _ENDS.get(name, ())]
+        return [Option(job.id, job.title, job.id in chosen) for job in active]
+    return [Option(choice, words.text(f"terms.{name}.{choice}"), choice == (chosen[-1] or "fail")) for choice in _ENDS.get(name, ())]

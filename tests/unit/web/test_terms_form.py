@@ -58,6 +58,12 @@ def test_two_fields_must_agree() -> None:
     assert set(read(EN, window_start="22:00").errors) == {"terms.window_end"}
 
 
+def test_a_training_may_come_after_several_named_once_each() -> None:
+    said = terms_form.read(EN, {"terms.after": ["job_1", "", "job_2", "job_1"]})
+    assert (said.terms.after, said.errors) == (["job_1", "job_2"], {})
+    assert set(terms_form.read(EN, {"terms.after": [f"job_{number}" for number in range(33)]}).errors) == {"terms.after"}
+
+
 def test_the_next_form_has_what_lasts_and_not_what_was_for_once() -> None:
     said = read(EN, priority="7", after="job_1", not_before="2081-01-01 00:00", time_limit_hours="1.5", window_start="22", window_end="6")
     again = terms_form.read(EN, terms_form.given_of(said.priority, said.terms))
