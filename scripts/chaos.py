@@ -1,4 +1,4 @@
-"""Chaos: real tiny trainings whose worker, agent, web process and database are killed at random, stopped, their clock moved.
+"""Chaos: real tiny trainings; worker, agent, web process and database are killed at random, stopped, their clock moved, their disk filled.
 
     scripts/chaos.py --kills 300 --database postgresql
 
@@ -69,7 +69,12 @@ CALM, CALM_SECONDS = 0.6, 15.0
 TOLD_SECONDS = 30.0
 #: A worker is killed wherever it is: while it imports, reads its data, learns, saves, ends.
 LIVING = ("STARTING", "LOADING", "RUNNING", "PAUSING", "STOPPING")
-SMOOTH = {"web": 0.15, "agent": 0.3, "both": 0.1, "worker": 0.25, "stop agent": 0.05, "stop worker": 0.05, "clock": 0.05, "database": 0.05}
+SMOOTH = {
+    "web": 0.15, "agent": 0.25, "both": 0.1, "worker": 0.25, "stop agent": 0.05, "stop worker": 0.05, "clock": 0.05, "database": 0.05,
+    "disk": 0.05,
+}  # fmt: skip
+#: All of the home stands on it, SQLite's files too; where nobody may mount one, no disk is filled.
+DISK = "512m"
 
 
 class JumpingClock(SystemClock):
@@ -170,6 +175,10 @@ class Chaos:
         self.worker_kills: Counter[str] = Counter()
         self.enough = threading.Event()
         self.raged_seconds = 0.0
+        self.blows = dict(SMOOTH)
+        for name, is_there in (("database", found.data is not None), ("disk", home.is_mount())):
+            if not is_there:
+                del self.blows[name]
 
     # Processes
 
@@ -254,8 +263,8 @@ class Chaos:
     # What is done to them
 
     def strike(self) -> None:
-        names = [name for name in SMOOTH if name != "database" or self.cluster.data is not None]
-        name = self.chance.choices(names, [SMOOTH[name] for name in names])[0]
+        self.stand_up()
+        name = self.chance.choices(list(self.blows), list(self.blows.values()))[0]
         worker = self.worker() if "worker" in name else None
         if "worker" in name and worker is None:
             self.wait_for_progress()  # there is none yet
@@ -272,6 +281,8 @@ class Chaos:
             (self.home / "clock").write_text(str(self.chance.choice([-3600.0, 3600.0, 86_400.0, 0.0])))
         elif name == "database":
             self.cluster.restart(self.chance.choice(["immediate", "fast"]))
+        elif name == "disk":
+            self.fill_disk()
         else:
             self.kill(*{"web": ["web"], "agent": ["agent"], "both": ["web", "agent"]}[name])
         self.done[name] += 1
@@ -283,9 +294,33 @@ class Chaos:
             time.sleep(LEASE_SECONDS + self.chance.uniform(0.5, 2.0))
             os.kill(pid, signal.SIGCONT)
 
+    def fill_disk(self) -> None:
+        """To the last byte, for a while; half of the times the agent dies meanwhile and its next one stands up on the full disk."""
+        full_seconds, dies = self.chance.uniform(2.0, 25.0), self.chance.random() < 0.5
+        until = time.monotonic() + full_seconds
+        filler = self.home / "filler"
+        with filler.open("wb", buffering=0) as file:
+            while (left_seconds := until - time.monotonic()) > 0:
+                for size_bytes in (1 << 20, 1 << 12):  # again and again: what is deleted meanwhile gives room
+                    with contextlib.suppress(OSError):
+                        while file.write(b"\0" * size_bytes):
+                            pass
+                if dies and left_seconds < full_seconds / 2:
+                    dies = False
+                    self.kill("agent")
+                    self.done["agent"] += 1
+                time.sleep(0.02)
+        filler.unlink()
+
+    def stand_up(self) -> None:
+        """As ``serve`` and systemd do with a process that has ended by itself."""
+        for name, process in list(self.processes.items()):
+            if process.poll() is not None:
+                self.start(name)
+
     @property
     def kills(self) -> int:
-        """Moving the clock and stopping for a while kill nothing; the database's restart does, and "both" kills two."""
+        """Moving the clock, filling the disk and stopping for a while kill nothing; the database's restart does, and "both" kills two."""
         return sum(self.done[name] for name in ("web", "agent", "worker", "database")) + 2 * self.done["both"]
 
     def rage(self, kills: int, minutes: float) -> None:
@@ -326,9 +361,7 @@ class Chaos:
     def settle(self) -> None:
         """All is left alone until every job has ended and every follower has heard it."""
         (self.home / "clock").unlink(missing_ok=True)
-        for name in self.processes:
-            if self.processes[name].poll() is not None:
-                self.start(name)
+        self.stand_up()
         with contextlib.suppress(TimeoutError):
             wait_for(lambda: not self.open_jobs(), "all jobs end")
         for follower in self.followers:
@@ -444,11 +477,14 @@ def main() -> int:
     status = 0
     for kind in ["sqlite", "postgresql"] if wanted.database == "both" else [wanted.database]:
         home = Path(tempfile.mkdtemp(prefix="kargah-chaos-"))
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "kargah-chaos", str(home)], capture_output=True, check=False)
         status |= run(kind, wanted.kills, wanted.seed, wanted.steps, home, wanted.minutes)
         if wanted.keep or status:
             sys.stdout.write(f"kept: {home}\n")
-        else:
-            shutil.rmtree(home, ignore_errors=True)
+            continue
+        if home.is_mount():
+            subprocess.run(["umount", "-l", str(home)], check=False)
+        shutil.rmtree(home, ignore_errors=True)
     return status
 
 

@@ -67,10 +67,13 @@ class Scheduler:
 
     def run(self, stopping: threading.Event) -> None:
         """Until ``stopping`` is set. What fails is logged and tried again: the store may be away for a while."""
-        self.register()
+        registered = False
         with wake.Sleeper(self._database.engine) as sleeper:
             while not stopping.is_set():
                 try:
+                    if not registered:
+                        self.register()
+                        registered = True
                     self.tick()
                     self._rest(sleeper, stopping)
                 except OperationalError as error:

@@ -1,19 +1,23 @@
 """An agent and its workers: jobs end, stop, pause and are mended, whatever the workers do."""
 
+import logging
 import os
 import signal
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from support.agents import scheduler, seat, tick_until
+from support.agents import scheduler, seat, tick_until, trades
 from support.databases import person
 
 from kargah.contract.attempt import AttemptDirectory
 from kargah.jobs import claims, history, service
 from kargah.jobs.scheduler import Scheduler
-from kargah.jobs.tables import Attempt, Job
+from kargah.jobs.tables import Agent, Attempt, Job
 from kargah.kit.clock import ManualClock, utc_now
 from kargah.store.access import Actor, Role
 from kargah.store.database import Database
@@ -238,6 +242,40 @@ def test_an_attempts_directory_holds_its_plan_and_log_and_no_secret(workshop: Wo
     assert directory.plan.exists() and directory.log.exists()
     workshop.ask(service.stop, job_id)
     workshop.until(agent, job_id, "STOPPED")
+
+
+def test_an_agent_that_starts_while_its_database_takes_nothing_begins_when_it_does(
+    workshop: Workshop, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As on a full disk: what it writes first is refused, and it must not end for that."""
+    rename = "ALTER TABLE {} RENAME TO {}".format
+    with workshop.database.engine.begin() as connection:
+        connection.exec_driver_sql(rename("agents", "away"))
+    stopping, here = threading.Event(), seat()
+    thread = threading.Thread(target=Scheduler(workshop.database, workshop.home, here, trades()).run, args=(stopping,))
+    with caplog.at_level(logging.WARNING):
+        thread.start()
+        try:
+            wait_until(lambda: "the database does not answer" in caplog.text)
+            with workshop.database.engine.begin() as connection:
+                connection.exec_driver_sql(rename("away", "agents"))
+            wait_until(lambda: is_known(workshop.database, here.agent_id))
+        finally:
+            stopping.set()
+            thread.join()
+
+
+def is_known(database: Database, agent_id: str) -> bool:
+    with database.read() as session:
+        return session.get(Agent, agent_id) is not None
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    """A limit against hanging, not a measurement."""
+    until = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < until, "it never came to that"
+        time.sleep(0.02)
 
 
 @pytest.mark.postgres
