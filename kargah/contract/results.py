@@ -26,7 +26,8 @@ class Interval(BaseModel):
 class ModelOutput(BaseModel):
     """A usable model: ``outputs/<name>/``. Baselines are models like any other.
 
-    ``family``: network, linear, trees or majority. ``metrics`` are those of the held-out split named by ``split``.
+    ``family``: network, linear, trees or majority. ``metrics`` are those of the held-out split named by ``split``;
+    ``validation_value`` is the primary metric on the validation rows, by which one model is recommended.
     """
 
     name: str
@@ -38,6 +39,7 @@ class ModelOutput(BaseModel):
     split: str
     primary_metric: str
     metrics: dict[str, float | None]
+    validation_value: float | None = None
     interval: Interval | None = None
     detail: JsonDict = {}
     train_seconds: float

@@ -55,6 +55,10 @@ class Role:
     many: bool = False
 
 
+#: Says of each row whether it trains, validates or tests. Every recipe takes it.
+SPLIT = Role("split", required=False)
+
+
 @dataclass(frozen=True)
 class Match:
     """What a recipe proposes for a table: how sure it is (0–1), which columns, and why (text keys with parameters)."""

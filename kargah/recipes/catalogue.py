@@ -1,5 +1,7 @@
 """The recipes there are, by name. Importing this reaches no training code."""
 
+from dataclasses import replace
+
 from kargah.kit.errors import BadInput
 from kargah.recipes import hints
 from kargah.recipes.base import Match, Recipe
@@ -28,12 +30,21 @@ def guess(columns: list[Column], aimed: bool = False) -> list[tuple[Recipe, Matc
     Where the form of the columns tells the task (conversations, answers in a text …), only a recipe for that task is
     proposed, unless the user ``aimed`` at a column.
     """
-    learnable = [column for column in columns if not hints.is_split(column)]
-    matches = [(recipe, match) for recipe in RECIPES.values() if (match := recipe.guess(learnable)) is not None]
+    matches = [(recipe, match) for recipe in RECIPES.values() if (match := match_of(recipe, columns)) is not None]
     task = None if aimed else by_structure(columns)
     if task is not None:
         matches = [pair for pair in matches if pair[0].name == task.name]
     return sorted(matches, key=lambda pair: pair[1].score, reverse=True)
+
+
+def match_of(recipe: Recipe, columns: list[Column]) -> Match | None:
+    """What one recipe could learn. A column that says which rows train and which test is not learnt from: it is the ``split``."""
+    splits = [column.name for column in columns if hints.is_split(column)]
+    match = recipe.guess([column for column in columns if column.name not in splits])
+    if match is None or not splits:
+        return match
+    reason = ("guess.split_column", {"column": splits[0]})
+    return replace(match, columns={**match.columns, "split": splits[0]}, reasons=(*match.reasons, reason))
 
 
 def task_of(columns: list[Column]) -> Task | None:

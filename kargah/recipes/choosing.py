@@ -21,7 +21,7 @@ def choose(name: str | None, columns: Sequence[Column], target: str | None = Non
         _check_column("target", target, {column.name for column in known})
     if name is not None:
         recipe = catalogue.get(name)
-        return recipe, recipe.guess(known)
+        return recipe, catalogue.match_of(recipe, known)
     for recipe, match in catalogue.guess(known, aimed=target is not None):
         inputs = {taken for role, taken in match.columns.items() if isinstance(taken, str) and role != recipe.target}
         if target not in inputs:

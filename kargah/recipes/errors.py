@@ -6,6 +6,7 @@
     ├── RoleMissing · ColumnMissing      no column for a role; a column that the data does not have
     ├── TooFewRows · OneClassOnly        nothing can be learnt from these rows
     ├── NotNumeric                       a regression target that is no number
+    ├── SplitUnclear · SplitLacks · LabelNotTaught       a column that should say which rows train and which test
     ├── MetricUnfit                      a primary metric that this problem does not have
     ├── UnsafeWeights · WeightsDamaged · BaseModelUnusable
     ├── NormalisersDiffer · NotYetSupported
@@ -44,6 +45,24 @@ class OneClassOnly(BadInput):
 
 class NotNumeric(BadInput):
     code = "TARGET_NOT_NUMERIC"
+
+
+class SplitUnclear(BadInput):
+    """``value`` in ``row`` names neither training nor validation nor test."""
+
+    code = "SPLIT_UNCLEAR"
+
+
+class SplitLacks(BadInput):
+    """No row of ``column`` is for ``part``."""
+
+    code = "SPLIT_LACKS"
+
+
+class LabelNotTaught(BadInput):
+    """``labels`` stand in rows for validation or test only."""
+
+    code = "LABEL_NOT_TAUGHT"
 
 
 class MetricUnfit(BadInput):

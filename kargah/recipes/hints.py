@@ -11,6 +11,8 @@ _FOLD = str.maketrans({"ي": "ی", "ى": "ی", "ك": "ک", "\u200c": " ", "ة": 
 _PARTS = re.compile(r"[\s_\-.()\[\]/]+")
 _MAX_CLASSES = 20
 _MAX_NAMED_CLASSES = 200
+#: What a row can be for: to teach, to choose by, to report on.
+PARTS = ("train", "validation", "test")
 
 
 @cache
@@ -62,9 +64,17 @@ def is_identifier(column: Column) -> bool:
 
 
 def is_split(column: Column) -> bool:
-    """A column that says which rows train and which test."""
-    values = {_fold(item.value) for item in column.top}
-    return named_exactly(column, "split") and bool(values) and len(values) == column.distinct and values <= words("split_values")
+    """A column that says which rows train and which test: by its values, and by its name where they only say one of the two."""
+    parts = {part_of(item.value) for item in column.top}
+    if not parts or None in parts or len(column.top) < column.distinct:
+        return False
+    return named_exactly(column, "split") or ("train" in parts and len(parts) > 1)
+
+
+def part_of(value: object) -> str | None:
+    """One of ``PARTS``, in whichever words it is said; None for anything else."""
+    folded = _fold(str(value))
+    return next((part for part in PARTS if folded in words(f"split_{part}")), None)
 
 
 def _all_whole(column: Column) -> bool:

@@ -8,8 +8,7 @@ import numpy as np
 
 from kargah.recipes import hints
 from kargah.recipes.columns import Column, ColumnKind
-from kargah.recipes.errors import TooFewRows
-from kargah.recipes.measures import FloatArray, IntArray
+from kargah.recipes.measures import FloatArray
 from kargah.recipes.problem import ProblemType
 from kargah.recipes.table import as_label
 from kargah.text.numbers import parse_number
@@ -51,12 +50,6 @@ def ordered(rows: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
     if all(number is not None for number in numbers.values()):
         return tuple(sorted(labels, key=lambda label: (numbers[label], label)))
     return tuple(sorted(labels))
-
-
-def require_all(targets: FloatArray, train: IntArray, labels: tuple[str, ...]) -> None:
-    """Raises TooFewRows when training rows lack a label: so few rows cannot both teach it and measure."""
-    if len(set(targets[train].tolist())) < len(labels):
-        raise TooFewRows(field="datasets", rows=len(targets), needed=2 * len(labels))
 
 
 def as_flags(rows: Sequence[tuple[str, ...]], labels: tuple[str, ...]) -> FloatArray:

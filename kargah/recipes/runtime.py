@@ -10,12 +10,13 @@ A ``Task`` knows its data and its model and nothing of steps, files of checkpoin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kargah.recipes.base import Spec
-from kargah.recipes.measures import FloatArray
+from kargah.recipes.measures import Evaluation, FloatArray
+from kargah.recipes.parts import NO_ROWS, TEST, TRAIN, VALIDATION, Sources
 from kargah.recipes.problem import Problem
 from kargah.recipes.splits import IntArray
 from kargah.recipes.table import Table
@@ -86,6 +87,8 @@ class Settings:
 class Prepared:
     """Rows ready to learn from. ``targets``: label index [rows], flags [rows, labels] or value [rows].
 
+    Models learn from ``train_rows``; the best weights and the best model are chosen by ``validation_rows``; what is told of them
+    is measured on ``test_rows``, where the data set some apart by ``split_column``, else on the validation rows.
     ``describe`` is what kargah.json keeps: all that is needed to treat a question as the rows were treated.
     """
 
@@ -95,6 +98,36 @@ class Prepared:
     validation_rows: IntArray
     describe: JsonDict
     decisions: list[Decision]
+    test_rows: IntArray = field(default_factory=lambda: NO_ROWS, kw_only=True)
+    split_column: str | None = field(default=None, kw_only=True)
+    sources: Sources | None = field(default=None, kw_only=True)
+
+    @property
+    def reported(self) -> str:
+        """The part that is told of."""
+        return TEST if len(self.test_rows) else VALIDATION
+
+    def rows_of(self, part: str) -> IntArray:
+        return {TRAIN: self.train_rows, VALIDATION: self.validation_rows, TEST: self.test_rows}[part]
+
+    def evaluate(self, part: str, scores: FloatArray) -> Evaluation:
+        return self.problem.evaluate(self.targets[self.rows_of(part)], scores)
+
+    def report(self, scores: FloatArray) -> Evaluation:
+        """Of the scores of the reported rows: with the interval, and by data set where there are several. Takes a second: once a model."""
+        rows = self.rows_of(self.reported)
+        whole = self.problem.evaluate(self.targets[rows], scores, with_interval=True)
+        return whole if self.sources is None else replace(whole, detail={**whole.detail, "sources": self._by_source(rows, scores)})
+
+    def _by_source(self, rows: IntArray, scores: FloatArray) -> list[JsonDict]:
+        assert self.sources is not None
+        told = []
+        for number, (title, weight) in enumerate(zip(self.sources.titles, self.sources.weights, strict=True)):
+            own = self.sources.of_row[rows] == number
+            metrics = self.problem.evaluate(self.targets[rows[own]], scores[own]).metrics if own.any() else {}
+            taught = int((self.sources.of_row[self.train_rows] == number).sum())
+            told.append({"title": title, "weight": weight, "train_rows": taught, "rows": int(own.sum()), "metrics": metrics})
+        return told
 
 
 class Baseline(Protocol):
@@ -153,8 +186,8 @@ class Task(Protocol):
         """Mean loss of training rows, named by their position in ``train_rows``. Uses torch's random state only."""
         ...
 
-    def scores(self, check: Callable[[], None]) -> FloatArray:
-        """Scores of all validation rows, in order. Calls ``check`` between batches."""
+    def scores(self, check: Callable[[], None], part: str = VALIDATION) -> FloatArray:
+        """Scores of all validation rows (or test rows), in order. Calls ``check`` between batches."""
         ...
 
     def save(self, folder: Path) -> None:

@@ -13,12 +13,17 @@ from kargah.text.normalise import Normaliser, NormaliserSettings
 
 @dataclass(frozen=True)
 class Table:
-    """``values[name]`` are the raw values of a column, None where there is none. ``normaliser`` is the data set's own."""
+    """``values[name]`` are the raw values of a column, None where there is none. ``normaliser`` is the data set's own.
+
+    ``weight``: how often a training row of it is seen in an epoch, on the mean.
+    """
 
     columns: dict[str, Column]
     values: dict[str, list[Any]]
     rows: int
     normaliser: dict[str, Any] | None = None
+    title: str = ""
+    weight: float = 1.0
 
     def column(self, name: str, role: str) -> list[Any]:
         """Raises ColumnMissing, naming the role and the columns there are."""

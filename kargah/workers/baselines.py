@@ -9,6 +9,7 @@ from kargah.contract.plans import TrainPlan
 from kargah.contract.results import ModelOutput
 from kargah.kit import files
 from kargah.recipes.base import Recipe
+from kargah.recipes.parts import VALIDATION
 from kargah.recipes.runtime import Baseline, Prepared, RecipeRuntime, Request
 from kargah.workers import keeper
 from kargah.workers.edge import Attempt
@@ -32,8 +33,10 @@ def _fitted(number: int, fit: Callable[[], Baseline], plan: TrainPlan, recipe: R
     started = time.monotonic()
     model = fit()
     seconds = time.monotonic() - started
-    evaluation = prepared.problem.evaluate(prepared.targets[prepared.validation_rows], model.scores(prepared.validation_rows), True)
-    made = Made(model.name, model.family, model.architecture, model.parameters, evaluation, seconds)
+    chosen_by = prepared.evaluate(VALIDATION, model.scores(prepared.validation_rows))
+    reported = prepared.report(model.scores(prepared.rows_of(prepared.reported)))
+    value = chosen_by.metrics[prepared.problem.primary_metric]
+    made = Made(model.name, model.family, model.architecture, model.parameters, reported, value, seconds)
 
     def write() -> ModelOutput:
         temporary = _place(attempt, number).with_suffix(".tmp")
@@ -47,7 +50,7 @@ def _fitted(number: int, fit: Callable[[], Baseline], plan: TrainPlan, recipe: R
 
     path = attempt.directory.job_path
     output = keeper.when_there_is_room(write, path, 8 * model.parameters, attempt.tell, attempt.wants.check_while_waiting)
-    attempt.tell("Evaluated", step=0, epoch=0.0, model=model.name, metrics=evaluation.metrics, detail=evaluation.detail)
+    attempt.tell("Evaluated", step=0, epoch=0.0, model=model.name, metrics=chosen_by.metrics, detail=chosen_by.detail)
     return _laid_out(number, output, attempt)
 
 

@@ -45,13 +45,19 @@ def _body(language: str, plan: TrainPlan, made: "Made", prepared: Prepared, inte
     value = made.evaluation.metrics[problem.primary_metric]
     intro = say("intro", family=family, kind=kind, architecture=made.architecture)
     parts = [f"# {plan.title} ({made.name})", intro, f"## {say('results')}"]
-    parts.append(say("split", rows=len(prepared.validation_rows), share=i18n.percent(language, plan.spec["validation_share"])))
+    parts.append(_measured_on(language, plan, prepared))
     if interval is not None and value is not None:
         low, high = _round(interval.low), _round(interval.high)
         parts.append(say("interval", metric=problem.primary_metric, value=_round(value), low=low, high=high))
     parts += ["\n".join(_metrics(language, made)), f"## {say('data')}", "\n".join(_datasets(language, plan, prepared))]
     parts += [f"## {say('use')}", say("use_text"), "```sh\nkargah predict .\n```", f"## {say('limits')}", say("limits_text")]
     return "\n\n".join(parts) + "\n"
+
+
+def _measured_on(language: str, plan: TrainPlan, prepared: Prepared) -> str:
+    rows, share = len(prepared.rows_of(prepared.reported)), i18n.percent(language, plan.spec["validation_share"])
+    said = prepared.reported if prepared.split_column is not None else "drawn"
+    return i18n.text(language, f"card.split.{said}", rows=rows, share=share, column=prepared.split_column or "")
 
 
 def _metrics(language: str, made: "Made") -> Iterator[str]:
@@ -64,7 +70,8 @@ def _datasets(language: str, plan: TrainPlan, prepared: Prepared) -> Iterator[st
     for dataset in plan.datasets:
         licence = dataset.licence or i18n.text(language, "card.no_licence")
         yield "- " + i18n.text(language, "card.dataset", title=dataset.title, licence=licence)
-    yield "- " + i18n.text(language, "card.rows", train=len(prepared.train_rows), validation=len(prepared.validation_rows))
+    counts = {"train": len(prepared.train_rows), "validation": len(prepared.validation_rows), "test": len(prepared.test_rows)}
+    yield "- " + i18n.text(language, "card.rows_with_test" if counts["test"] else "card.rows", **counts)
     if prepared.problem.labels:
         yield "- " + i18n.text(language, "card.labels", labels=", ".join(prepared.problem.labels[:50]))
 

@@ -17,6 +17,7 @@ from kargah.engine.clipping import clip
 from kargah.recipes.base import Spec
 from kargah.recipes.errors import Diverged, Exploded
 from kargah.recipes.measures import Evaluation
+from kargah.recipes.parts import VALIDATION
 from kargah.recipes.runtime import Prepared, Settings, Task
 from kargah.recipes.sampling import epoch_batches
 from kargah.workers import checkpoint
@@ -74,13 +75,13 @@ class Loop:
         self.best = checkpoint.restore(path, self.task.module, self.optimizer)
 
     def run(self) -> Evaluation:
-        """Train to the end, or until patience runs out; leave the best weights in the module and return their evaluation."""
+        """Train to the end, or until patience runs out; leave the best weights in the module, return what is reported of them."""
         # ``position`` is 0 once an epoch was evaluated: an attempt that ended after the last step still owes that evaluation.
         while (self.state.step < self.total_steps or self.state.position) and not self._out_of_patience():
             self._epoch()
         if self.best is not None:
             self.task.module.load_state_dict(self.best)
-        evaluation = self._scored(self.wants.check_stop, with_interval=True)
+        evaluation = self.prepared.report(self.task.scores(self.wants.check_stop, self.prepared.reported))
         self.keeper.wait(self.wants.check_stop)
         return evaluation
 
@@ -182,9 +183,8 @@ class Loop:
             self._save_and_wait()
             raise
 
-    def _scored(self, check: Callable[[], None], with_interval: bool = False) -> Evaluation:
-        scores = self.task.scores(check)
-        return self.prepared.problem.evaluate(self.prepared.targets[self.prepared.validation_rows], scores, with_interval)
+    def _scored(self, check: Callable[[], None]) -> Evaluation:
+        return self.prepared.evaluate(VALIDATION, self.task.scores(check))
 
     def _out_of_patience(self) -> bool:
         patience = self.settings.early_stopping_patience

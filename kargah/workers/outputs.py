@@ -13,18 +13,17 @@ from kargah.recipes.runtime import Prepared
 from kargah.workers import cards
 from kargah.workers.edge import environment
 
-SPLIT = "validation"
-
 
 @dataclass(frozen=True)
 class Made:
-    """A model that was just made, whatever its kind."""
+    """A model that was just made, whatever its kind. ``evaluation`` is what is told of it, ``validation_value`` what it is chosen by."""
 
     name: str
     family: str
     architecture: str
     parameters: int
     evaluation: Evaluation
+    validation_value: float | None
     train_seconds: float
 
 
@@ -41,7 +40,8 @@ def describe(folder: Path, made: Made, prepared: Prepared, plan: TrainPlan, reci
     }
     evaluation = made.evaluation
     interval = Interval(low=evaluation.interval[0], high=evaluation.interval[1]) if evaluation.interval else None
-    measured: dict[str, Any] = {"split": SPLIT, "rows": len(prepared.validation_rows), "primary_metric": problem.primary_metric}
+    measured: dict[str, Any] = {"split": prepared.reported, "rows": len(prepared.rows_of(prepared.reported))}
+    measured |= {"primary_metric": problem.primary_metric, "validation_value": made.validation_value}
     measured |= {"metrics": evaluation.metrics, "interval": interval.model_dump() if interval else None, "detail": evaluation.detail}
     _write_json(folder / "kargah.json", about)
     _write_json(folder / "metrics.json", measured)
@@ -56,9 +56,10 @@ def describe(folder: Path, made: Made, prepared: Prepared, plan: TrainPlan, reci
         architecture=made.architecture,
         parameters=made.parameters,
         base_version_id=plan.base_model.version_id if plan.base_model and made.family == "network" else None,
-        split=SPLIT,
+        split=prepared.reported,
         primary_metric=problem.primary_metric,
         metrics=evaluation.metrics,
+        validation_value=made.validation_value,
         interval=interval,
         detail=evaluation.detail,
         train_seconds=round(made.train_seconds, 3),

@@ -166,7 +166,8 @@ def _network(loop: "Loop", plan: TrainPlan, recipe: Recipe, attempt: Attempt) ->
     folder = attempt.directory.outputs / "model"
     folder.mkdir(parents=True, exist_ok=True)
     parameters = loop.task.parameters
-    made = Made("model", loop.task.family, loop.task.architecture, parameters, evaluation, loop.state.train_seconds)
+    task, state = loop.task, loop.state
+    made = Made("model", task.family, task.architecture, parameters, evaluation, state.best_value, state.train_seconds)
     settings = {decision.name: decision.value for decision in [*loop.prepared.decisions, *loop.task.decisions]}
 
     def write() -> ModelOutput:
@@ -177,11 +178,10 @@ def _network(loop: "Loop", plan: TrainPlan, recipe: Recipe, attempt: Attempt) ->
 
 
 def recommended(models: list[ModelOutput], prepared: "Prepared") -> str | None:
-    """The best by the primary metric; among equals the first, which is the network."""
+    """The best by the primary metric on the validation rows; among equals the first, which is the network."""
     best: ModelOutput | None = None
     for model in models:
-        value = model.metrics[model.primary_metric]
-        if prepared.problem.better(value, best.metrics[best.primary_metric] if best else None):
+        if prepared.problem.better(model.validation_value, best.validation_value if best else None):
             best = model
     return best.name if best else None
 

@@ -44,6 +44,28 @@ def test_classes_are_learnt_from_a_table_and_trees_answer_without_torch(tmp_path
     subprocess.run([sys.executable, "-c", code, str(directory.outputs / "trees")], check=True)
 
 
+def test_models_are_chosen_by_validation_rows_and_told_of_by_test_rows_that_the_user_set_apart(tmp_path: Path) -> None:
+    """The test rows are of another kind than the rest, so that every figure shows on which rows it stands."""
+    columns = table(200)
+    columns["گران"] = ["بله" if price > 250 else "خیر" for price in columns.pop("قیمت")]
+    columns["بخش"] = ["آموزش"] * 130 + ["اعتبارسنجی"] * 30 + ["آزمون"] * 40
+    columns["گران"][160:] = ["خیر"] * 39 + ["بله"]
+    directory, events = Job(tmp_path, "tabular", columns, spec={"columns": {"target": "گران", "split": "بخش"}, "epochs": 5}).run()
+    result = events[-1].result
+    for model in result["models"]:
+        assert (model["split"], sum(row["support"] for row in model["detail"]["classes"])) == ("test", 40)
+        assert [row["support"] for row in model["detail"]["classes"] if row["label"] == "بله"] == [1]
+    evaluated = of_kind(events, "Evaluated")
+    assert {sum(row["support"] for row in event.detail["classes"]) for event in evaluated} == {30}
+    majority = next(model for model in result["models"] if model["family"] == "majority")
+    assert majority["metrics"]["accuracy"] == 39 / 40 > (majority["validation_value"] or 0)
+    assert result["recommended"] == max(result["models"], key=lambda model: model["validation_value"])["name"] != "majority"
+    told = (directory.outputs / "model" / "README.fa.md").read_text()
+    assert "40 سطر آزمون" in told.translate(str.maketrans("۰۱۲۳۴۵۶۷۸۹", "0123456789"))
+    assert "بخش" in told
+    assert load_predictor(directory.outputs / "model").predict([{"متراژ": 100, "محله": "ونک"}])[0]["label"] in {"بله", "خیر"}
+
+
 def test_a_wrong_question_is_refused_by_index_and_column(tmp_path: Path) -> None:
     directory, _ = Job(tmp_path, "tabular", table(60), spec={"max_steps": 2, "baselines": False}).run()
     predictor = load_predictor(directory.outputs / "model")

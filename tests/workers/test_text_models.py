@@ -112,6 +112,17 @@ def test_a_dangerous_or_broken_base_model_is_refused_with_the_reason(tmp_path: P
     assert (events[-1].kind, events[-1].code) == ("Failed", code)
 
 
+def test_a_text_model_is_told_of_by_the_test_rows_alone(tmp_path: Path) -> None:
+    columns = sentiments(120)
+    columns["split"] = ["train"] * 80 + ["test"] * 40
+    columns["label"][80:] = [{"خوب": "بد", "بد": "خوب"}[label] for label in columns["label"][80:]]
+    directory, events = Job(tmp_path, "text-classification", columns, spec={"epochs": 1}).run()
+    linear = next(model for model in events[-1].result["models"] if model["name"] == "linear")
+    assert (linear["split"], linear["validation_value"] > 0.8, linear["metrics"]["accuracy"] < 0.2) == ("test", True, True)
+    measured = json.loads((directory.outputs / "linear" / "metrics.json").read_bytes())
+    assert (measured["rows"], sum(row["support"] for row in measured["detail"]["classes"])) == (40, 40)
+
+
 def test_several_labels_a_row_are_learnt_and_told(tmp_path: Path) -> None:
     generator, words = random.Random(1), {"ورزش": "فوتبال", "سیاست": "مجلس", "هنر": "سینما"}
     picked = [generator.sample(sorted(words), generator.randint(1, 2)) for _ in range(240)]

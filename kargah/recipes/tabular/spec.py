@@ -3,7 +3,7 @@
 from typing import Literal
 
 from kargah.recipes import hints
-from kargah.recipes.base import AUTO, Match, Recipe, Role, Spec, knob
+from kargah.recipes.base import AUTO, SPLIT, Match, Recipe, Role, Spec, knob
 from kargah.recipes.columns import Column, ColumnKind
 
 
@@ -54,7 +54,7 @@ def _score(features: list[Column], why: str) -> float:
 RECIPE = Recipe(
     name="tabular",
     spec=TabularSpec,
-    roles=(Role("target"), Role("features", required=False, many=True)),
+    roles=(Role("target"), Role("features", required=False, many=True), SPLIT),
     target="target",
     runtime="kargah.recipes.tabular",
     guess=guess,

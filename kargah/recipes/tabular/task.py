@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from kargah.kit import files
 from kargah.recipes.measures import FloatArray
+from kargah.recipes.parts import VALIDATION
 from kargah.recipes.problem import Problem, ProblemType
 from kargah.recipes.runtime import Decision, Defaults, Request, Settings, decide_settings, one_thread
 from kargah.recipes.tabular.data import Encoded, Feature
@@ -110,8 +111,8 @@ class TableTask:
         picked = torch.tensor(list(rows))
         return self.loss_function(self.model.network(self.codes[picked], self.dense[picked]), self.goals[picked])
 
-    def scores(self, check: Callable[[], None]) -> FloatArray:
-        scores = self.model.scores(*self.model.tensors(self.data.encoded.rows(self.data.validation_rows)), check)
+    def scores(self, check: Callable[[], None], part: str = VALIDATION) -> FloatArray:
+        scores = self.model.scores(*self.model.tensors(self.data.encoded.rows(self.data.rows_of(part))), check)
         return self.data.told(scores) if self.data.problem.type is ProblemType.REGRESSION else scores
 
     def save(self, folder: Path) -> None:

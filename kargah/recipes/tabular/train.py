@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kargah.recipes import catalogue, hints
 from kargah.recipes.baselines.majority import Majority
 from kargah.recipes.baselines.trees import TreesModel
 from kargah.recipes.errors import NotNumeric, OneClassOnly, RoleMissing, TooFewRows
-from kargah.recipes.labels import decide_kind, numbers_of, ordered, require_all
+from kargah.recipes.labels import decide_kind, numbers_of, ordered
 from kargah.recipes.measures import FloatArray
+from kargah.recipes.parts import divide, named_parts, require_all, sources_of, split_column
 from kargah.recipes.problem import Problem, ProblemType
 from kargah.recipes.runtime import Baseline, Decision, Prepared, Request, Task, given
-from kargah.recipes.splits import IntArray, strata_of_numbers, stratified_split
+from kargah.recipes.splits import IntArray, strata_of_numbers
 from kargah.recipes.table import as_label, normaliser_of
 from kargah.recipes.tabular.data import Encoded, Feature, encode
-from kargah.recipes.tabular.spec import TabularSpec, guess
+from kargah.recipes.tabular.spec import RECIPE, TabularSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,23 +54,24 @@ def prepare(request: Request) -> TableData:
     columns, raw_target = _values(request, target, names)
     described = request.tables[0].columns.get(target)
     kind, why = decide_kind(_WANTED[spec.problem_type], [described], 1, None, "problem_type" in request.chosen)
-    columns, targets, labels, strata = _targets(request, target, kind, columns, raw_target)
+    usable, targets, labels, strata = _targets(request, target, kind, raw_target)
+    columns = {name: [values[row] for row in usable] for name, values in columns.items()}
     problem = Problem.of(kind, labels, spec.primary_metric)
-    groups = [tuple(map(str, row)) for row in zip(*columns.values(), strict=True)]
-    train, validation = stratified_split(groups, strata, spec.validation_share, spec.seed)
-    if not len(train) or not len(validation):
-        raise TooFewRows(field="datasets", rows=len(set(groups)), needed=2)
+    groups, named = [tuple(map(str, row)) for row in zip(*columns.values(), strict=True)], named_parts(request)
+    parts = divide(request, named and [named[row] for row in usable], groups, strata)
     if kind is ProblemType.SINGLE_LABEL:
-        require_all(targets, train, labels)
-    features = _features(request, columns, train)
-    log_target, log_decision = _log_target(request, kind, targets[train])
+        require_all(targets, parts, labels)
+    features = _features(request, columns, parts.train)
+    log_target, log_decision = _log_target(request, kind, targets[parts.train])
     names = [feature.name for feature in features]
     describe = {**problem.as_dict(), "columns": {"target": target, "features": names}, "log_target": log_target}
     describe |= {"normaliser": request.tables[0].normaliser, "features": [feature.as_dict() for feature in features]}
     decisions = [role_decision, Decision("problem_type", kind.value, *why), log_decision]
-    decisions += [given(request, "validation_share"), given(request, "seed")]
     encoded = encode(features, columns, len(targets))
-    data = TableData(problem, targets, train, validation, describe, decisions, features, encoded, log_target)
+    data = TableData(
+        problem, targets, parts.train, parts.validation, describe, decisions + parts.decisions, features, encoded, log_target,
+        test_rows=parts.test, split_column=parts.column, sources=sources_of(request, usable),
+    )  # fmt: skip
     _warn_of_leaks(request, data)
     return data
 
@@ -78,13 +81,14 @@ def _roles(request: Request) -> tuple[str, list[str], Decision]:
     table, columns = request.tables[0], request.spec.columns
     source, why = ("chosen", "why.chosen") if "columns" in request.chosen else ("adapted", "why.columns_guessed")
     if not columns.get("target"):
-        match = guess(list(table.columns.values()))
+        match = catalogue.match_of(RECIPE, list(table.columns.values()))
         if match is None:
             raise RoleMissing(field="spec.columns.target", role="target")
         columns = {**match.columns, **columns}
-    target, features = columns["target"], columns.get("features") or [name for name in table.values if name != columns["target"]]
+    learnable = [name for name in table.values if name not in table.columns or not hints.is_split(table.columns[name])]
+    target, features = columns["target"], columns.get("features") or learnable
     target = target if isinstance(target, str) else target[0]
-    features = [features] if isinstance(features, str) else [name for name in features if name != target]
+    features = [features] if isinstance(features, str) else [name for name in features if name not in (target, split_column(request))]
     if not features:
         raise RoleMissing(field="spec.columns.features", role="features")
     return target, features, Decision("columns", {"target": target, "features": features}, source, why)
@@ -104,10 +108,8 @@ def _values(request: Request, target: str, names: list[str]) -> tuple[dict[str, 
     return columns, targets
 
 
-def _targets(
-    request: Request, target: str, kind: ProblemType, columns: dict[str, list[Any]], raw: list[Any]
-) -> tuple[dict[str, list[Any]], FloatArray, tuple[str, ...], list[Any]]:
-    """Return (columns of the rows that have a target, targets, labels, strata)."""
+def _targets(request: Request, target: str, kind: ProblemType, raw: list[Any]) -> tuple[list[int], FloatArray, tuple[str, ...], list[Any]]:
+    """Return (the rows that have a target, their targets, labels, strata)."""
     values: Sequence[Any] = numbers_of(raw) if kind is ProblemType.REGRESSION else [as_label(value) for value in raw]
     for row, (value, read) in enumerate(zip(raw, values, strict=True)):
         if read is None and value is not None and str(value).strip():
@@ -117,15 +119,15 @@ def _targets(
         request.log("train.rows_dropped", level="warning", dropped=len(values) - len(usable), rows=len(values))
     if len(usable) < 2:
         raise TooFewRows(field="datasets", rows=len(usable), needed=2)
-    columns, kept = {name: [column[row] for row in usable] for name, column in columns.items()}, [values[row] for row in usable]
+    kept = [values[row] for row in usable]
     if kind is ProblemType.REGRESSION:
         numbers = np.array(kept, dtype=np.float64)
-        return columns, numbers, (), strata_of_numbers(numbers)
+        return usable, numbers, (), strata_of_numbers(numbers)
     labels = ordered([(label,) for label in kept])
     if len(labels) < 2:
         raise OneClassOnly(field="spec.columns.target", column=target, label=labels[0])
     indices = np.array([labels.index(label) for label in kept], dtype=np.int64)
-    return columns, indices, labels, indices.tolist()
+    return usable, indices, labels, indices.tolist()
 
 
 def _features(request: Request, columns: dict[str, list[Any]], train: IntArray) -> list[Feature]:

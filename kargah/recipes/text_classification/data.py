@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from kargah.recipes import weights
+from kargah.recipes import catalogue, weights
 from kargah.recipes.errors import NormalisersDiffer, NotNumeric, OneClassOnly, RoleMissing, TooFewRows
-from kargah.recipes.labels import LabelKind, as_flags, decide_kind, label_sets, numbers_of, ordered, require_all
+from kargah.recipes.labels import LabelKind, as_flags, decide_kind, label_sets, numbers_of, ordered
+from kargah.recipes.parts import divide, named_parts, require_all, sources_of
 from kargah.recipes.problem import Problem, ProblemType
-from kargah.recipes.runtime import Decision, Prepared, Request, given
-from kargah.recipes.splits import strata_of_numbers, stratified_split
+from kargah.recipes.runtime import Decision, Prepared, Request
+from kargah.recipes.splits import strata_of_numbers
 from kargah.recipes.table import Table, normaliser_of
-from kargah.recipes.text_classification.spec import TextClassificationSpec, guess
+from kargah.recipes.text_classification.spec import RECIPE, TextClassificationSpec
 
 
 @dataclass
@@ -50,16 +51,18 @@ def prepare(request: Request) -> TextData:
     roles, role_decision = _roles(request)
     described, fields, raw_labels = _rows(request, roles)
     kind, why = decide_kind(spec.problem_type, described, len(roles.label), spec.label_separator, "problem_type" in request.chosen)
-    fields, targets, labels, strata = _targets(request, roles, kind, fields, raw_labels)
+    usable, targets, labels, strata = _targets(request, roles, kind, fields, raw_labels)
+    fields, named = [[texts[row] for row in usable] for texts in fields], named_parts(request)
     problem = Problem.of(kind, labels, spec.primary_metric)
-    train, validation = stratified_split(_groups(fields), strata, spec.validation_share, spec.seed)
-    if not len(train) or not len(validation):
-        raise TooFewRows(field="datasets", rows=len(set(zip(*fields, strict=True))), needed=2)
+    parts = divide(request, named and [named[row] for row in usable], _groups(fields), strata)
     if kind is ProblemType.SINGLE_LABEL:
-        require_all(targets, train, labels)
+        require_all(targets, parts, labels)
     describe = {**problem.as_dict(), "columns": {**dict(roles.fields), "label": roles.label}, "normaliser": request.tables[0].normaliser}
-    decisions = [role_decision, Decision("problem_type", kind.value, *why), given(request, "validation_share"), given(request, "seed")]
-    return TextData(problem, targets, train, validation, describe, decisions, fields)
+    decisions = [role_decision, Decision("problem_type", kind.value, *why), *parts.decisions]
+    return TextData(
+        problem, targets, parts.train, parts.validation, describe, decisions, fields,
+        test_rows=parts.test, split_column=parts.column, sources=sources_of(request, usable),
+    )  # fmt: skip
 
 
 def _groups(fields: list[list[str]]) -> list[tuple[str, ...]]:
@@ -75,7 +78,7 @@ def _groups(fields: list[list[str]]) -> list[tuple[str, ...]]:
 def _roles(request: Request) -> tuple[Roles, Decision]:
     columns = request.spec.columns
     if not columns:
-        match = guess(list(request.tables[0].columns.values()))
+        match = catalogue.match_of(RECIPE, list(request.tables[0].columns.values()))
         if match is None:
             raise RoleMissing(field="spec.columns", role="text, label")
         columns = match.columns
@@ -121,8 +124,8 @@ def _normalised(table: Table, column: str, role: str, request: Request) -> list[
 
 def _targets(
     request: Request, roles: Roles, kind: LabelKind, fields: list[list[str]], raw: list[list[Any]]
-) -> tuple[list[list[str]], Any, tuple[str, ...], list[Any]]:
-    """Return (fields of the rows that can be used, targets, labels, strata)."""
+) -> tuple[list[int], Any, tuple[str, ...], list[Any]]:
+    """Return (the rows that can be used, their targets, labels, strata)."""
     spec = request.spec
     assert isinstance(spec, TextClassificationSpec)
     values: list[Any] = (
@@ -130,20 +133,20 @@ def _targets(
     )
     usable = [row for row, value in enumerate(values) if value is not None and fields[0][row].strip()]
     _report_dropped(request, roles, kind, raw, values, len(usable))
-    fields, kept = [[texts[row] for row in usable] for texts in fields], [values[row] for row in usable]
+    kept = [values[row] for row in usable]
     if len(kept) < 2:
         raise TooFewRows(field="datasets", rows=len(kept), needed=2)
     if kind is ProblemType.REGRESSION:
         numbers = np.array(kept, dtype=np.float64)
-        return fields, numbers, (), strata_of_numbers(numbers)
+        return usable, numbers, (), strata_of_numbers(numbers)
     labels = ordered(kept)
     if len(labels) < 2:
         raise OneClassOnly(field="spec.columns.label", column=", ".join(roles.label), label=next(iter(labels), ""))
     if kind is ProblemType.MULTI_LABEL:
-        return fields, as_flags(kept, labels), labels, [max(row, default="") for row in kept]
+        return usable, as_flags(kept, labels), labels, [max(row, default="") for row in kept]
     places = {label: index for index, label in enumerate(labels)}
     indices = np.array([places[row[0]] for row in kept], dtype=np.int64)
-    return fields, indices, labels, indices.tolist()
+    return usable, indices, labels, indices.tolist()
 
 
 def _report_dropped(request: Request, roles: Roles, kind: LabelKind, raw: list[list[Any]], values: list[Any], usable: int) -> None:

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from kargah.recipes import hints
-from kargah.recipes.base import AUTO, Match, Recipe, Role, Spec, knob
+from kargah.recipes.base import AUTO, SPLIT, Match, Recipe, Role, Spec, knob
 from kargah.recipes.columns import Column, ColumnKind
 
 Preset = Literal["auto", "bag", "cnn", "bilstm", "transformer"]
@@ -87,7 +87,7 @@ def _score(columns: list[Column], text: Column, label: Column) -> float:
 RECIPE = Recipe(
     name="text-classification",
     spec=TextClassificationSpec,
-    roles=(Role("text"), Role("text_pair", required=False), Role("label", many=True)),
+    roles=(Role("text"), Role("text_pair", required=False), Role("label", many=True), SPLIT),
     target="label",
     runtime="kargah.recipes.text_classification",
     guess=guess,

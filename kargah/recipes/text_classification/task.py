@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from kargah.kit import files
 from kargah.recipes.measures import FloatArray
 from kargah.recipes.ngrams import NgramVocabulary
+from kargah.recipes.parts import TEST, VALIDATION
 from kargah.recipes.problem import Problem, ProblemType
 from kargah.recipes.runtime import Decision, Defaults, Request, Settings, all_threads, decide_settings, one_thread
 from kargah.recipes.text_classification import pretrained
@@ -71,14 +72,14 @@ class TextModel:
 
 @dataclass
 class TextTask:
-    """``items`` are the encoded training rows, ``goals`` their targets as the loss takes them."""
+    """``items`` are the encoded training rows, ``goals`` their targets as the loss takes them. ``held_items``: of the other parts."""
 
     model: TextModel
     settings: Settings
     decisions: list[Decision]
     items: list[Any]
     goals: Tensor
-    validation_items: list[Any]
+    held_items: dict[str, list[Any]]
     loss_function: Callable[[Tensor, Tensor], Tensor]
     family: str = "network"
     costs: list[int] = field(init=False)
@@ -114,8 +115,8 @@ class TextTask:
         logits = self.model.network(self.model.encoding.collate([self.items[row] for row in rows]))
         return self.loss_function(logits, self.goals[list(rows)])
 
-    def scores(self, check: Callable[[], None]) -> FloatArray:
-        return self.model.scores(self.validation_items, check)
+    def scores(self, check: Callable[[], None], part: str = VALIDATION) -> FloatArray:
+        return self.model.scores(self.held_items[part], check)
 
     def save(self, folder: Path) -> None:
         self.model.save(folder)
@@ -135,9 +136,10 @@ def build_task(data: TextData, request: Request) -> TextTask:
     settings, settled = decide_settings(request, defaults, why, preset=model.architecture, rows=rows)
     model.scale = _scale(data)
     encode = model.encoding.encode
-    items, held = (encode(data.texts_of(part), request.check) for part in (data.train_rows, data.validation_rows))
+    items = encode(data.texts_of(data.train_rows), request.check)
+    held = {part: encode(data.texts_of(data.rows_of(part)), request.check) for part in (VALIDATION, TEST)}
     if isinstance(model.network, pretrained.Transformer):
-        decisions += cheap_steps(model.network, [ids for ids, _ in [*items, *held]])
+        decisions += cheap_steps(model.network, [ids for ids, _ in [*items, *held[VALIDATION], *held[TEST]]])
     settled.append(one_thread(request) if model.architecture == "bag" else all_threads(request))
     return TextTask(model, settings, [*decisions, *settled], items, _goals(data, model.scale), held, _loss_function(data, spec))
 

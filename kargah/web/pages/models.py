@@ -25,7 +25,7 @@ from kargah.web.pages.dashboard import recipe_icon
 from kargah.web.pages.forms import Errors, errors_of, form_of
 from kargah.web.pages.parts import pages_of
 from kargah.web.pages.render import render
-from kargah.web.pages.run_views import metric_columns, model_rows
+from kargah.web.pages.run_views import how_measured, metric_columns, model_rows
 from kargah.web.pages.shell import page_of
 from kargah.web.pages.words import Words
 
@@ -161,6 +161,7 @@ def _values(words: Words, model: ModelOut) -> dict[str, Any]:
         "created": words.date(model.created_at),
         "trashed": model.trashed_at is not None,
         "models": model_rows(words, versions),
+        "how_measured": how_measured(words, versions),
         "metric_columns": [figures.metric_name(words, key) for key in metric_columns(versions)] if measured else [],
         "files_of": best.name if best else "",
         "files": [(entry.path, words.size(entry.size_bytes), entry.sha256[:12]) for entry in (best.files if best else [])],

@@ -287,6 +287,11 @@ def model_rows(words: Words, versions: list[ModelVersionOut]) -> list[ModelRow]:
     return [_model_row(words, version) for version in figures.ranked(versions)]
 
 
+def how_measured(words: Words, versions: list[ModelVersionOut]) -> str:
+    """On which rows the figures of a table of models stand."""
+    return words.text("result.how_test" if any(version.detail.get("split") == "test" for version in versions) else "result.how")
+
+
 def name_of(words: Words, version: ModelVersionOut) -> str:
     return words.first(f"model.{version.architecture}", f"model.{version.name}", f"family.{version.family}", version.name)
 

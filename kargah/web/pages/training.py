@@ -239,6 +239,8 @@ def request_of(materials: Materials, filled: Filled, dry_run: bool = False) -> T
     limits = said.terms.model_dump(include={"time_limit_seconds", "memory_limit_bytes"}, exclude_none=True)
     spec: dict[str, Any] = spec_form.spec_given(filled.recipe, filled.given)
     columns = spec_form.columns_of(filled.recipe, filled.roles)
+    if columns:  # a proposed role without a column was declined, not forgotten
+        columns |= {role: "" for role in _guessed(materials, filled.recipe) if not filled.roles.get(role)}
     return TrainingRequest(
         recipe=filled.recipe.name,
         title=filled.title.strip()[:300] or None,

@@ -2,12 +2,10 @@
 
 from dataclasses import dataclass
 
-from kargah.recipes import catalogue
+from kargah.recipes import catalogue, hints
 from kargah.recipes.columns import Column, ColumnKind
 
 TEXTUAL = (ColumnKind.TEXT, ColumnKind.CATEGORY)
-_TRAIN = {"train", "training", "آموزش"}
-_HELD_OUT = {"test", "validation", "valid", "val", "dev", "eval", "evaluation", "آزمون", "ارزیابی", "اعتبارسنجی"}
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,7 @@ class Roles:
     def of(cls, columns: list[Column]) -> "Roles":
         guesses = catalogue.guess(columns)
         given = guesses[0][1].columns if guesses else {}
-        split = next((column.name for column in columns if is_split(column)), None)
+        split = next((column.name for column in columns if hints.is_split(column)), None)
         target = _single(given.get("label") or given.get("target"))
         first, second = _single(given.get("text")), _single(given.get("text_pair"))
         features = given.get("features") or []
@@ -39,14 +37,8 @@ class Roles:
         )
 
 
-def is_split(column: Column) -> bool:
-    """Whether a column says of each row if it is for training or for testing."""
-    values = {label.value.strip().casefold() for label in column.top}
-    return bool(values & _TRAIN) and bool(values & _HELD_OUT) and values <= _TRAIN | _HELD_OUT
-
-
 def is_training(part: str | None) -> bool:
-    return part is not None and part.strip().casefold() in _TRAIN
+    return part is not None and hints.part_of(part) == "train"
 
 
 def _single(given: str | list[str] | None) -> str | None:

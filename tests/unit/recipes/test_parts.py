@@ -1,0 +1,113 @@
+"""Which rows teach, which choose, which are reported on: as the data say themselves, by every recipe."""
+
+import importlib
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kargah.kit.errors import BadInput
+from kargah.recipes import catalogue, choosing
+from kargah.recipes.base import SPLIT
+from kargah.recipes.columns import Column, ColumnKind, LabelCount
+from kargah.recipes.hints import part_of
+from kargah.recipes.runtime import Prepared, Request
+from kargah.recipes.table import Table
+
+ROWS = 60
+WORDS = {"train": ["train", "Training", "آموزش"], "validation": ["dev", "اعتبار‌سنجی", "validation"], "test": ["test", "آزمون", "TEST "]}
+
+
+def texts(generator: random.Random) -> dict[str, list[Any]]:
+    return {
+        "متن": [f"جملهٔ شمارهٔ {row} با واژهٔ {generator.randint(0, 99)} در میانه" for row in range(ROWS)],
+        "برچسب": [["خوب", "بد"][row % 2] for row in range(ROWS)],
+    }
+
+
+def numbers(generator: random.Random) -> dict[str, list[Any]]:
+    return {"متراژ": [generator.randint(40, 200) for _ in range(ROWS)], "قیمت": [generator.randint(1, 10**6) for _ in range(ROWS)]}
+
+
+DATA = {"text-classification": texts, "tabular": numbers}
+
+
+def described(name: str, values: list[Any]) -> Column:
+    present = [value for value in values if value is not None]
+    distinct = sorted({str(value) for value in present})
+    numeric = all(isinstance(value, int) for value in present)
+    kind = ColumnKind.INTEGER if numeric else ColumnKind.CATEGORY if len(distinct) < 20 else ColumnKind.TEXT
+    top = [LabelCount(value=value, count=1) for value in distinct] if len(distinct) <= 20 else []
+    mean_length = 30.0 if kind is ColumnKind.TEXT else 4.0
+    return Column(name=name, kind=kind, rows=len(values), distinct=len(distinct), mean_length=mean_length, top=top)
+
+
+def prepared(recipe: str, values: dict[str, list[Any]], **given_spec: Any) -> Prepared:
+    """As a worker does it, with the columns that are proposed for this table."""
+    columns = {name: described(name, column) for name, column in values.items()}
+    known, match = choosing.choose(recipe, list(columns.values()))
+    spec = known.spec.model_validate(choosing.complete(known, match, given_spec, list(columns.values())))
+    table = Table(columns, values, ROWS)
+    request = Request(
+        recipe=recipe, spec=spec, chosen=frozenset(given_spec), tables=[table], base_model=None, scratch=Path(), threads=1,
+        log=lambda *args, **kwargs: None, check=lambda: None,
+    )  # fmt: skip
+    made: Prepared = importlib.import_module(f"{known.runtime}.train").prepare(request)
+    return made
+
+
+def test_every_recipe_takes_a_column_that_splits() -> None:
+    assert [name for name, recipe in catalogue.RECIPES.items() if SPLIT not in recipe.roles] == []
+    assert DATA.keys() == catalogue.RECIPES.keys(), "a recipe that is not tried here"
+
+
+@pytest.mark.parametrize("recipe", catalogue.RECIPES)
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10**6), shares=st.tuples(st.integers(1, 3), st.integers(0, 3)))
+def test_rows_are_used_as_the_users_own_column_says(recipe: str, seed: int, shares: tuple[int, int]) -> None:
+    generator = random.Random(seed)
+    values = DATA[recipe](generator)
+    kinds = ["train"] * 4 + ["test"] * shares[0] + ["validation"] * shares[1]
+    said: list[str | None] = [generator.choice(WORDS[generator.choice(kinds)]) for _ in range(ROWS)]
+    said[:5] = ["train", "آموزش", "train", "train", "test"]
+    said[5] = None
+    data = prepared(recipe, {**values, "بخش": said})
+    train, validation, test = (set(rows.tolist()) for rows in (data.train_rows, data.validation_rows, data.test_rows))
+    wanted = {part: {row for row, word in enumerate(said) if word is not None and part_of(word) == part} for part in WORDS}
+    assert test == wanted["test"]
+    if wanted["validation"]:
+        assert (train, validation) == (wanted["train"], wanted["validation"])
+    else:
+        assert train | validation == wanted["train"]
+        assert train and validation
+    assert not (train & validation or train & test or validation & test)
+    assert data.reported == "test"
+    assert "بخش" not in str(data.describe["columns"]) + str(data.describe.get("features"))
+
+
+@pytest.mark.parametrize("recipe", catalogue.RECIPES)
+def test_without_such_a_column_or_when_it_is_declined_validation_rows_are_drawn(recipe: str) -> None:
+    values = DATA[recipe](random.Random(1))
+    split = {"split": ["train", "test"] * (ROWS // 2)}
+    for data in (prepared(recipe, values), prepared(recipe, {**values, **split}, columns={"split": ""})):
+        assert (len(data.test_rows), data.reported, data.split_column) == (0, "validation", None)
+        assert len(data.train_rows) + len(data.validation_rows) == ROWS
+        assert "split" not in str(data.describe.get("features"))
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        (["train"] * 30 + ["test"] * 29 + ["شاید"], "SPLIT_UNCLEAR"),
+        (["test"] * 60, "SPLIT_LACKS"),
+        (["test", "train"] * 30, "LABEL_NOT_TAUGHT"),
+    ],
+)
+def test_a_column_that_cannot_split_is_refused_with_the_reason(said: list[str], code: str) -> None:
+    with pytest.raises(BadInput) as refusal:
+        prepared("text-classification", {**texts(random.Random(1)), "جدا": said}, columns={"text": "متن", "label": "برچسب", "split": "جدا"})
+    assert refusal.value.code == code
+    assert refusal.value.params["column"] == "جدا"
