@@ -50,9 +50,15 @@ def path_of(home: Path, sha256: str) -> Path:
     return home / "blobs" / sha256[:2] / sha256
 
 
-def put_file(home: Path, source: Path, *, move: bool = False) -> Digest:
-    """Keep a file; with ``move`` without spending disk for a second copy when both are on one file system."""
+def put_file(home: Path, source: Path, *, move: bool = False, stated: Iterable[str] = ()) -> Digest:
+    """Keep a file; with ``move`` without spending disk for a second copy when both are on one file system.
+
+    Raises HashDiffers, with nothing kept, when its SHA-256 is not every one of those that somebody ``stated``.
+    """
     digest = files.digest_of(source)
+    for sha256 in stated:
+        if sha256 != digest.sha256:
+            raise HashDiffers(path=source.name, expected=sha256)
     _keep(home, source, digest.sha256, move)
     return digest
 

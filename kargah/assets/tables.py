@@ -35,3 +35,18 @@ class Asset(Base, Owned):
     files: Mapped[list[Any]]
     downloaded_at: Mapped[datetime | None]
     trashed_at: Mapped[datetime | None]
+
+
+class Upload(Base, Owned):
+    """A file that comes in pieces (see assets.uploads): how much of it is there is the length of its part file, not a column.
+
+    ``fingerprint``: what the sender knows the file by, to find it again. ``result``: what was made of it; then no part is left.
+    """
+
+    __tablename__ = "uploads"
+    id: Mapped[str] = mapped_column(String(48), primary_key=True)
+    filename: Mapped[str] = mapped_column(String(400))
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    fingerprint: Mapped[str | None] = mapped_column(String(128))
+    result: Mapped[dict[str, Any] | None]

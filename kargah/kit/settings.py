@@ -52,6 +52,8 @@ class Settings(BaseSettings):
     https_only: bool | None = Field(None, description="Secure cookies and HSTS; on in production when absent")
     body_limit_bytes: int = Field(10 * MIB, gt=0, description="largest body of an ordinary request")
     upload_limit_bytes: int = Field(2 * GIB, gt=0, description="largest uploaded file")
+    user_quota_bytes: int | None = Field(None, gt=0, description="room for the files of one user; unlimited when absent")
+    unfinished_upload_days: float = Field(3.0, gt=0, description="how long the arrived part of a file waits for the rest")
     rate_limit_per_minute: int = Field(600, gt=0, description="requests a minute of one client")
     login_rate_limit_per_minute: int = Field(10, gt=0, description="login attempts a minute of one client")
     cores: int | None = Field(None, ge=1, description="cores given to jobs; all that this process may use when absent")

@@ -43,7 +43,7 @@ async def upload(request: Request, ask: Ask, response: Response) -> Body:
     """A form with ``file``, and ``name`` if it wants one. 201 once it is imported, with its report; 202 with status
     "processing" when that takes long; the import's own error otherwise."""
     require_creator(ask.actor)
-    received = await uploads.receive(request, ask.settings)
+    received = await uploads.receive(request, ask)
     named = {"title": received.fields["name"]} if received.fields.get("name") else {}
     dataset = await ask(create_from, Upload(received.filename, received.digest, {**named, **received.fields}))
     detail = await _imported(ask, dataset.id)

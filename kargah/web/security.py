@@ -38,7 +38,7 @@ OPEN_FOLDERS = ("/static/",)
 SELF_GUARDED = ("/socket.io/",)
 #: Work that costs seconds or gigabytes: a tenth of the ordinary rate.
 COSTLY = re.compile(
-    r"/api/v1/(trainings|datasets|models/import|models/upload)|/api/train|/api/lifecycle/jobs|/api/datasets/upload|/api/v1/models/[^/]+/zip"
+    r"/api/v1/(trainings|datasets|datasets/import-(url|path)|uploads/[^/]+/finish|models/import|models/upload)|/api/train|/api/lifecycle/jobs|/api/datasets/upload|/api/v1/models/[^/]+/zip"
 )
 
 #: Where a ticket stands for a credential: clients of streams may be able to send no header.

@@ -9,8 +9,9 @@ from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
 from kargah.assets import blobs
+from kargah.assets import uploads as pieces
 from kargah.kit.files import Digest
-from kargah.kit.settings import Settings
+from kargah.web.deps import Asking
 from kargah.web.errors import BadRequest
 
 FILE_FIELD = "file"
@@ -44,21 +45,30 @@ class Upload:
         return f"{self.filename}\0{self.digest.sha256}\0{asked}"
 
 
-async def receive(request: Request, settings: Settings) -> Upload:
-    """The one file of a multipart form (field ``file``). Raises BadUpload, TooLarge, DiskFull; then nothing is kept.
+async def receive(request: Request, ask: Asking) -> Upload:
+    """The one file of a multipart form (field ``file``). Raises BadUpload, TooLarge, QuotaExceeded, DiskFull; then nothing is kept.
 
     Fields may stand before or after the file. The CSRF token was looked for by the gate.
     """
     form = _Form(_boundary_of(request))
-    digest = await blobs.put_stream(settings.home, form.file_chunks(request.stream()), settings.upload_limit_bytes)
+    limit_bytes = await _limit_bytes(request, ask)
+    digest = await blobs.put_stream(ask.settings.home, form.file_chunks(request.stream()), limit_bytes)
     if form.filename is None:
         raise BadUpload(field=FILE_FIELD, reason="no_file")
     return Upload(form.filename, digest, form.fields)
 
 
-async def receive_raw(request: Request, settings: Settings, filename: str) -> Upload:
+async def receive_raw(request: Request, ask: Asking, filename: str) -> Upload:
     """The body itself is the file."""
-    return Upload(filename, await blobs.put_stream(settings.home, request.stream(), settings.upload_limit_bytes), {})
+    limit_bytes = await _limit_bytes(request, ask)
+    return Upload(filename, await blobs.put_stream(ask.settings.home, request.stream(), limit_bytes), {})
+
+
+async def _limit_bytes(request: Request, ask: Asking) -> int:
+    """What may come; a length that is stated is judged before a byte is read."""
+    known = await ask.read(pieces.limits, ask.settings)
+    pieces.require_room(known, ask.settings, int(request.headers.get("content-length", 0)))
+    return min(known.file_bytes, known.file_bytes if known.quota_left_bytes is None else known.quota_left_bytes)
 
 
 def _boundary_of(request: Request) -> bytes:

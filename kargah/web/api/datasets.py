@@ -72,7 +72,7 @@ class NewTitle(BaseModel):
 async def upload_dataset(request: Request, ask: Ask, key: idempotency.Key = None) -> Response:
     """One file in a form. The answer comes when it is received; its import is a job (``job_id``)."""
     require_creator(ask.actor)
-    return await _create(ask, key, await uploads.receive(request, ask.settings))
+    return await _create(ask, key, await uploads.receive(request, ask))
 
 
 @router.put("", status_code=201, response_model=DatasetOut, openapi_extra=_RAW)
@@ -85,7 +85,7 @@ async def put_dataset(
 ) -> Response:
     """The body is the file: ``curl -T data.csv '…/api/v1/datasets?filename=data.csv'``."""
     require_creator(ask.actor)
-    upload = await uploads.receive_raw(request, ask.settings, filename)
+    upload = await uploads.receive_raw(request, ask, filename)
     return await _create(ask, key, Upload(filename, upload.digest, {"title": title} if title else {}))
 
 
@@ -95,7 +95,7 @@ async def put_version(
 ) -> Response:
     """A newer file of the same data, as the body; the current version stays until this one is read."""
     await ask.read(datasets.get_for, dataset_id, To.CHANGE)
-    upload = await uploads.receive_raw(request, ask.settings, filename)
+    upload = await uploads.receive_raw(request, ask, filename)
     return await idempotency.once(ask, key, upload.wish, add_version, dataset_id, upload)
 
 

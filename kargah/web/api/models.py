@@ -55,7 +55,7 @@ async def import_folder(wanted: FolderImport, ask: Ask, key: idempotency.Key = N
 async def upload_zip(request: Request, ask: Ask, key: idempotency.Key = None) -> Response:
     """A zip of a model folder, in a form (field ``file``)."""
     require_creator(ask.actor)
-    upload = await uploads.receive(request, ask.settings)
+    upload = await uploads.receive(request, ask)
     with tempfile.TemporaryDirectory(dir=await ask.compute(unpacking.workspace, ask.settings.home)) as folder:
         packed = blobs.path_of(ask.settings.home, upload.digest.sha256)
         root = await ask.compute(unpacking.unpack, packed, Path(folder), ask.settings.upload_limit_bytes)

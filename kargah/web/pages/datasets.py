@@ -90,7 +90,7 @@ async def upload(request: Request, ask: Ask) -> Response:
     """One file, streamed to the disk; the form works without JavaScript too."""
     require_creator(ask.actor)
     try:
-        received = await uploads.receive(request, ask.settings)
+        received = await uploads.receive(request, ask)
         made = await once_of_form(ask, received.once, received.wish, lambda session, actor: create_from(session, actor, received))
     except KargahError as error:
         text = next(iter(errors_of(request, error).values()))
@@ -150,7 +150,7 @@ async def upload_version(dataset_id: str, request: Request, ask: Ask) -> Respons
     """A newer file of the same data; the shown version stays until this one is read."""
     await ask.read(datasets.get_for, dataset_id, To.CHANGE)
     try:
-        received = await uploads.receive(request, ask.settings)
+        received = await uploads.receive(request, ask)
         await once_of_form(ask, received.once, received.wish, lambda session, actor: add_version(session, actor, dataset_id, received))
     except KargahError as error:
         text = next(iter(errors_of(request, error).values()))

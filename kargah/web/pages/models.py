@@ -199,7 +199,7 @@ async def import_zip(request: Request, ask: Ask) -> Response:
     require_creator(ask.actor)
     home = ask.settings.home
     try:
-        upload = await uploads.receive(request, ask.settings)
+        upload = await uploads.receive(request, ask)
         with tempfile.TemporaryDirectory(dir=await ask.compute(unpacking.workspace, home)) as folder:
             packed = blobs.path_of(home, upload.digest.sha256)
             root = await ask.compute(unpacking.unpack, packed, Path(folder), ask.settings.upload_limit_bytes)
