@@ -91,6 +91,7 @@ def all_trades(forge: Forge | None = None) -> Trades:
     from kargah.accounts import tables as _owners  # noqa: F401 - what jobs make is owned by users, whose table must be known
     from kargah.assets import blobs
     from kargah.datasets import projector as ingest
+    from kargah.monitoring import measuring
     from kargah.runs import service as runs
     from kargah.training import projector as train
 
@@ -99,6 +100,7 @@ def all_trades(forge: Forge | None = None) -> Trades:
             "train": Trade("kargah.workers.train", train.on_event, train.prepare),
             "ingest": Trade("kargah.workers.ingest", ingest.on_event, ingest.prepare, light=True),
             "mend": Trade("kargah.workers.mend", ingest.on_event, ingest.prepare, light=True),
+            measuring.KIND: Trade("kargah.workers.measure", measuring.on_event),
         },
         lay_out=blobs.lay_out,
         observers=[runs.on_events],

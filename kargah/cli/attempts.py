@@ -29,9 +29,9 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 
 
 @contextmanager
-def workspace() -> Iterator[Path]:
+def workspace(within: Path | None = None) -> Iterator[Path]:
     """A folder for the attempts of one command: gone at the end, but kept when a worker died, whose log it holds."""
-    folder = Path(tempfile.mkdtemp(prefix="kargah-"))
+    folder = Path(tempfile.mkdtemp(prefix="kargah-", dir=within))
     keep = False
     try:
         yield folder
@@ -41,10 +41,6 @@ def workspace() -> Iterator[Path]:
     finally:
         if not keep:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def usable_cores() -> int:
-    return len(os.sched_getaffinity(0))
 
 
 def new_attempt(folder: Path, name: str) -> AttemptDirectory:

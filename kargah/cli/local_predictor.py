@@ -12,6 +12,7 @@ from kargah.cli.errors import WorkerDied, WorkerFailed
 from kargah.contract.attempt import AttemptDirectory
 from kargah.contract.events import Failed
 from kargah.contract.plans import PredictPlan
+from kargah.hardware.profile import usable_cores
 from kargah.kit import files
 
 ANSWER_SECONDS = 600.0
@@ -26,7 +27,7 @@ def predict(folder: Path, inputs: list[Any]) -> list[dict[str, Any]]:
                 files.link_or_copy(path.resolve(), directory.inputs / "model" / path.relative_to(folder))
         plan = PredictPlan(
             job_id="local",
-            threads=attempts.usable_cores(),
+            threads=usable_cores(),
             model_version_id="local",
             folder="model",
             socket=str(workspace / "ask.sock"),

@@ -14,6 +14,7 @@ from kargah.cli.progress import JobProgress
 from kargah.cli.words import t
 from kargah.contract.plans import BaseModelInput, DatasetInput, IngestPlan, TrainPlan
 from kargah.contract.results import IngestResult, TrainResult
+from kargah.hardware.profile import usable_cores
 from kargah.kit import files
 from kargah.recipes import choosing
 from kargah.recipes.columns import Column
@@ -50,7 +51,7 @@ def _worker_plan(plan: PlanFile, datasets: Sequence[Ingested], inputs: Path, tar
     spec = choosing.complete(recipe, match, plan.spec, columns, target)
     return TrainPlan(
         job_id="local",
-        threads=spec.get("threads") or attempts.usable_cores(),
+        threads=spec.get("threads") or usable_cores(),
         title=plan.title or datasets[0].title,
         recipe=recipe.name,
         spec=spec,

@@ -8,7 +8,20 @@ import typer
 from typer.core import TyperGroup
 
 from kargah import __version__
-from kargah.cli import asking, checkpoints, datasets, demonstration, examination, jobs, login, models, processes, training, users
+from kargah.cli import (
+    asking,
+    checkpoints,
+    datasets,
+    demonstration,
+    examination,
+    hardware,
+    jobs,
+    login,
+    models,
+    processes,
+    training,
+    users,
+)
 from kargah.cli.words import error_text, t
 from kargah.kit import i18n
 from kargah.kit.errors import KargahError
@@ -68,6 +81,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "login": login.login,
     "logout": login.logout,
     "doctor": examination.doctor,
+    "hardware": hardware.hardware,
 }
 for _name, _command in _COMMANDS.items():
     app.command(_name, help=t(f"cli.{_name.replace('-', '_')}.help"))(_command)

@@ -105,5 +105,11 @@ class PredictPlan(_Plan):
     socket: str
 
 
-Plan = Annotated[TrainPlan | IngestPlan | MendPlan | PredictPlan, Field(discriminator="kind")]
+class MeasurePlan(_Plan):
+    """Measure what the machine can do: contract.measurement.Measurement."""
+
+    kind: Literal["measure"] = "measure"
+
+
+Plan = Annotated[TrainPlan | IngestPlan | MendPlan | PredictPlan | MeasurePlan, Field(discriminator="kind")]
 AnyPlan: TypeAdapter[Plan] = TypeAdapter(Plan)

@@ -12,6 +12,7 @@ from kargah.web.pages import (
     dataset_rows,
     datasets,
     first_run,
+    hardware,
     help_page,
     models,
     notices,
@@ -52,7 +53,7 @@ def add_to(app: FastAPI) -> None:
         models,
     ):
         app.include_router(pages.router)
-    for pages in (first_run, people, settings, help_page, about, notices):
+    for pages in (first_run, hardware, people, settings, help_page, about, notices):
         app.include_router(pages.router)
     app.mount(ADDRESS, Assets(), name="static")
     app.state.error_page = error_page

@@ -10,7 +10,15 @@ from kargah.web.pages.words import Words
 MENU: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
     ("", (("home", "/", "home"), ("runs", "/runs", "runs"), ("analytics", "/analytics", "monitor"), ("compare", "/compare", "compare"))),
     ("nav.materials", (("datasets", "/datasets", "dataset"), ("models", "/models", "model"))),
-    ("nav.workshop", (("people", "/people", "users"), ("settings", "/settings", "settings"), ("account", "/account", "key"))),
+    (
+        "nav.workshop",
+        (
+            ("hardware", "/hardware", "chip"),
+            ("people", "/people", "users"),
+            ("settings", "/settings", "settings"),
+            ("account", "/account", "key"),
+        ),
+    ),
     ("", (("start", "/start", "wand"), ("help", "/help", "info"))),
 )
 #: Places that are reached from other pages, and by the palette.
