@@ -11,6 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import kargah
+from kargah.assets import uploads
 from kargah.kit.clock import Clock, SystemClock
 from kargah.kit.settings import Settings
 from kargah.monitoring.sampler import Sampler
@@ -81,13 +82,14 @@ def _routers() -> Iterator[APIRouter]:
         runs,
         search,
         training,
+        uploads,
         users,
     )
 
     yield from (documented.router, health.router, auth.router, users.router)
     yield checkpoints.router  # before the jobs' own, whose {action} would take its words
     yield from (jobs.router, runs.router, datasets.router, models.router, training.router, monitoring.router, docs.router)
-    yield from (notices.router, live_socket.router, hardware.router, search.router)
+    yield from (notices.router, live_socket.router, hardware.router, search.router, uploads.router)
 
 
 def _middleware(settings: Settings, clock: Clock) -> Iterator[Middleware]:
@@ -98,8 +100,8 @@ def _middleware(settings: Settings, clock: Clock) -> Iterator[Middleware]:
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=["*"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Request-Id"],
-            expose_headers=["X-Request-Id", "RateLimit", "RateLimit-Policy", "Retry-After"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "Upload-Offset", "X-Request-Id"],
+            expose_headers=["X-Request-Id", "Upload-Offset", "Upload-Length", "RateLimit", "RateLimit-Policy", "Retry-After"],
         )
     yield Middleware(errors.ErrorEdge)
     yield Middleware(BodyGuard, settings=settings)
@@ -114,6 +116,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     schema.bring_up_to_date(database, settings.run_folder)
     app.state.database = database
     app.state.threads = Threads(database)
+    await app.state.threads.write(uploads.sweep, settings)
     app.state.live = Live(app.state.threads)
     app.state.sampler = Sampler(settings.home)
     tailing = asyncio.create_task(app.state.live.run())
