@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from kargah.cli.errors import WorkerDied, WorkerFailed, WorkerStopped
 from kargah.contract import control, wire
 from kargah.contract.attempt import AttemptDirectory
 from kargah.contract.events import LAST_WORDS, Event, Failed, Finished, Paused
+from kargah.contract.process import start_worker
 from kargah.kit import files
 
 OnEvent = Callable[[str, dict[str, Any]], None]
@@ -23,9 +23,7 @@ OnEvent = Callable[[str, dict[str, Any]], None]
 POLL_SECONDS = 0.1
 #: How long a worker may take to stop by itself, before SIGTERM and before SIGKILL.
 STOP_SECONDS, TERM_SECONDS = 5.0, 3.0
-_PACKAGE_PARENT = Path(__file__).parents[2]
 _LOG_TAIL_BYTES = 4000
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @contextmanager
@@ -66,17 +64,8 @@ def run(kind: str, directory: AttemptDirectory, plan: dict[str, Any], on_event: 
 
 def start(kind: str, directory: AttemptDirectory, plan: dict[str, Any]) -> subprocess.Popen[bytes]:
     files.write_json(directory.plan, plan)
-    threads = str(plan.get("threads") or 1)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("KARGAH_")}
-    environment |= dict.fromkeys(_THREAD_VARIABLES, threads)
-    environment |= {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", "PYTHONHASHSEED": "0"}
-    environment["PYTHONPATH"] = os.pathsep.join([str(_PACKAGE_PARENT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    with directory.log.open("ab") as log:
-        # Its own session: the terminal's Ctrl-C must reach the worker as a stop request, never as a signal in mid-step.
-        command = [sys.executable, "-m", f"kargah.workers.{kind}", str(directory.path)]
-        return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=directory.path, env=environment, start_new_session=True
-        )
+    # Its own session: the terminal's Ctrl-C must reach the worker as a stop request, never as a signal in mid-step.
+    return start_worker(f"kargah.workers.{kind}", directory, plan.get("threads") or 1)
 
 
 def stop(process: subprocess.Popen[bytes], directory: AttemptDirectory) -> None:
