@@ -4,7 +4,8 @@
 
 A Llama of 12 layers of 512, 16,000 tied words, random weights; rank 16 on all seven projections; eight samples an update; loss on the
 answers only on both sides; fp32; activation checkpointing off on both. Rows: a thousand Persian instructions.
-PYTHON is one where trl is installed beside the same torch. Added peak memory is the process's highest resident size over that before training.
+PYTHON is one where trl is installed beside the same torch. Added peak memory: the process's
+highest resident size over that before training.
 """
 
 import argparse
