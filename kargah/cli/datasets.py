@@ -100,6 +100,31 @@ class FixesMissing(BadInput):
     """``offered``: what the report offers."""
 
     code = "FIXES_MISSING"
+@app.command(help=t("cli.datasets.delete"))
+def delete(
+    dataset: Annotated[str, typer.Argument(help=t("cli.datasets.id"), metavar="DATASET")],
+    purge: Annotated[bool, typer.Option("--purge", help=t("cli.datasets.purge"))] = False,
+    server: Server = None,
+    token: Token = None,
+) -> None:
+    from kargah.cli import connection, screen
+
+    connection.connect(server, token).datasets.delete(dataset, purge=purge)
+    screen.say("cli.datasets.purged" if purge else "cli.datasets.deleted", id=dataset)
+
+
+@app.command(help=t("cli.datasets.restore"))
+def restore(
+    dataset: Annotated[str, typer.Argument(help=t("cli.datasets.id"), metavar="DATASET")],
+    server: Server = None,
+    token: Token = None,
+) -> None:
+    from kargah.cli import connection, screen
+
+    found = connection.connect(server, token).datasets.restore(dataset)
+    screen.say("cli.datasets.restored", id=found.id, title=found.title)
+
+
 
 
 def chosen_fixes(wanted: list[str], offered: list[dict[str, Any]], *, safe: bool) -> list[dict[str, Any]]:

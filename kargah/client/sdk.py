@@ -205,6 +205,14 @@ class Trainings:
         *,
         datasets: Sequence[str],
         recipe: str | None = None,
+    def delete(self, dataset_id: str, *, purge: bool = False) -> None:
+        """To the trash; with ``purge`` out of the trash for good, unless a run or a model stands on it (DATASET_IN_USE)."""
+        self._transport.json("DELETE", f"/api/v1/datasets/{dataset_id}", params={"purge": "true"} if purge else None)
+
+    def restore(self, dataset_id: str) -> Dataset:
+        """Back out of the trash."""
+        return Dataset.model_validate(self._transport.json("POST", f"/api/v1/datasets/{dataset_id}/restore"))
+
         spec: JsonDict | None = None,
         base_model: str | None = None,
         title: str | None = None,

@@ -8,11 +8,14 @@ from sqlalchemy import func, select
 from support.databases import person
 
 from kargah.assets import blobs
+from kargah.assets.tables import Asset, Blob
 from kargah.contract.attempt import AttemptDirectory
 from kargah.contract.events import Finished
 from kargah.contract.plans import TrainPlan
 from kargah.contract.results import ModelOutput, OutputFile, TrainResult
 from kargah.datasets import bundled
+from kargah.datasets import service as datasets
+from kargah.datasets.tables import DatasetVersion
 from kargah.jobs.tables import Job
 from kargah.kit import files
 from kargah.kit.clock import utc_now
@@ -21,7 +24,7 @@ from kargah.models import service as models
 from kargah.runs.tables import Run
 from kargah.store.access import Actor, Role
 from kargah.store.database import Database
-from kargah.training import projector, service
+from kargah.training import projector, purging, service
 from kargah.training.schemas import TrainingRequest, TrainingStarted
 
 
@@ -151,3 +154,40 @@ def test_versions_are_as_visible_as_their_model(database: Database, actor: Actor
     version_id = finish(database, start(database, actor, datasets=[line]), tmp_path)
     with database.read() as session, pytest.raises(NotFound):
         models.get_version_for(session, person(database, Role.ADMIN, "ws_elsewhere_"), version_id)
+
+
+def test_a_data_set_that_a_run_stands_on_is_not_deleted_for_good_and_others_leave_nothing(
+    database: Database, actor: Actor, line: str, tmp_path: Path
+) -> None:
+    with pytest.raises(purging.NotInTrash), database.write() as session:
+        purging.purge_dataset(session, actor, line)
+    started = start(database, actor, datasets=[line], title="پیش‌بینی خط")
+    finish(database, started, tmp_path)
+    with database.write() as session:
+        datasets.delete(session, actor, line)
+    with pytest.raises(purging.DatasetInUse) as refusal, database.write() as session:
+        purging.purge_dataset(session, actor, line)
+    assert ("پیش‌بینی خط" in refusal.value.params["runs"], refusal.value.params["models"]) == (True, "پیش‌بینی خط")
+
+    with database.write() as session:
+        copy = bundled.ensure_line(session, actor, tmp_path)
+        datasets.delete(session, actor, copy)
+    with database.write() as session:
+        assert purging.purge_dataset(session, actor, copy) == [], "the files are those of the data set that is used"
+    with pytest.raises(NotFound), database.read() as session:
+        datasets.get_for(session, actor, copy, trashed=True)
+
+
+def test_what_is_deleted_for_good_frees_its_files(database: Database, actor: Actor, line: str, tmp_path: Path) -> None:
+    kept = {path.name for path in (tmp_path / "blobs").rglob("*") if path.is_file()}
+    other = person(database, Role.TRAINER, actor.workspace_id)
+    with database.write() as session:
+        datasets.delete(session, actor, line)
+    with pytest.raises(Forbidden), database.write() as session:
+        purging.purge_dataset(session, other, line)
+    with database.write() as session:
+        freed = purging.purge_dataset(session, actor, line)
+    purging.discard(tmp_path, freed)
+    assert set(freed) == kept
+    assert [path for path in (tmp_path / "blobs").rglob("*") if path.is_file()] == []
+    assert count(database, DatasetVersion) == count(database, Asset) == count(database, Blob) == 0

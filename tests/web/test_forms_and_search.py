@@ -158,12 +158,30 @@ def test_a_name_that_is_refused_is_asked_for_again_with_what_was_wrong_beside_it
     assert " open>" in dialog[0].split("\n")[0] and 'id="title-error"' in dialog[0]
 
 
-def test_a_data_set_in_the_trash_is_restored_on_its_own_page(browser: httpx.Client, dataset: str) -> None:
+def test_a_data_set_in_the_trash_is_restored_on_its_own_page(site: Site, browser: httpx.Client, dataset: str) -> None:
     path = f"/datasets/{dataset}"
     csrf = hidden(browser, path, f"{path}/delete")
     assert browser.post(f"{path}/delete", data=csrf).status_code == 303
     page = browser.get(path)
     assert page.status_code == 200 and f'action="{path}/rename"' not in page.text.partition("<dialog")[0]
     assert browser.get(f"/api/v1/datasets/{dataset}").status_code == 404
+    assert_not_purged(site, browser, dataset)
     assert browser.post(f"{path}/restore", data=hidden(browser, path, f"{path}/restore")).headers["location"].startswith(path)
     assert browser.get(f"/api/v1/datasets/{dataset}").status_code == 200
+
+
+def assert_not_purged(site: Site, browser: httpx.Client, dataset: str) -> None:
+    """A run stands on it: refused by its name, on the page and to programs."""
+    path = f"/datasets/{dataset}"
+    answer = browser.post(f"{path}/purge", data=hidden(browser, path, f"{path}/purge"))
+    assert answer.status_code == 409 and "x, y" in answer.text and 'class="note error' in answer.text
+    refused = site.client("trainer").delete(f"/api/v1/datasets/{dataset}", params={"purge": "true"}).json()
+    assert (refused["code"], refused["params"]["runs"][:4]) == ("DATASET_IN_USE", "x, y")
+
+
+def test_only_what_is_in_the_trash_and_read_is_deleted_for_good(site: Site) -> None:
+    client = site.client("trainer")
+    made = client.put("/api/v1/datasets", params={"filename": "x.csv"}, content="a,b\n1,2\n").json()["id"]
+    assert client.delete(f"/api/v1/datasets/{made}", params={"purge": "true"}).json()["code"] == "NOT_IN_TRASH"
+    assert client.delete(f"/api/v1/datasets/{made}").status_code == 204
+    assert client.delete(f"/api/v1/datasets/{made}", params={"purge": "true"}).json()["code"] == "NOT_IMPORTED"

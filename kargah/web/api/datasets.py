@@ -14,6 +14,7 @@ from kargah.datasets import service as datasets
 from kargah.datasets.schemas import DatasetDetail, DatasetOut, DatasetPage, MendWish, Preview, Suggestion, UploadOptions, VersionSummary
 from kargah.kit.errors import BadInput
 from kargah.store.access import Actor, To, require_creator
+from kargah.training import purging
 from kargah.web import idempotency, uploads
 from kargah.web.api.jobs import Cursor, Limit, Words
 from kargah.web.deps import Ask, Asking
@@ -222,9 +223,13 @@ async def rename_dataset(dataset_id: str, new: NewTitle, ask: Ask) -> DatasetDet
 
 
 @router.delete("/{dataset_id}", status_code=204)
-async def delete_dataset(dataset_id: str, ask: Ask) -> None:
-    """To the trash."""
-    await ask(datasets.delete, dataset_id)
+async def delete_dataset(dataset_id: str, ask: Ask, purge: bool = False) -> None:
+    """To the trash; with ``purge`` out of the trash for good: refused while a run or a model stands on one of its versions."""
+    if not purge:
+        await ask(datasets.delete, dataset_id)
+        return
+    freed = await ask(purging.purge_dataset, dataset_id)
+    await ask.compute(purging.discard, ask.settings.home, freed)
 
 
 @router.post("/{dataset_id}/restore")

@@ -19,6 +19,7 @@ from kargah.jobs import service as jobs
 from kargah.jobs.schemas import EventOut, JobOut
 from kargah.kit.errors import BadInput, Conflict, KargahError, NotFound
 from kargah.store.access import Actor, To, require_creator
+from kargah.training import purging
 from kargah.web import uploads
 from kargah.web.api.datasets import add_version, create_from
 from kargah.web.deps import Ask, Asking
@@ -215,6 +216,16 @@ async def delete(dataset_id: str, ask: Ask) -> Response:
 async def restore(dataset_id: str, ask: Ask) -> Response:
     await ask(datasets.restore, dataset_id)
     return see(f"/datasets/{dataset_id}?done=dataset_restored")
+
+
+@router.post("/datasets/{dataset_id}/purge")
+async def purge(dataset_id: str, request: Request, ask: Ask) -> Response:
+    try:
+        freed = await ask(purging.purge_dataset, dataset_id)
+    except Conflict as error:
+        return await _show(request, ask, dataset_id, errors_of(request, error), error.status)
+    await ask.compute(purging.discard, ask.settings.home, freed)
+    return see("/datasets?trash=true&done=dataset_purged")
 
 
 def _importing(session: Session, actor: Actor, dataset_id: str) -> JobOut | None:

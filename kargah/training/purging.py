@@ -1,0 +1,82 @@
+"""Deleting a data set for good: its versions, its record, and the files that nothing else uses."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from sqlalchemy import String, cast, delete, func, select
+from sqlalchemy.orm import Session
+
+from kargah.assets import blobs
+from kargah.assets.tables import Asset, Blob
+from kargah.datasets.errors import NotImported
+from kargah.datasets.tables import Dataset, DatasetVersion
+from kargah.kit.errors import Conflict
+from kargah.models.tables import Model, ModelVersion
+from kargah.runs.tables import Run, RunInput
+from kargah.store import access
+from kargah.store.access import Actor, To
+
+MOST_NAMED = 10
+
+
+class NotInTrash(Conflict):
+    """``title``: what is deleted for good goes to the trash first."""
+
+    code = "NOT_IN_TRASH"
+
+
+class DatasetInUse(Conflict):
+    """``runs``, ``models``: their titles, so far as the asker may see them; ``more``: how many besides."""
+
+    code = "DATASET_IN_USE"
+
+
+def purge_dataset(session: Session, actor: Actor, dataset_id: str) -> list[str]:
+    """Delete a data set that is in the trash. Returns the hashes of files that nothing uses any more, for ``discard``.
+
+    Raises NotInTrash, NotImported while a version of it is being made, DatasetInUse while a run or a model stands on one.
+    """
+    dataset = access.load(session, actor, Dataset, dataset_id, To.CHANGE)
+    if dataset.trashed_at is None:
+        raise NotInTrash(title=dataset.title)
+    versions = list(session.scalars(select(DatasetVersion).where(DatasetVersion.dataset_id == dataset_id)))
+    if any(version.state == "IMPORTING" for version in versions):
+        raise NotImported(title=dataset.title, state="IMPORTING")
+    ids = [version.id for version in versions]
+    _refuse_when_used(session, actor, dataset, ids)
+    hashes = {entry["sha256"] for version in versions for entry in version.files or []} | {version.source_sha256 for version in versions}
+    session.execute(delete(Asset).where(Asset.subject_id.in_(ids)))
+    session.delete(dataset)
+    session.flush()
+    freed = sorted(sha256 for sha256 in hashes if not _is_used(session, sha256))
+    session.execute(delete(Blob).where(Blob.sha256.in_(freed)))
+    return freed
+
+
+def discard(home: Path, hashes: Iterable[str]) -> None:
+    """After the transaction: what was freed leaves the disk. Whoever brings the same bytes in that moment is told FILE_MISSING."""
+    for sha256 in hashes:
+        blobs.path_of(home, sha256).unlink(missing_ok=True)
+
+
+def _refuse_when_used(session: Session, actor: Actor, dataset: Dataset, version_ids: list[str]) -> None:
+    users = select(RunInput.run_id).where(RunInput.dataset_version_id.in_(version_ids))
+    runs = session.scalar(select(func.count()).select_from(Run).where(Run.id.in_(users))) or 0
+    if not runs:
+        return
+    seen = select(Run.title).where(Run.id.in_(users), access.visible_to(actor, Run)).order_by(Run.id.desc()).limit(MOST_NAMED)
+    trained = select(ModelVersion.model_id).where(ModelVersion.run_id.in_(users))
+    models = select(Model.title).where(Model.id.in_(trained), access.visible_to(actor, Model)).order_by(Model.id.desc()).limit(MOST_NAMED)
+    titles = list(session.scalars(seen))
+    raise DatasetInUse(
+        title=dataset.title, runs=", ".join(titles), models=", ".join(session.scalars(models)) or "–", more=runs - len(titles)
+    )  # fmt: skip
+
+
+def _is_used(session: Session, sha256: str) -> bool:
+    """By any version of data or model, or by any other record of files."""
+    named = (cast(table.files, String).contains(sha256) for table in (DatasetVersion, ModelVersion, Asset))
+    source = select(DatasetVersion.id).where(DatasetVersion.source_sha256 == sha256).limit(1)
+    if session.scalar(source):
+        return True
+    return any(session.scalar(select(func.count()).where(where)) for where in named)
