@@ -74,7 +74,7 @@ def compose(settings: Settings, database: Database, host: str, trades: Trades, *
         kinds=frozenset(trades.by_kind),
         light_kinds=trades.light_kinds(),
         memory_bytes=settings.jobs_memory_bytes or profile.memory_for_jobs_bytes(),
-        gpus=tuple(gpu.id for gpu in gpus.found()),
+        gpus={gpu.id: gpu.memory_bytes for gpu in gpus.found()},
         jobs_per_user=settings.jobs_per_user,
     )
     return Scheduler(database, settings.home.resolve(), seat, trades, also=also)

@@ -18,20 +18,22 @@ LIBRARY_FOLDERS = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/
 PACKAGE_ROOT = Path(__file__).parents[2]
 
 
-def start_worker(module: str, directory: AttemptDirectory, threads: int, gpus: Sequence[str] | None = None) -> "subprocess.Popen[bytes]":
+def start_worker(
+    module: str, directory: AttemptDirectory, threads: int, gpus: Sequence[str] | None = None, gpu_share: float | None = None
+) -> "subprocess.Popen[bytes]":
     """Run ``python -m module ATTEMPT_DIR``; it outlives whoever started it. Raises OSError; then nothing runs.
 
-    ``gpus``: the only ones that it may see; null leaves that as it is.
+    ``gpus``: the only ones that it may see; null leaves that as it is. ``gpu_share``: the part of their memory that it may take.
     """
     command = [sys.executable, "-m", module, str(directory.path)]
     with directory.log.open("ab") as output:
         return subprocess.Popen(
-            command, cwd=directory.path, env=environment(threads, gpus), stdin=subprocess.DEVNULL, stdout=output,
+            command, cwd=directory.path, env=environment(threads, gpus, gpu_share), stdin=subprocess.DEVNULL, stdout=output,
             stderr=subprocess.STDOUT, start_new_session=True, close_fds=True,
         )  # fmt: skip
 
 
-def environment(threads: int, gpus: Sequence[str] | None = None) -> dict[str, str]:
+def environment(threads: int, gpus: Sequence[str] | None = None, gpu_share: float | None = None) -> dict[str, str]:
     passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     path = os.pathsep.join([str(PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     allocator = quick_allocator()
@@ -39,6 +41,8 @@ def environment(threads: int, gpus: Sequence[str] | None = None) -> dict[str, st
         **({"LD_PRELOAD": allocator} if allocator else {}),
         **passed,
         **per_attempt(threads, gpus),
+        # torch's allocator keeps to it: what a job was not granted stays for those beside it.
+        **({} if gpu_share is None else {"PYTORCH_CUDA_ALLOC_CONF": f"per_process_memory_fraction:{gpu_share:.4f}"}),
         "PYTHONPATH": path,
         "PYTHONHASHSEED": "0",
         "PYTHONUNBUFFERED": "1",

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, aliased
 
 from kargah.contract.events import Claimed, Waiting
 from kargah.jobs import history, states
+from kargah.jobs.cards import CardsWanted
 from kargah.jobs.resources import Grant, Lack, Room, Wants, free_memory_bytes, room_of, running_on
 from kargah.jobs.states import State
 from kargah.jobs.tables import Attempt, Dependency, Job
@@ -20,7 +21,7 @@ from kargah.store.database import now_of
 
 LOOKED_AT = 100
 #: Those who wait for these keep nobody behind them from starting.
-NOT_FOR_ROOM = frozenset({"USER_LIMIT", "TIME_WINDOW", "GPUS_ABSENT"})
+NOT_FOR_ROOM = frozenset({"USER_LIMIT", "TIME_WINDOW", "GPUS_ABSENT", "GPUS_ABSENT_OF"})
 #: Written out, not bound: only so can a database know that its index of queued jobs is enough.
 IS_QUEUED = Job.state == literal_column(f"'{State.QUEUED}'")
 _OWNERS_AT_BOTH_ENDS = select(
@@ -31,6 +32,7 @@ _OWNERS_AT_BOTH_ENDS = select(
 @dataclass(frozen=True)
 class Seat:
     """An agent's place: who it is, on which host, and what it may give out. ``memory_bytes`` null: memory is not counted.
+    ``gpus``: the memory of each by its id, 0 where nobody knows.
 
     ``jobs_per_user``: how many of one user's jobs may run at once on all hosts, light ones aside.
     """
@@ -44,7 +46,7 @@ class Seat:
     kinds: frozenset[str]
     light_kinds: frozenset[str] = frozenset()
     memory_bytes: int | None = None
-    gpus: tuple[str, ...] = ()
+    gpus: Mapping[str, int] = field(default_factory=dict)
     jobs_per_user: int | None = None
     free_memory: Callable[[], int] = free_memory_bytes
 
@@ -213,9 +215,9 @@ def _wants(session: Session, seat: Seat, heavy: Sequence[Row[Any]], room: Room) 
     wants = {}
     for row in heavy:
         its = terms[row.id]
-        gpus = its.gpus if its.gpus is not None else min(1, len(seat.gpus))
-        threads, gpus = begun.get(row.id, (row.threads_wanted or seat.job_threads, gpus))
-        wants[row.id] = Wants(threads, its.memory_bytes or guesses.get(row.id, 0), gpus, its.memory_bytes is None)
+        threads, gpus = begun.get(row.id, (row.threads_wanted or seat.job_threads, its.gpus_wanted))
+        of_gpus = CardsWanted(gpus, its.gpu_memory_bytes)
+        wants[row.id] = Wants(threads, its.memory_bytes or guesses.get(row.id, 0), of_gpus, its.memory_bytes is None)
     return wants
 
 

@@ -8,7 +8,8 @@ import psutil
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
-from kargah.jobs import states
+from kargah.jobs import cards, states
+from kargah.jobs.cards import Cards, CardsWanted
 from kargah.jobs.tables import Attempt, Job
 
 LIGHT_BEYOND_CORES = 2
@@ -17,7 +18,7 @@ ENDLESS_BYTES = 1 << 60
 
 
 _ACTIVE_ON_HOST = (
-    select(Job.kind, Job.progress, Attempt.threads, Attempt.memory_bytes, Attempt.gpus)
+    select(Job.kind, Job.progress, Job.terms, Attempt.threads, Attempt.memory_bytes, Attempt.gpus)
     .join(Attempt, (Attempt.job_id == Job.id) & (Attempt.number == Job.attempt))
     .where(Job.state.in_(states.ACTIVE), Attempt.host == bindparam("host"))
 )
@@ -29,15 +30,19 @@ class Wants:
 
     threads: int | None
     memory_bytes: int = 0
-    gpus: int = 0
+    gpus: CardsWanted = field(default_factory=CardsWanted)
     memory_is_guessed: bool = True
 
 
 @dataclass(frozen=True)
 class Grant:
+    """``gpu_memory_bytes``: of each of ``gpus``; null: all of it. ``gpu_share``: that as a part of the smallest of them."""
+
     threads: int
     memory_bytes: int = 0
     gpus: list[str] = field(default_factory=list)
+    gpu_memory_bytes: int | None = None
+    gpu_share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,7 @@ class Running:
     threads: int
     memory_bytes: int
     gpus: Sequence[str]
+    gpu_memory_bytes: int | None
     eta_seconds: float | None
     is_light: bool
 
@@ -67,8 +73,7 @@ class Room:
     free_cores: int
     light: int
     memory_bytes: int
-    gpus: Sequence[str]
-    all_gpus: int
+    cards: Cards
     running: Sequence[Running] = ()
 
     @property
@@ -81,12 +86,12 @@ class Room:
             self,
             free_cores=max(0, self.free_cores - (wants.threads or 1)),
             memory_bytes=max(0, self.memory_bytes - wants.memory_bytes),
-            gpus=list(self.gpus)[wants.gpus :],
+            cards=self.cards.without(self.cards.fitting(wants.gpus)[: wants.gpus.count], wants.gpus.memory_bytes),
         )
 
     def after(self, grant: Grant, is_light: bool) -> "Room":
         """The room left once this is granted."""
-        running = [*self.running, Running(grant.threads, grant.memory_bytes, grant.gpus, None, is_light)]
+        running = [*self.running, Running(grant.threads, grant.memory_bytes, grant.gpus, grant.gpu_memory_bytes, None, is_light)]
         if is_light:
             return replace(self, light=self.light - 1, running=running)
         return replace(
@@ -94,14 +99,14 @@ class Room:
             free_cores=self.free_cores - grant.threads,
             light=self.light - grant.threads,
             memory_bytes=self.memory_bytes - grant.memory_bytes,
-            gpus=[gpu for gpu in self.gpus if gpu not in grant.gpus],
+            cards=self.cards.without(grant.gpus, grant.gpu_memory_bytes),
             running=running,
         )
 
     def grant(self, wants: Wants, waiting: int) -> Grant | Lack:
         """``waiting``: how many share the free cores, this one included."""
-        if wants.gpus > self.all_gpus:
-            return Lack("GPUS_ABSENT", {"wanted": wants.gpus, "gpus": self.all_gpus})
+        if not self.cards.are_enough(wants.gpus):
+            return Lack(*_named("GPUS_ABSENT", self.cards, wants.gpus))
         threads = min(wants.threads, self.cores) if wants.threads else max(1, self.free_cores // max(1, waiting))
         if threads > self.free_cores:
             return self._busy("CORES_BUSY", {"cores": self.cores}, self._seconds_until_cores(threads))
@@ -109,10 +114,16 @@ class Room:
         if wants.memory_bytes > self.memory_bytes and not alone:
             params = {"wanted_bytes": wants.memory_bytes, "free_bytes": self.memory_bytes}
             return self._busy("MEMORY_BUSY", params, self._seconds_until_memory(wants.memory_bytes))
-        if wants.gpus > len(self.gpus):
-            params = {"wanted": wants.gpus, "gpus": self.all_gpus}
-            return self._busy("GPUS_BUSY", params, self._seconds_until_gpus(wants.gpus))
-        return Grant(threads, min(wants.memory_bytes, self.memory_bytes), list(self.gpus)[: wants.gpus])
+        fitting = self.cards.fitting(wants.gpus)
+        if wants.gpus.count > len(fitting):
+            return self._busy(*_named("GPUS_BUSY", self.cards, wants.gpus), self._seconds_until_gpus(len(fitting), wants.gpus.count))
+        return self._granted(threads, wants, fitting[: wants.gpus.count])
+
+    def _granted(self, threads: int, wants: Wants, gpus: list[str]) -> Grant:
+        memory_bytes, share = min(wants.memory_bytes, self.memory_bytes), None
+        if gpus and wants.gpus.memory_bytes is not None:
+            share = wants.gpus.memory_bytes / min(self.cards.memory_bytes[gpu] for gpu in gpus)
+        return Grant(threads, memory_bytes, gpus, wants.gpus.memory_bytes if gpus else None, share)
 
     def _busy(self, code: str, params: dict[str, Any], about_seconds: float | None) -> Lack:
         """The code says whether an estimate is among the parameters."""
@@ -126,8 +137,8 @@ class Room:
     def _seconds_until_memory(self, wanted: int) -> float | None:
         return self._seconds_until(self.memory_bytes, wanted, [job.memory_bytes for job in self.running if not job.is_light])
 
-    def _seconds_until_gpus(self, wanted: int) -> float | None:
-        return self._seconds_until(len(self.gpus), wanted, [len(job.gpus) for job in self.running if not job.is_light])
+    def _seconds_until_gpus(self, free: int, wanted: int) -> float | None:
+        return self._seconds_until(free, wanted, [len(job.gpus) for job in self.running if not job.is_light])
 
     def _seconds_until(self, free: int, wanted: int, held: Sequence[int]) -> float | None:
         """When enough running jobs will be over, by their own forecasts; None when these do not say."""
@@ -146,18 +157,31 @@ def free_memory_bytes() -> int:
 
 def running_on(session: Session, host: str, light_kinds: frozenset[str]) -> list[Running]:
     rows = session.execute(_ACTIVE_ON_HOST, {"host": host})
-    return [Running(row.threads, row.memory_bytes, row.gpus, _eta(row.progress), row.kind in light_kinds) for row in rows]
+    return [
+        Running(row.threads, row.memory_bytes, row.gpus, row.terms.get("gpu_memory_bytes"), _eta(row.progress), row.kind in light_kinds)
+        for row in rows
+    ]
 
 
-def room_of(cores: int, memory_bytes: int | None, free_now_bytes: int, gpus: Sequence[str], running: Sequence[Running]) -> Room:
-    """``memory_bytes``: what jobs may have in all, null when memory is not counted; what others use is measured."""
+def room_of(cores: int, memory_bytes: int | None, free_now_bytes: int, gpus: Mapping[str, int], running: Sequence[Running]) -> Room:
+    """``memory_bytes``: what jobs may have in all, null when memory is not counted; what others use is measured.
+
+    ``gpus``: the memory of each by its id.
+    """
     heavy = [job for job in running if not job.is_light]
     free_cores = cores - sum(job.threads for job in heavy)
     left = ENDLESS_BYTES if memory_bytes is None else min(memory_bytes - sum(job.memory_bytes for job in heavy), free_now_bytes)
-    taken = {gpu for job in heavy for gpu in job.gpus}
     light = max(0, free_cores) + LIGHT_BEYOND_CORES - (len(running) - len(heavy))
-    free_gpus = [gpu for gpu in gpus if gpu not in taken]
-    return Room(cores, max(0, free_cores), light, max(0, left), free_gpus, len(gpus), running)
+    free_cards = cards.all_free(gpus)
+    for job in heavy:
+        free_cards = free_cards.without(job.gpus, job.gpu_memory_bytes)
+    return Room(cores, max(0, free_cores), light, max(0, left), free_cards, running)
+
+
+def _named(code: str, found: Cards, wanted: CardsWanted) -> tuple[str, dict[str, Any]]:
+    """The code says whether memory of them is among what is wanted."""
+    params: dict[str, Any] = {"wanted": wanted.count, "gpus": len(found.memory_bytes)}
+    return (code, params) if wanted.memory_bytes is None else (f"{code}_OF", {**params, "wanted_bytes": wanted.memory_bytes})
 
 
 def _eta(progress: Mapping[str, Any]) -> float | None:

@@ -61,8 +61,8 @@ class Retry(BaseModel):
 class Terms(BaseModel):
     """All of it may be left out. ``deadline``: past it, a job that is not over fails.
 
-    ``memory_bytes`` is kept free for it; ``memory_limit_bytes`` (unique memory of its processes) ends it. ``gpus`` null: one, where
-    there are any and the work fills a machine.
+    ``memory_bytes`` is kept free for it; ``memory_limit_bytes`` (unique memory of its processes) ends it. ``gpus``: null: none, or one
+    where ``gpu_memory_bytes`` is said: so much of each is its own, and the rest may go to others; else they are given whole.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -77,6 +77,11 @@ class Terms(BaseModel):
     memory_bytes: int | None = Field(None, gt=0, le=1 << 50)
     memory_limit_bytes: int | None = Field(None, ge=16 * MIB, le=1 << 50)
     gpus: int | None = Field(None, ge=0, le=64)
+    gpu_memory_bytes: int | None = Field(None, ge=16 * MIB, le=1 << 50)
+
+    @property
+    def gpus_wanted(self) -> int:
+        return self.gpus if self.gpus is not None else int(self.gpu_memory_bytes is not None)
 
 
 def estimated_memory_bytes(inputs_bytes: int) -> int:

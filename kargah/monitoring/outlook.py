@@ -20,6 +20,8 @@ from kargah.store.database import now_of
 
 #: An agent that has been silent for longer starts nothing.
 SILENT_AFTER = timedelta(minutes=2)
+#: What waits for one of these waits for something else than its turn.
+OWN_REASONS = frozenset({"DEPENDENCY", "DEPENDENCY_FAILED", "NOT_BEFORE", "TIME_WINDOW", "DISK_FULL", "GPUS_ABSENT", "GPUS_ABSENT_OF"})
 #: Behind more than these a forecast would be a guess upon guesses.
 MOST_AHEAD = 20
 
@@ -50,7 +52,7 @@ def of_queued(session: Session, actor: Actor, job_id: str) -> Outlook | None:
     """None for one that waits for something else than its turn: that reason is its own, and told with it."""
     job = jobs.show(session, actor, job_id)
     reason = (job.waiting or {}).get("code", "")
-    if job.state != State.QUEUED or reason in {"DEPENDENCY", "DEPENDENCY_FAILED", "NOT_BEFORE", "TIME_WINDOW", "DISK_FULL", "GPUS_ABSENT"}:
+    if job.state != State.QUEUED or reason in OWN_REASONS:
         return None
     line = list(queue.standings(session, actor))
     return _by_turn(session, actor, line[: line.index(job_id)]) if job_id in line else None

@@ -11,6 +11,7 @@ _EVIDENCE_LINES = 25
 _TRAINING_MODULES = frozenset({"torch", "numpy", "sklearn", "scipy", "safetensors", "tokenizers", "transformers", "pyarrow"})
 #: How torch says it, on the processor and on a graphics card.
 _MEMORY_WORDS = ("can't allocate memory", "not enough memory", "out of memory")
+_OF_A_GPU = ("CUDA", "HIP", "XPU")
 
 
 def told(error: Exception, folder: Path) -> dict[str, Any]:
@@ -31,7 +32,7 @@ def _named(error: Exception, folder: Path) -> dict[str, Any]:
         if missing != "kargah":
             return {"code": "PACKAGE_MISSING", "params": {"package": missing}}
     if is_out_of_memory(error):
-        return {"code": "OUT_OF_MEMORY", "params": {}}
+        return {"code": "GPU_OUT_OF_MEMORY" if any(words in str(error) for words in _OF_A_GPU) else "OUT_OF_MEMORY", "params": {}}
     if files.is_full(error):
         return {"code": "WORK_DISK_FULL", "params": {"free_bytes": files.free_bytes(folder)}}
     return {"code": "BUG", "params": {"error": type(error).__name__}}

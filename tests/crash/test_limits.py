@@ -98,6 +98,19 @@ def test_a_worker_is_what_the_kernel_ends_first(site: Site) -> None:
     finish(site, agent, job_id)
 
 
+def test_a_worker_sees_its_gpus_and_may_take_its_share_of_them(site: Site) -> None:
+    agent = scheduler(site.database, site.home, gpus={"GPU-a": 24 << 30, "GPU-b": 16 << 30})
+    shared, none = site.submit(terms={"gpu_memory_bytes": 4 << 30}), site.submit()
+    for job_id in (shared, none):
+        site.runs(agent, job_id)
+    found = site.process(shared).environ()
+    assert (found["CUDA_VISIBLE_DEVICES"], found["PYTORCH_CUDA_ALLOC_CONF"]) == ("GPU-b", "per_process_memory_fraction:0.2500")
+    found = site.process(none).environ()
+    assert (found["CUDA_VISIBLE_DEVICES"], "PYTORCH_CUDA_ALLOC_CONF" in found) == ("", False)
+    for job_id in (shared, none):
+        finish(site, agent, job_id)
+
+
 def test_a_job_outside_its_hours_saves_and_waits_for_them(site: Site) -> None:
     agent = scheduler(site.database, site.home)
     job_id = site.submit()

@@ -124,6 +124,7 @@ def test_going_on_with_other_settings_is_a_new_training_that_begins_with_those_w
         ("TRAINING_DIVERGED", {"step": 4, "learning_rate": 0.5}, {"learning_rate": 0.05}, False),
         ("LOSS_EXPLODED", {"step": 4, "loss": 900, "first_loss": 1, "learning_rate": 0.5}, {"learning_rate": 0.05}, False),
         ("OUT_OF_MEMORY", {}, {"batch_size": 16, "gradient_accumulation_steps": 2}, False),
+        ("GPU_OUT_OF_MEMORY", {}, {"batch_size": 16, "gradient_accumulation_steps": 2}, False),
         ("BAD_ROW", {"row": 3, "reason": "IndexError"}, {"skip_bad_rows": True}, True),
         ("TIME_LIMIT", {"limit_seconds": 60}, {}, True),
         ("ATTEMPTS_EXHAUSTED", {"attempts": 5}, {}, True),

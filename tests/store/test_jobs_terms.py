@@ -226,13 +226,30 @@ def test_a_guess_at_memory_keeps_no_job_from_running_alone(database: Database, a
 
 
 def test_each_gpu_has_one_job_and_a_job_goes_on_with_as_many(database: Database, actor: Actor) -> None:
-    jobs = [submitted(database, actor) for _ in range(3)]
-    without = submitted(database, actor, terms={"gpus": 0})
+    jobs = [submitted(database, actor, terms={"gpus": 1}) for _ in range(3)]
+    without = submitted(database, actor)
     too_many = submitted(database, actor, terms={"gpus": 3}, priority=5)
-    mine = seat(cores=8, gpus=("GPU-a", "GPU-b"))
+    mine = seat(cores=8, gpus={"GPU-a": 0, "GPU-b": 0})
     assert order(database, mine) == [jobs[0], jobs[1], without]
     seen = look(database, mine)
     assert (seen.waiting[jobs[2]].code, seen.waiting[too_many].code) == ("GPUS_BUSY", "GPUS_ABSENT")
     walk(database, jobs[0], State.COMPLETED)
     last = look(database, mine)
     assert last.claimed is not None and last.claimed.id == jobs[2] and last.grant is not None and last.grant.gpus == ["GPU-a"]
+
+
+def test_the_memory_of_gpus_is_granted_to_several_and_none_gets_what_another_has(database: Database, actor: Actor) -> None:
+    shared = [submitted(database, actor, terms={"gpu_memory_bytes": size * GIB}) for size in (10, 12, 14)]
+    whole = submitted(database, actor, terms={"gpus": 1})
+    too_big = submitted(database, actor, terms={"gpus": 2, "gpu_memory_bytes": 30 * GIB}, priority=5)
+    mine = seat(cores=8, gpus={"GPU-a": 24 * GIB, "GPU-b": 40 * GIB})
+    first, second, third, last = (look(database, mine) for _ in range(4))
+    assert [one.grant.gpus for one in (first, second, third) if one.grant] == [["GPU-a"], ["GPU-a"], ["GPU-b"]]
+    assert first.grant is not None and first.grant.gpu_share == pytest.approx(10 / 24)
+    assert (last.claimed, last.waiting[whole].code, last.waiting[too_big].code) == (None, "GPUS_BUSY", "GPUS_ABSENT_OF")
+    walk(database, shared[1], State.COMPLETED)
+    more = submitted(database, actor, terms={"gpu_memory_bytes": 27 * GIB}, priority=1)
+    seen = look(database, mine)
+    assert (seen.waiting[more].code, seen.waiting[more].params["wanted_bytes"]) == ("GPUS_BUSY_OF", 27 * GIB)
+    walk(database, shared[2], State.COMPLETED)
+    assert order(database, mine) == [more]

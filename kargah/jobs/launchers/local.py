@@ -31,8 +31,10 @@ def lay_out(home: Path, trades: Trades, job: Job, grant: Grant) -> AttemptDirect
 def start(trades: Trades, job: Job, directory: AttemptDirectory, grant: Grant, host_has_gpus: bool) -> Child:
     """Raises OSError; then nothing runs."""
     module, gpus = trades.by_kind[job.kind].module, grant.gpus if host_has_gpus else None
-    warm = trades.forge.start(directory, grant.threads, gpus) if trades.forge is not None and module == forge.MODULE else None
-    child: Child = warm or start_worker(module, directory, grant.threads, gpus)
+    warm = None
+    if trades.forge is not None and module == forge.MODULE and grant.gpu_share is None:  # that is read when torch is imported
+        warm = trades.forge.start(directory, grant.threads, gpus)
+    child: Child = warm or start_worker(module, directory, grant.threads, gpus, grant.gpu_share)
     with suppress(OSError):  # it is gone already, or this system has no such file
         Path(f"/proc/{child.pid}/oom_score_adj").write_text(OOM_SCORE)
     return child
