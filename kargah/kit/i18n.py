@@ -57,11 +57,20 @@ def parse_po(content: str) -> dict[str, str]:
 def text(language: str, key: str, /, **params: Any) -> str:
     """The text of ``key``; a key that has none is returned itself, so that a gap is visible and never an exception."""
     template = catalogue(language).get(key) or catalogue(DEFAULT_LANGUAGE).get(key) or key
-    return _PLACE.sub(lambda place: _shown(language, params[place[1]]) if place[1] in params else place[0], template)
+    return _PLACE.sub(
+        lambda place: _shown(language, amount(language, place[1], params[place[1]])) if place[1] in params else place[0], template
+    )
 
 
 def has_text(language: str, key: str) -> bool:
     return bool(catalogue(language).get(key))
+
+
+def amount(language: str, name: str, value: Any) -> Any:
+    """A number that its name says to be an amount, with its unit: ``needed_bytes``, ``about_seconds``, ``test_share``. Else ``value``."""
+    units = {"bytes": size, "seconds": duration, "share": percent}
+    said = units.get(name.rpartition("_")[2]) if "_" in name else None
+    return said(language, value) if said and isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 def _shown(language: str, value: Any) -> str:

@@ -10,8 +10,6 @@ from kargah.kit import i18n
 from kargah.kit.clock import utc_now
 from kargah.kit.errors import Params
 
-#: Parameters of messages that are amounts: shown with a unit, by the ending of their name.
-_AMOUNTS = {"_bytes": i18n.size, "_seconds": i18n.duration, "_share": i18n.percent}
 #: Messages whose amounts are memory, and not files.
 _OF_MEMORY = frozenset({"MEMORY_LIMIT", "MEMORY_BUSY", "MEMORY_BUSY_ABOUT"})
 
@@ -114,12 +112,9 @@ class Words:
 
     def amounts(self, params: Params) -> Params:
         """``needed_bytes=5000`` becomes words with a unit; names of states, kinds and roles become their words."""
-        shown = dict(params)
+        shown = {name: i18n.amount(self.language, name, value) for name, value in params.items()}
         for name, value in params.items():
-            ending = next((ending for ending in _AMOUNTS if name.endswith(ending)), None)
-            if ending and isinstance(value, int | float):
-                shown[name] = _AMOUNTS[ending](self.language, value)
-            elif isinstance(value, list | tuple):
+            if isinstance(value, list | tuple):
                 shown[name] = self.text("list.comma").join(str(item) for item in value)
             elif name.endswith("_at") and isinstance(value, str):
                 shown[name] = self.date(datetime.fromisoformat(value))

@@ -19,9 +19,8 @@ class Duplicates:
         self._inputs = [name for name in roles.texts if name in roles.inputs] or list(roles.texts)
         self._target, self._split = roles.target, roles.split
         self._others = [column.name for column in columns if column.name not in self._inputs and column.name != roles.split]
-        self._first: dict[str, tuple[tuple[Any, ...], int]] = {}
-        self._conflicting: set[str] = set()
-        self._training, self._testing = set[str](), list[tuple[str, int]]()
+        self._first: dict[int, tuple[int, Any]] = {}  # keys and texts as their hashes: of long texts it is many
+        self._training, self._testing = set[int](), list[tuple[int, int]]()
         self._likeness = LikeTexts()
         self._near, self._conflicts, self._looked_at = Places(), Places(), 0
 
@@ -32,12 +31,13 @@ class Duplicates:
         texts = [batch.column(name).to_pylist() for name in self._inputs]
         targets = batch.column(self._target).to_pylist() if self._target else [None] * batch.num_rows
         parts = batch.column(self._split).to_pylist() if self._split else None
-        for index, key in enumerate(row_keys(batch, self._inputs)):
+        rows = zip(row_keys(texts), zip(*texts, strict=True), targets, strict=True)
+        for index, (key, own, target) in enumerate(rows):
             if not key:
                 continue
             if parts is not None:
-                self._note_part(key, parts[index], first_row + index)
-            self._compare(key, tuple(column[index] for column in texts), targets[index], first_row + index)
+                self._note_part(hash(key), parts[index], first_row + index)
+            self._compare(key, hash(own), target, first_row + index)
 
     def say(self, findings: Findings) -> None:
         inputs = self._inputs
@@ -53,25 +53,25 @@ class Duplicates:
         leaked = Places()
         leaked.add(row for key, row in self._testing if key in self._training)
         if leaked.count:
-            share = round(100 * leaked.count / len(self._testing), 1)
+            share = round(leaked.count / len(self._testing), 3)
             findings.note(
                 "LEAKED_ROWS", "error", count=leaked.count, first_rows=leaked.rows, inputs=inputs, split=self._split, test_share=share
             ).columns = list(inputs)
 
-    def _compare(self, key: str, texts: tuple[Any, ...], target: Any, row: int) -> None:
-        known = self._first.get(key)
+    def _compare(self, key: str, texts: int, target: Any, row: int) -> None:
+        known = self._first.get(hash(key))
         if known is None:
-            self._first[key] = ((texts, target), row)
-            if self._looked_at <= LIKENESS_ROWS and self._likeness.add(key):
+            self._first[hash(key)] = texts, target
+            if row <= LIKENESS_ROWS and self._likeness.add(key):
                 self._near.add([row])
             return
-        (known_texts, known_target), _ = known
+        known_texts, known_target = known
         if known_target != target and target is not None and known_target is not None:
             self._conflicts.add([row])
         elif known_texts != texts:
             self._near.add([row])
 
-    def _note_part(self, key: str, part: str | None, row: int) -> None:
+    def _note_part(self, key: int, part: str | None, row: int) -> None:
         if is_training(part):
             self._training.add(key)
         elif part is not None:
