@@ -2,7 +2,6 @@
 
 from json import JSONDecodeError
 from json import loads as parsed
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -19,22 +18,27 @@ ONE_COLUMN = {"merge_labels", "cast", "repair_tags", "fill_missing"}
 
 @app.command(help=t("cli.datasets.add"))
 def add(
-    file: Annotated[Path, typer.Argument(help=t("cli.datasets.file"), exists=True, dir_okay=False)],
+    sources: Annotated[list[str], typer.Argument(help=t("cli.datasets.file"), metavar="FILE|FOLDER|URL…")],
     title: Annotated[str | None, typer.Option(help=t("cli.datasets.title"))] = None,
     to: Annotated[str | None, typer.Option(help=t("cli.datasets.to"), metavar="DATASET")] = None,
+    on_server: Annotated[bool, typer.Option("--on-server", help=t("cli.datasets.on_server"))] = False,
     json: Json = False,
     server: Server = None,
     token: Token = None,
 ) -> None:
-    from kargah.cli import connection, screen
+    from kargah.cli import adding, connection, screen
 
     known = connection.connect(server, token).datasets
-    dataset = known.add_version(to, file) if to else known.upload(file, title=title)
+    adding.check(sources, title=title, to=to, on_server=on_server)
+    made = []
+    for source in sources:
+        dataset = adding.add(known, source, title=title, to=to, on_server=on_server)
+        made.append(dataset.model_dump(mode="json"))
+        if not json:
+            number = (dataset.version or {}).get("number", 1)
+            screen.say("cli.datasets.version_added" if to else "cli.datasets.added", id=dataset.id, title=dataset.title, number=number)
     if json:
-        screen.as_json(dataset.model_dump(mode="json"))
-        return
-    number = (dataset.version or {}).get("number", 1)
-    screen.say("cli.datasets.version_added" if to else "cli.datasets.added", id=dataset.id, title=dataset.title, number=number)
+        screen.as_json(made if len(made) > 1 else made[0])
 
 
 @app.command("list", help=t("cli.datasets.list"))
@@ -96,10 +100,6 @@ def fix(
     screen.say("cli.datasets.fixed", id=made.id, title=made.title, number=(made.version or {}).get("number", 1))
 
 
-class FixesMissing(BadInput):
-    """``offered``: what the report offers."""
-
-    code = "FIXES_MISSING"
 @app.command(help=t("cli.datasets.delete"))
 def delete(
     dataset: Annotated[str, typer.Argument(help=t("cli.datasets.id"), metavar="DATASET")],
@@ -125,6 +125,10 @@ def restore(
     screen.say("cli.datasets.restored", id=found.id, title=found.title)
 
 
+class FixesMissing(BadInput):
+    """``offered``: what the report offers."""
+
+    code = "FIXES_MISSING"
 
 
 def chosen_fixes(wanted: list[str], offered: list[dict[str, Any]], *, safe: bool) -> list[dict[str, Any]]:

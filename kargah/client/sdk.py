@@ -3,8 +3,8 @@
 import builtins
 import os
 import tempfile
-import zipfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -14,6 +14,8 @@ from kargah.client.checkpoints import Checkpoints
 from kargah.client.errors import JobEnded, Refused
 from kargah.client.shapes import Dataset, Event, Job, JsonDict, ModelVersion, Page, Predictions, Training
 from kargah.client.transport import UPLOAD_TIMEOUT_SECONDS, Transport
+from kargah.client.uploads import PIECES_FROM_BYTES, OnProgress, Uploads
+from kargah.kit import packing
 
 Item = TypeVar("Item")
 Input = str | JsonDict
@@ -142,30 +144,48 @@ class Datasets:
     def __init__(self, transport: Transport, jobs: Jobs) -> None:
         self._transport = transport
         self._jobs = jobs
+        self._uploads = Uploads(transport)
 
-    def upload(self, path: StrPath, *, title: str | None = None, wait: bool = True) -> Dataset:
-        """Send a file, streamed from the disk, and wait until it is imported and can be trained on (or JobEnded says why not)."""
-        source = Path(path)
+    def upload(
+        self, path: StrPath, *, title: str | None = None, wait: bool = True, on_progress: OnProgress | None = None, **options: Any
+    ) -> Dataset:
+        """Send a file, or a folder packed as one, and wait until it can be trained on (or JobEnded says why not).
+
+        A large file goes in pieces: what broke off, here or in an earlier process, is gone on with. ``options``: licence, encoding,
+        delimiter, leave_out_bad_rows.
+        """
+        with _as_file(Path(path)) as source:
+            title = title or Path(path).stem
+            if source.stat().st_size > PIECES_FROM_BYTES:
+                answer = self._uploads.send(source, on_progress, title=title, **options)
+            else:
+                answer = self._send_whole(source, {"title": title, **options})
+        return self._imported(answer.get("dataset_id") or answer["id"], answer, wait)
+
+    def add_version(self, dataset_id: str, path: StrPath, *, wait: bool = True, on_progress: OnProgress | None = None) -> Dataset:
+        """A newer file (or folder) of the same data; it is the current version as soon as it is imported."""
+        with _as_file(Path(path)) as source:
+            answer = self._uploads.send(source, on_progress, dataset_id=dataset_id)
+        return self._imported(dataset_id, answer, wait)
+
+    def import_url(self, url: str, *, title: str | None = None, wait: bool = True) -> Dataset:
+        """The server downloads the file itself; see ``KARGAH_URL_IMPORT_ALLOW`` for hosts of its own network."""
+        answer = self._transport.json("POST", "/api/v1/datasets/import-url", json={"url": url, "title": title})
+        return self._imported(answer["id"], answer, wait)
+
+    def import_path(self, path: StrPath, *, title: str | None = None, wait: bool = True) -> Dataset:
+        """A file or folder on the server's own disk, below one of its import roots: nothing is sent."""
+        answer = self._transport.json("POST", "/api/v1/datasets/import-path", json={"path": str(path), "title": title})
+        return self._imported(answer["id"], answer, wait)
+
+    def _send_whole(self, source: Path, fields: JsonDict) -> JsonDict:
         with source.open("rb") as file:
-            answer = self._transport.json(
-                "POST",
-                "/api/v1/datasets",
-                files={"file": (source.name, file)},
-                data={"title": title or source.stem},
-                timeout=UPLOAD_TIMEOUT_SECONDS,
+            answer: JsonDict = self._transport.json(
+                "POST", "/api/v1/datasets", files={"file": (source.name, file)}, data=fields, timeout=UPLOAD_TIMEOUT_SECONDS
             )
-        dataset = Dataset.model_validate(answer)
-        if wait:
-            self._jobs.wait(_job_of(answer))
-            return self.show(dataset.id)
-        return dataset
+        return answer
 
-    def add_version(self, dataset_id: str, path: StrPath, *, wait: bool = True) -> Dataset:
-        """A newer file of the same data; it is the current version as soon as it is imported."""
-        source = Path(path)
-        with source.open("rb") as file:
-            address = f"/api/v1/datasets/{dataset_id}/versions"
-            answer = self._transport.json("PUT", address, params={"filename": source.name}, content=file, timeout=UPLOAD_TIMEOUT_SECONDS)
+    def _imported(self, dataset_id: str, answer: JsonDict, wait: bool) -> Dataset:
         if wait:
             self._jobs.wait(_job_of(answer))
         return self.show(dataset_id)
@@ -184,6 +204,14 @@ class Datasets:
         if wait:
             self._jobs.wait(_job_of(answer))
         return self.show(dataset_id)
+
+    def delete(self, dataset_id: str, *, purge: bool = False) -> None:
+        """To the trash; with ``purge`` out of the trash for good, unless a run or a model stands on it (DATASET_IN_USE)."""
+        self._transport.json("DELETE", f"/api/v1/datasets/{dataset_id}", params={"purge": "true"} if purge else None)
+
+    def restore(self, dataset_id: str) -> Dataset:
+        """Back out of the trash."""
+        return Dataset.model_validate(self._transport.json("POST", f"/api/v1/datasets/{dataset_id}/restore"))
 
     def choose_version(self, dataset_id: str, version_id: str) -> Dataset:
         """Go back to a version, or forward to one: trainings take the current one."""
@@ -205,14 +233,6 @@ class Trainings:
         *,
         datasets: Sequence[str],
         recipe: str | None = None,
-    def delete(self, dataset_id: str, *, purge: bool = False) -> None:
-        """To the trash; with ``purge`` out of the trash for good, unless a run or a model stands on it (DATASET_IN_USE)."""
-        self._transport.json("DELETE", f"/api/v1/datasets/{dataset_id}", params={"purge": "true"} if purge else None)
-
-    def restore(self, dataset_id: str) -> Dataset:
-        """Back out of the trash."""
-        return Dataset.model_validate(self._transport.json("POST", f"/api/v1/datasets/{dataset_id}/restore"))
-
         spec: JsonDict | None = None,
         base_model: str | None = None,
         title: str | None = None,
@@ -250,16 +270,14 @@ class Models:
     def upload(self, folder: StrPath, *, title: str | None = None) -> JsonDict:
         """Send a model folder (safetensors only), or a zip of one, to start trainings from. Returns the model with its version."""
         source = Path(folder)
-        with tempfile.TemporaryDirectory() as temporary:
-            packed = _packed(source, Path(temporary)) if source.is_dir() else source
-            with packed.open("rb") as file:
-                answer: JsonDict = self._transport.json(
-                    "POST",
-                    "/api/v1/models/upload",
-                    files={"file": (f"{source.stem}.zip", file)},
-                    data={"title": title or source.stem},
-                    timeout=UPLOAD_TIMEOUT_SECONDS,
-                )
+        with _as_file(source) as packed, packed.open("rb") as file:
+            answer: JsonDict = self._transport.json(
+                "POST",
+                "/api/v1/models/upload",
+                files={"file": (f"{source.stem}.zip", file)},
+                data={"title": title or source.stem},
+                timeout=UPLOAD_TIMEOUT_SECONDS,
+            )
         return answer
 
     def import_folder(self, folder: StrPath, *, title: str | None = None) -> JsonDict:
@@ -285,11 +303,11 @@ def _job_of(answer: JsonDict) -> str:
     return job_id
 
 
-def _packed(folder: Path, temporary: Path) -> Path:
-    """Not compressed: weights hardly shrink, and the server unpacks them at once."""
-    target = temporary / "model.zip"
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                archive.write(path, path.relative_to(folder))
-    return target
+@contextmanager
+def _as_file(path: Path) -> Iterator[Path]:
+    """A folder is packed for as long as it is sent."""
+    if not path.is_dir():
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        yield packing.pack(path, Path(temporary) / f"{path.resolve().name}.zip")
