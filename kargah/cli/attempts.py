@@ -6,7 +6,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from kargah.cli.errors import WorkerDied, WorkerFailed, WorkerStopped
 from kargah.contract import control, wire
 from kargah.contract.attempt import AttemptDirectory
 from kargah.contract.events import LAST_WORDS, Event, Failed, Finished, Paused
-from kargah.contract.process import start_worker
+from kargah.contract.process import start_ahead, start_worker
 from kargah.kit import files
 
 OnEvent = Callable[[str, dict[str, Any]], None]
@@ -48,12 +48,14 @@ def new_attempt(folder: Path, name: str) -> AttemptDirectory:
     return directory
 
 
-def run(kind: str, directory: AttemptDirectory, plan: dict[str, Any], on_event: OnEvent) -> dict[str, Any]:
+def run(
+    kind: str, directory: AttemptDirectory, plan: dict[str, Any], on_event: OnEvent, waiting: "subprocess.Popen[bytes] | None" = None
+) -> dict[str, Any]:
     """Run a worker to its end and return the result that it finished with. Ctrl-C stops it the way a server does.
 
-    Raises WorkerFailed, WorkerDied, WorkerStopped.
+    ``waiting``: the worker, when it is there already (``ahead``). Raises WorkerFailed, WorkerDied, WorkerStopped.
     """
-    process = start(kind, directory, plan)
+    process = start(kind, directory, plan, waiting)
     try:
         last = _follow(process, directory, on_event)
     except KeyboardInterrupt:
@@ -62,8 +64,27 @@ def run(kind: str, directory: AttemptDirectory, plan: dict[str, Any], on_event: 
     return _result_of(last, process, directory)
 
 
-def start(kind: str, directory: AttemptDirectory, plan: dict[str, Any]) -> subprocess.Popen[bytes]:
+@contextmanager
+def ahead(kind: str, directory: AttemptDirectory, threads: int, imports: Sequence[str]) -> "Iterator[subprocess.Popen[bytes]]":
+    """A worker that imports what it will need while its plan is made; gone at the end, whatever happened."""
+    process = start_ahead(f"kargah.workers.{kind}", directory, threads, imports)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        if process.stdin is not None:
+            process.stdin.close()
+
+
+def start(
+    kind: str, directory: AttemptDirectory, plan: dict[str, Any], waiting: "subprocess.Popen[bytes] | None" = None
+) -> "subprocess.Popen[bytes]":
     files.write_json(directory.plan, plan)
+    if waiting is not None and waiting.stdin is not None:
+        waiting.stdin.close()
+        return waiting
     # Its own session: the terminal's Ctrl-C must reach the worker as a stop request, never as a signal in mid-step.
     return start_worker(f"kargah.workers.{kind}", directory, plan.get("threads") or 1)
 

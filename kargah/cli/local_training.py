@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -36,13 +37,30 @@ def train(plan: PlanFile, *, target: str | None = None) -> tuple[TrainResult, Pa
     """Train as ``plan`` says. Returns the result and the folder of the recommended model (none after a dry run)."""
     output = _free_output(plan)
     with attempts.workspace() as folder:
-        datasets = [_ingest(folder, number, Path(name)) for number, name in enumerate(plan.datasets, 1)]
         directory = attempts.new_attempt(folder, "train")
-        worker_plan = _worker_plan(plan, datasets, directory.inputs, target)
-        with JobProgress(t("cli.train.training", title=worker_plan.title), screen.console()) as progress:
-            finished = attempts.run("train", directory, worker_plan.model_dump(mode="json"), progress.on_event)
+        with attempts.ahead("train", directory, _threads(plan.spec), _imports(plan.base_model)) as worker:
+            datasets = [_ingest(folder, number, Path(name)) for number, name in enumerate(plan.datasets, 1)]
+            worker_plan = _worker_plan(plan, datasets, directory.inputs, target)
+            with JobProgress(t("cli.train.training", title=worker_plan.title), screen.console()) as progress:
+                finished = attempts.run("train", directory, worker_plan.model_dump(mode="json"), progress.on_event, worker)
         result = TrainResult.model_validate(finished)
         return result, _keep(result, directory.outputs, output)
+
+
+def _threads(spec: dict[str, Any]) -> int:
+    wanted = spec.get("threads")
+    return wanted if isinstance(wanted, int) else usable_cores()
+
+
+def _imports(base_model: str | None) -> list[str]:
+    """What the training will surely need, and takes seconds to import: that is done while the data are read."""
+    if base_model is None:
+        return ["torch"]
+    try:
+        family = str(files.read_json(Path(base_model) / "config.json")["model_type"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ["torch"]  # the worker says what is wrong with it
+    return ["torch", f"transformers.models.{family.replace('-', '_')}.modeling_{family.replace('-', '_')}", "safetensors.torch"]
 
 
 def _worker_plan(plan: PlanFile, datasets: Sequence[Ingested], inputs: Path, target: str | None) -> TrainPlan:
@@ -51,7 +69,7 @@ def _worker_plan(plan: PlanFile, datasets: Sequence[Ingested], inputs: Path, tar
     spec = choosing.complete(recipe, match, plan.spec, columns, target)
     return TrainPlan(
         job_id="local",
-        threads=spec.get("threads") or usable_cores(),
+        threads=_threads(spec),
         title=plan.title or datasets[0].title,
         recipe=recipe.name,
         spec=spec,

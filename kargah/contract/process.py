@@ -25,11 +25,19 @@ def start_worker(
 
     ``gpus``: the only ones that it may see; null leaves that as it is. ``gpu_share``: the part of their memory that it may take.
     """
-    command = [sys.executable, "-m", module, str(directory.path)]
+    return _started([module, str(directory.path)], directory, environment(threads, gpus, gpu_share), subprocess.DEVNULL)
+
+
+def start_ahead(module: str, directory: AttemptDirectory, threads: int, imports: Sequence[str]) -> "subprocess.Popen[bytes]":
+    """The same worker before its plan is there (kargah.workers.ahead): it imports, and begins when its ``stdin`` is closed."""
+    return _started(["kargah.workers.ahead", str(directory.path), module, *imports], directory, environment(threads), subprocess.PIPE)
+
+
+def _started(command: list[str], directory: AttemptDirectory, variables: dict[str, str], stdin: int) -> "subprocess.Popen[bytes]":
     with directory.log.open("ab") as output:
         return subprocess.Popen(
-            command, cwd=directory.path, env=environment(threads, gpus, gpu_share), stdin=subprocess.DEVNULL, stdout=output,
-            stderr=subprocess.STDOUT, start_new_session=True, close_fds=True,
+            [sys.executable, "-m", *command], cwd=directory.path, env=variables, stdin=stdin, stdout=output, stderr=subprocess.STDOUT,
+            start_new_session=True, close_fds=True,
         )  # fmt: skip
 
 
