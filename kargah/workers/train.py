@@ -117,10 +117,13 @@ def _loop(plan: TrainPlan, prepared: "Prepared", task: "Task", request: "Request
 
 
 def fingerprint(plan: TrainPlan) -> str:
-    """What is being trained: a checkpoint with another fingerprint is another training's."""
+    """What is being trained: a checkpoint with another fingerprint is another training's.
+
+    What stands at its default is left out, so that a field that a later release adds makes no checkpoint of an older one a stranger's.
+    """
     learnt = plan.model_copy(update={"spec": {name: value for name, value in plan.spec.items() if name not in _NOT_LEARNT}})
-    told = learnt.model_dump_json(include={"recipe", "spec", "datasets", "base_model", "inputs"})
-    begun = plan.start_from.model_dump_json() if plan.start_from else ""
+    told = learnt.model_dump_json(include={"recipe", "spec", "datasets", "base_model", "inputs"}, exclude_defaults=True)
+    begun = plan.start_from.model_dump_json(exclude_defaults=True) if plan.start_from else ""
     return hashlib.sha256((told + begun).encode()).hexdigest()
 
 
