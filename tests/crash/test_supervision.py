@@ -15,7 +15,7 @@ from support.agents import scheduler, seat, tick_until, trades
 from support.databases import person
 
 from kargah.contract.attempt import AttemptDirectory
-from kargah.jobs import claims, history, service
+from kargah.jobs import claims, history, rescue, service
 from kargah.jobs.scheduler import Scheduler
 from kargah.jobs.tables import Agent, Attempt, Job
 from kargah.kit.clock import ManualClock, utc_now
@@ -227,6 +227,25 @@ def test_attempts_of_a_living_agent_are_not_taken_over(workshop: Workshop) -> No
     second.tick()
     assert not second.held
     workshop.until(first, job_id, "COMPLETED")
+
+
+def test_the_row_of_a_dead_agent_stays_until_its_jobs_are_another_s(workshop: Workshop) -> None:
+    """Other queues delete it first, and then nobody knows whose the jobs were."""
+    dead, other = scheduler(workshop.database, workshop.home), scheduler(workshop.database, workshop.home)
+    job_id = workshop.submit(step_seconds=0.05)
+    workshop.until_step(dead, job_id)
+    owner = workshop.job(job_id).lease_owner
+    assert owner is not None
+    with workshop.database.write() as session:
+        session.get_one(Agent, owner).pid_started_at = 1.0  # as if its pid were a stranger's by now
+        rescue.forget_dead_agents(session, seat())
+        assert session.get(Agent, owner) is not None
+    workshop.until(other, job_id, "COMPLETED")
+    tick_until(other, lambda: not other.held)
+    with workshop.database.write() as session:
+        rescue.forget_dead_agents(session, seat())
+        assert session.get(Agent, owner) is None
+    assert workshop.steps(job_id) == list(range(1, 21))
 
 
 def test_an_attempts_directory_holds_its_plan_and_log_and_no_secret(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from kargah.jobs.queue import NotQueued, Where
 from kargah.jobs.service import SubmissionKeyReused
 from kargah.jobs.states import State
 from kargah.jobs.tables import Job
-from kargah.jobs.terms import Terms, Window
+from kargah.jobs.terms import Retry, Terms, Window
 from kargah.kit.clock import utc_now
 from kargah.kit.errors import Forbidden, NotFound
 from kargah.store.access import Actor, Role
@@ -253,3 +253,8 @@ def test_the_memory_of_gpus_is_granted_to_several_and_none_gets_what_another_has
     assert (seen.waiting[more].code, seen.waiting[more].params["wanted_bytes"]) == ("GPUS_BUSY_OF", 27 * GIB)
     walk(database, shared[2], State.COMPLETED)
     assert order(database, mine) == [more]
+
+
+def test_the_wait_after_an_interruption_doubles_up_to_its_cap() -> None:
+    retry = Retry(back_off_seconds=2, longest_back_off_seconds=10)
+    assert [retry.wait_seconds(times) for times in (1, 2, 3, 4, 5, 1000)] == [2, 4, 8, 10, 10, 10]
