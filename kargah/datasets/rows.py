@@ -9,13 +9,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 from sqlalchemy.orm import Session
 
 from kargah.datasets import service as datasets
 from kargah.datasets import versions
 from kargah.datasets.errors import RowsUnreadable, UnknownColumn
 from kargah.datasets.schemas import JsonDict
+from kargah.kit import files
 from kargah.recipes.columns import Column
 from kargah.store.access import Actor, To
 
@@ -68,6 +69,33 @@ class Rows(BaseModel):
     next_cursor: str | None = None
 
 
+class Bin(BaseModel):
+    """Of lengths and whole numbers ``high`` counts in. The outermost bins hold all that lies beyond the others as well."""
+
+    low: float
+    high: float
+    count: int
+
+
+class Statistics(BaseModel):
+    """``measure``: value, characters (of a text) or items (of a list). ``quartiles``: the first, the median, the third.
+
+    Quartiles and bins are those of every so manieth (``every``) value; the rest is of all.
+    """
+
+    name: str
+    measure: str
+    count: int
+    nulls: int
+    every: int
+    mean: float | None
+    deviation: float | None
+    minimum: float | None
+    maximum: float | None
+    quartiles: list[float]
+    bins: list[Bin]
+
+
 class Difference(BaseModel):
     """From one version to another. Rows are compared as wholes: one that was changed is removed and added."""
 
@@ -78,6 +106,10 @@ class Difference(BaseModel):
     columns_removed: list[str]
     examples_added: list[Row]
     examples_removed: list[Row]
+
+
+_BIN = tuple(Bin.model_fields)
+_ALL_STATISTICS = TypeAdapter(list[Statistics])
 
 
 def table_of(session: Session, actor: Actor, dataset_id: str, home: Path, version_id: str | None = None) -> Table:
@@ -99,6 +131,40 @@ async def look(table: Table, view: View) -> Rows:
     return Rows(version_id=table.version_id, columns=names, rows=found["rows"], total=found["total"], next_cursor=next_cursor)
 
 
+async def statistics(table: Table, home: Path) -> list[Statistics]:
+    """How the columns' values are spread: measured when first asked for, and kept, for a version never changes."""
+    found = known_statistics(home, table.path.name)
+    if found is None:
+        told = await _asked(table, {"statistics": True})
+        found = [
+            Statistics.model_validate({**column, "bins": [dict(zip(_BIN, edges, strict=True)) for edges in column["bins"]]})
+            for column in told
+        ]
+        await asyncio.to_thread(_keep_statistics, home, table.path.name, found)
+    return found
+
+
+def known_statistics(home: Path, sha256: str) -> list[Statistics] | None:
+    """What was measured before of the table with this hash."""
+    try:
+        return _ALL_STATISTICS.validate_json(_statistics_path(home, sha256).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _keep_statistics(home: Path, sha256: str, found: list[Statistics]) -> None:
+    """Not keeping them is no harm: they are measured again."""
+    try:
+        files.make_folder(_statistics_path(home, sha256).parent)
+        files.write_bytes(_statistics_path(home, sha256), _ALL_STATISTICS.dump_json(found))
+    except OSError:
+        return
+
+
+def _statistics_path(home: Path, sha256: str) -> Path:
+    return home / "cache" / "statistics-1" / f"{sha256}.json"
+
+
 async def difference(before: Table, after: Table) -> Difference:
     """What ``after`` has that ``before`` has not, and the other way round. Raises RowsUnreadable."""
     return Difference.model_validate(await _asked(after, {"other": str(before.path)}))
@@ -116,7 +182,7 @@ async def export(table: Table, form: str) -> AsyncIterator[bytes]:
             await _end(process)
 
 
-async def _asked(table: Table, wish: JsonDict) -> dict[str, Any]:
+async def _asked(table: Table, wish: JsonDict) -> Any:
     async with _turn():
         process = await _start({**wish, "path": str(table.path)})
         try:
@@ -127,8 +193,7 @@ async def _asked(table: Table, wish: JsonDict) -> dict[str, Any]:
             await _end(process)
     if not answer or process.returncode:
         raise RowsUnreadable(title=table.title)
-    found: dict[str, Any] = json.loads(answer)
-    return found
+    return json.loads(answer)
 
 
 async def _start(wish: JsonDict) -> asyncio.subprocess.Process:

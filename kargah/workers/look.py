@@ -18,6 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from kargah.workers import statistics
+
 SORTED_CHARACTERS = 48
 EXAMPLES, EXAMPLE_CHARACTERS = 5, 300
 #: Letters and digits that are one to a reader; between any two of a text's characters such marks may stand.
@@ -28,18 +30,24 @@ Wish = dict[str, Any]
 
 
 def main(wish: Wish, out: BinaryIO) -> None:
-    """``wish``: path; then ``other`` (an earlier version's path), ``format`` (csv, jsonl), or offset, limit, sort, descending,
-    column, contains, longest."""
+    """``wish``: path; then ``other`` (an earlier version's path), ``statistics``, ``format`` (csv, jsonl), or offset, limit, sort,
+    descending, column, contains, longest."""
     with pq.ParquetFile(wish["path"]) as file:
         if "other" in wish:
             with pq.ParquetFile(wish["other"]) as other:
-                out.write(json.dumps(difference(other, file), ensure_ascii=False, default=str).encode("utf-8", "replace"))
+                _say(out, difference(other, file))
+        elif "statistics" in wish:
+            _say(out, statistics.of_columns(file))
         elif wish.get("format") == "csv":
             _write(out, _csv(file))
         elif wish.get("format") == "jsonl":
             _write(out, _json_lines(file))
         else:
-            out.write(json.dumps(look(file, wish), ensure_ascii=False, default=str).encode("utf-8", "replace"))
+            _say(out, look(file, wish))
+
+
+def _say(out: BinaryIO, found: Any) -> None:
+    out.write(json.dumps(found, ensure_ascii=False, default=str).encode("utf-8", "replace"))
 
 
 def look(file: Any, wish: Wish) -> dict[str, Any]:

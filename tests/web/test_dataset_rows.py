@@ -117,3 +117,15 @@ def test_a_split_is_asked_for_in_any_digits() -> None:
     assert (split.validation_share, split.test_share, split.seed, split.stratify, split.group) == (0.2, 0.125, 7, "برچسب", None)
     with pytest.raises(KargahError):
         split_of({"validation": "نیمی"})
+
+
+def test_the_spread_of_columns_is_told_to_programs_and_drawn_on_the_page_without_scripts(client: httpx.Client, address: str) -> None:
+    told = {column["name"]: column for column in client.get(f"{address}/statistics").json()}
+    assert (told["عدد"]["count"], told["عدد"]["nulls"], told["عدد"]["minimum"], told["عدد"]["maximum"]) == (33, 1, 1, 39)
+    assert told["متن"]["measure"] == "characters"
+    page = address.removeprefix("/api/v1")
+    shown = client.get(page).text
+    assert shown.count('<svg class="hist small"') == 2
+    closely = client.get(f"{page}/columns", headers={"Accept-Language": "fa"}).text
+    assert closely.count('<svg class="hist"') == 2
+    assert "<script" not in closely.partition("<main")[2] and "style=" not in closely.partition("<main")[2]

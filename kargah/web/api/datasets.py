@@ -178,6 +178,13 @@ async def dataset_rows(
     return await rows.look(table, rows.View(cursor, limit, sort, descending, column, contains))
 
 
+@router.get("/{dataset_id}/statistics")
+async def dataset_statistics(dataset_id: str, ask: Ask, version: VersionId = None) -> list[rows.Statistics]:
+    """How the values of each column are spread, and the lengths of its texts: measured when first asked for, then kept."""
+    table = await ask.read(rows.table_of, dataset_id, ask.settings.home, version)
+    return await rows.statistics(table, ask.settings.home)
+
+
 @router.get("/{dataset_id}/versions/{version}/difference")
 async def version_difference(
     dataset_id: str, version: str, ask: Ask, since: Annotated[str, Query(max_length=48, description="the earlier version")]

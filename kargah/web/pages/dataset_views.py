@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from kargah.contract.fixes import AnyFix, is_safe
+from kargah.datasets.rows import Statistics
 from kargah.datasets.schemas import DatasetDetail, DatasetOut, JsonDict, Lineage, Preview, Suggestion, VersionSummary
 from kargah.jobs.schemas import EventOut, JobOut
-from kargah.recipes.columns import Column
-from kargah.web.pages import figures
+from kargah.recipes.columns import Column, ColumnKind
+from kargah.web.pages import figures, histograms
 from kargah.web.pages.figures import Bar, Figure
+from kargah.web.pages.histograms import Histogram
 from kargah.web.pages.parts import Badge, Progress, progress_of
 from kargah.web.pages.words import Words
 
@@ -17,6 +19,8 @@ RUNNING = ["QUEUED", "STARTING", "LOADING", "RUNNING", "STOPPING"]
 SEVERITIES = {"error": ("error", "a-r"), "warning": ("warn", "a-y"), "info": ("info", "")}
 MOST_LABELS = 12
 MOST_SMALL_BARS = 4
+#: Of these the lengths say little: their values are names.
+NAMES = (ColumnKind.CATEGORY, ColumnKind.BOOLEAN)
 LINES_SHOWN = 5
 LONGEST_CELL = 600
 #: Characters that turn a text around or cannot be seen: shown by their code.
@@ -68,6 +72,7 @@ class ColumnRow:
     range: str
     examples: list[str]
     bars: list[Bar]
+    histogram: Histogram | None
     filled: int
 
 
@@ -141,9 +146,14 @@ def row_of(words: Words, dataset: DatasetOut, job: JobOut | None) -> DatasetRow:
 
 
 def values_of(
-    words: Words, dataset: DatasetDetail, job: JobOut | None, suggestions: list[Suggestion], preview: Preview | None
+    words: Words,
+    dataset: DatasetDetail,
+    job: JobOut | None,
+    suggestions: list[Suggestion],
+    preview: Preview | None,
+    measured: list[Statistics],
 ) -> dict[str, Any]:
-    version = dataset.version
+    version, statistics = dataset.version, {column.name: column for column in measured}
     report = (version.report if version else None) or {}
     columns = (version.columns if version else None) or []
     problems = [_problem(words, found, place) for place, found in enumerate(report.get("problems", []))]
@@ -162,7 +172,7 @@ def values_of(
         "problems": problems,
         "safe_fixes": sum(fix.is_safe for problem in problems for fix in problem.fixes),
         "is_mending": any(version.state == "IMPORTING" and version.lineage for version in dataset.versions),
-        "columns": [_column(words, column) for column in columns],
+        "columns": [_column(words, column, statistics.get(column.name)) for column in columns],
         "versions": [_version(words, dataset, version) for version in dataset.versions],
         "labels": _labels(words, columns, suggestions),
         "normalised": _normalised(words, report),
@@ -261,7 +271,7 @@ def _lines(words: Words, lines: list[int], count: int, key: str = "dataset.lines
     return words.text(f"{key}_more" if count > LINES_SHOWN else key, lines=shown)
 
 
-def _column(words: Words, column: Column) -> ColumnRow:
+def _column(words: Words, column: Column, measured: Statistics | None) -> ColumnRow:
     distinct = words.number(column.distinct) if column.distinct_is_exact else words.text("dataset.at_least", n=column.distinct)
     return ColumnRow(
         name=column.name,
@@ -270,12 +280,13 @@ def _column(words: Words, column: Column) -> ColumnRow:
         nulls=words.number(column.nulls) if column.nulls else "–",
         range=_range(words, column),
         examples=[cell(example, 60) for example in column.examples[:3]],
-        bars=_bars(words, column, MOST_SMALL_BARS),
+        bars=bars_of(words, column, MOST_SMALL_BARS),
+        histogram=histograms.histogram_of(words, measured) if measured and column.kind not in NAMES else None,
         filled=round(100 * (1 - column.nulls / column.rows)) if column.rows else 0,
     )
 
 
-def _bars(words: Words, column: Column, most: int) -> list[Bar]:
+def bars_of(words: Words, column: Column, most: int) -> list[Bar]:
     """The most frequent values beside the first of them; none where every value stands once."""
     longest = max((label.count for label in column.top), default=0)
     if longest < 2:
@@ -331,7 +342,7 @@ def _labels(words: Words, columns: list[Column], suggestions: list[Suggestion]) 
     if column is None:
         return None
     hidden = len(column.top) - MOST_LABELS
-    return Labels(column.name, _bars(words, column, MOST_LABELS), words.text("dataset.more_labels", n=hidden) if hidden > 0 else "")
+    return Labels(column.name, bars_of(words, column, MOST_LABELS), words.text("dataset.more_labels", n=hidden) if hidden > 0 else "")
 
 
 def _normalised(words: Words, report: dict[str, Any]) -> list[Figure]:
