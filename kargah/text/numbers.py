@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import Any
 
 _TO_LATIN = str.maketrans("۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩٫٬٪−‐\u2012\u2013", "01234567890123456789.'%----")
+#: What does not show, besides blanks; as a class of a regular expression.
+BLANK_CHARACTERS = "\u00ad\u200b-\u200f\u061c\u202a-\u202e\u2066-\u2069\ufeff"
 _MARKS = re.compile("[\u200b-\u200f\u061c\u202a-\u202e\u2066-\u2069\ufeff\u0640]")
 _PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _GROUPED = re.compile(r"[+-]?\d{1,3}(?:([,'\u00a0 \u2009\u202f])\d{3})(?:\1\d{3})*(?:\.\d+)?")
+#: No number: the word of a currency stands alone, before or after it. Most texts are told from numbers by their first words.
+_TWO_WORDS = re.compile(r"[^\W\d_]\s+[^\W\d_]")
 _MAX_DIGITS = 15
 _SEPARATORS = re.compile(r"[,'\u00a0 \u2009\u202f]")
 
@@ -22,6 +26,8 @@ def parse_number(text: str) -> float | None:
     """
     text = text.strip()
     if not _PLAIN.fullmatch(text):
+        if _TWO_WORDS.search(text):
+            return None
         text = _plain(text)
     if text.endswith("%"):
         number = parse_number(text[:-1])
@@ -36,7 +42,10 @@ def parse_number(text: str) -> float | None:
 
 def is_identifier(text: str) -> bool:
     """Digits that are a name and no amount: a number would lose a leading zero (``0912…``) or the end of more than 15 digits."""
-    plain = text.strip().translate(_TO_LATIN).removeprefix("-")
+    text = text.strip()
+    if not any(map(str.isdigit, text[:2])):
+        return False
+    plain = text.translate(_TO_LATIN).removeprefix("-")
     return plain.isdigit() and len(plain) > 1 and (plain[0] == "0" or len(plain) > _MAX_DIGITS)
 
 
@@ -58,7 +67,7 @@ def _plain(text: str) -> str:
     return re.sub(r"\A([+-])\s+(?=\d)", r"\1", text)
 
 
-_BLANKS = re.compile("[\\s\u00ad\u200b-\u200f\u061c\u202a-\u202e\u2066-\u2069\ufeff]+")
+_BLANKS = re.compile(f"[\\s{BLANK_CHARACTERS}]+")
 
 
 @cache

@@ -17,15 +17,17 @@ from kargah.kit import files
 from kargah.recipes import catalogue
 from kargah.recipes.columns import Column, ColumnKind
 from kargah.text.normalise import Normaliser, NormaliserSettings
-from kargah.workers.doctor import examination as doctor
+from kargah.workers import fetching
+from kargah.workers.doctor.examination import Examination
 from kargah.workers.doctor.remedies import prescribe
 from kargah.workers.edge import Attempt, run_attempt
 from kargah.workers.reading import containers
-from kargah.workers.reading.delimited import Row
+from kargah.workers.reading.batch import Batch, Row, of_rows
+from kargah.workers.reading.delimited import DelimitedTable
 from kargah.workers.reading.errors import HeaderOnly, NoUsableRows
 from kargah.workers.reading.findings import Findings
 from kargah.workers.reading.media import Media, media_of
-from kargah.workers.reading.opening import Opened, Reader, open_upload
+from kargah.workers.reading.opening import Opened, Part, Reader, open_upload
 from kargah.workers.reading.outcome import columns_for_event, normalising, write_outcome
 from kargah.workers.reading.splits import Splits
 from kargah.workers.reading.table import RawTable, write_typed
@@ -48,7 +50,11 @@ def main(path: str) -> int:
 def _work(plan: Plan, attempt: Attempt) -> dict[str, Any]:
     assert isinstance(plan, IngestPlan)
     attempt.tell("Running")
-    return Import(plan, attempt.directory, attempt.tell, attempt.wants.check).run().model_dump(mode="json")
+    with fetching.fetched(plan, attempt.directory, attempt.tell, attempt.wants.check) as (plan, got):
+        result = Import(plan, attempt.directory, attempt.tell, attempt.wants.check).run()
+    if got is not None:
+        result = result.model_copy(update={"source": got.source, "source_filename": got.filename})
+    return result.model_dump(mode="json")
 
 
 class Import:
@@ -60,7 +66,7 @@ class Import:
         self._folder = directory.outputs / "dataset"
         self._folder.mkdir(parents=True, exist_ok=True)
         self._scratch = directory.outputs / "scratch"
-        self._raw_path = self._scratch / "raw.parquet"
+        self._raw_path = self._scratch / "raw.arrow"
         self._normaliser = Normaliser(NormaliserSettings.model_validate(plan.normaliser or {}))
         self._findings = Findings()
         self._told_seconds = 0.0
@@ -77,9 +83,11 @@ class Import:
         raw, parts = self._read(opened)
         with media_of(opened.contents) as media:
             columns = self._columns(raw, opened.parts[0].table.kinds(), media)
-            preview = write_typed(self._raw_path, self._folder / "data.parquet", columns, self._rows_of(raw), media)
+            examination = Examination(columns)
+            target = self._folder / "data.parquet"
+            preview = write_typed(self._raw_path, target, columns, self._rows_of(raw), media, examination.see)
         self._say_task(columns)
-        doctor.examine(self._folder / "data.parquet", columns, self._findings, self._rows_of(raw))
+        examination.say(self._findings)
         report = self._report(opened.parts[0].table, raw, columns, parts)
         return IngestResult(
             rows=raw.rows,
@@ -101,8 +109,7 @@ class Import:
         with raw.stored_at(self._raw_path):
             for part in opened.parts:
                 self._findings.file = part.name if len(opened.parts) > 1 else None
-                rows = self._limited(part.table.rows() if part.split is None else splits.rows(part, raw, self._findings))
-                count = raw.add(rows, self._bytes_of(part.table))
+                count = raw.add(self._batches(part, splits, raw), self._bytes_of(part.table))
                 parts.append({"name": part.name, "split": part.split, "rows": count})
         self._findings.file = None
         if not raw.rows:
@@ -110,6 +117,11 @@ class Import:
         if raw.rows < _LEAST_ROWS:
             self._findings.note("FEW_ROWS", "warning", count=raw.rows, needed=_LEAST_ROWS)
         return raw, parts
+
+    def _batches(self, part: Part, splits: Splits, raw: RawTable) -> Iterator[Batch]:
+        if part.split is None and self._plan.max_rows is None and isinstance(part.table, DelimitedTable):
+            return part.table.batches()
+        return of_rows(self._limited(part.table.rows() if part.split is None else splits.rows(part, raw, self._findings)))
 
     def _bytes_of(self, table: Reader) -> Callable[[], None]:
         return lambda: self._progress(table.position(), table.size_bytes, "bytes")

@@ -21,9 +21,9 @@ from kargah.kit import files
 from kargah.kit.errors import BadInput
 from kargah.recipes.columns import Column, ColumnKind
 from kargah.text.normalise import Normaliser, NormaliserSettings
-from kargah.workers.doctor import examination as doctor
 from kargah.workers.doctor.blocks import Block, Parent
 from kargah.workers.doctor.changes import Change, make
+from kargah.workers.doctor.examination import Examination
 from kargah.workers.doctor.remedies import prescribe
 from kargah.workers.doctor.roles import TEXTUAL
 from kargah.workers.edge import Attempt, run_attempt
@@ -68,7 +68,7 @@ class Mending:
         self._before: dict[str, Any] = json.loads((source / "report.json").read_bytes())
         self._folder = directory.outputs / "dataset"
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._raw_path = directory.outputs / "raw.parquet"
+        self._raw_path = directory.outputs / "raw.arrow"
         self._normaliser = Normaliser(NormaliserSettings.model_validate(plan.normaliser or {}))
         self._fixes: list[Fix] = sorted(plan.fixes, key=lambda fix: ORDER.index(fix.kind))
         self._findings = Findings()
@@ -79,9 +79,10 @@ class Mending:
         raw = self._write_rows(changes)
         columns = self._columns(raw)
         target = self._folder / "data.parquet"
-        preview = write_typed(self._raw_path, target, columns, lambda done: self._progress(done, raw.rows))
+        examination = Examination(columns)
+        preview = write_typed(self._raw_path, target, columns, lambda done: self._progress(done, raw.rows), see=examination.see)
         self._raw_path.unlink()
-        doctor.examine(target, columns, self._findings, lambda done: self._progress(done, raw.rows))
+        examination.say(self._findings)
         report = self._report(raw, columns, changes)
         return IngestResult(
             rows=raw.rows,

@@ -1,13 +1,9 @@
-"""The data doctor: one more reading of the typed table, in batches, by families of findings that each look at one kind of trouble.
+"""The data doctor: looks at the typed table, batch by batch as it is written, by families of findings for one kind of trouble each.
 
 Where only a part is looked at, the finding says of how many rows it speaks (``looked_at``). Places are rows of the table, from 1.
 """
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Protocol
-
-import pyarrow.parquet as pq
 
 from kargah.recipes.columns import Column
 from kargah.workers.doctor.cells import Cells, NumbersAmongText
@@ -21,8 +17,6 @@ from kargah.workers.doctor.roles import Roles
 from kargah.workers.doctor.sequences import Conversations, Tags
 from kargah.workers.reading.findings import Findings
 
-BATCH_ROWS = 10_000
-
 
 class Family(Protocol):
     """``see`` gets every batch with the number of its first row; ``say`` writes what was found."""
@@ -32,20 +26,21 @@ class Family(Protocol):
     def say(self, findings: Findings) -> None: ...
 
 
-def examine(path: Path, columns: list[Column], findings: Findings, tick: Callable[[int], None]) -> None:
-    """Look at the table and add to ``findings``. ``tick`` is called with the rows seen so far and may raise to end it all."""
-    roles = Roles.of(columns)
-    families = _families(columns, roles)
-    seen = 0
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(BATCH_ROWS):
-            for family in families:
-                family.see(batch, seen + 1)
-            seen += batch.num_rows
-            tick(seen)
-    say_of_labels(columns, roles, findings)
-    for family in families:
-        family.say(findings)
+class Examination:
+    """``see`` every batch of the typed table in their order, then ``say``."""
+
+    def __init__(self, columns: list[Column]) -> None:
+        self._columns, self._roles = columns, Roles.of(columns)
+        self._families = _families(columns, self._roles)
+
+    def see(self, batch: Any, first_row: int) -> None:
+        for family in self._families:
+            family.see(batch, first_row)
+
+    def say(self, findings: Findings) -> None:
+        say_of_labels(self._columns, self._roles, findings)
+        for family in self._families:
+            family.say(findings)
 
 
 def _families(columns: list[Column], roles: Roles) -> list[Family]:

@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 
 from kargah.recipes.columns import ColumnKind
 from kargah.workers.reading import nested
+from kargah.workers.reading.batch import Cell, Row
 from kargah.workers.reading.checks import checks_for
-from kargah.workers.reading.delimited import MAX_COLUMNS, Cell, Row, unique_names
+from kargah.workers.reading.delimited import MAX_COLUMNS, unique_names
 from kargah.workers.reading.errors import BrokenTable, EmptyFile, TooManyColumns
 from kargah.workers.reading.findings import Findings
 

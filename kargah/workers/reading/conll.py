@@ -7,7 +7,8 @@ from typing import TextIO
 
 from kargah.recipes.columns import ColumnKind
 from kargah.text import detect
-from kargah.workers.reading.delimited import BROKEN, MAX_ROW_CHARACTERS, Row
+from kargah.workers.reading.batch import Row
+from kargah.workers.reading.delimited import BROKEN, MAX_ROW_CHARACTERS
 from kargah.workers.reading.errors import RowTooLong
 from kargah.workers.reading.findings import Findings
 from kargah.workers.reading.source import Source, opened

@@ -3,18 +3,19 @@
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
 from itertools import chain, islice
 from typing import TextIO
 
 from kargah.recipes.columns import ColumnKind
 from kargah.text import detect
+from kargah.workers.reading import bulk
+from kargah.workers.reading.batch import Batch, Row, ahead, of_rows
 from kargah.workers.reading.errors import EmptyFile, RowTooLong, TooManyColumns, UnclosedQuote, UnknownColumnsDelimiter
 from kargah.workers.reading.findings import Findings
 from kargah.workers.reading.source import Source, opened
 
-Cell = str | None
-Row = tuple[int, list[Cell]]
 Rows = Iterator[Row]
 
 MAX_ROW_CHARACTERS = 16 << 20
@@ -48,11 +49,52 @@ class DelimitedTable:
 
     def rows(self) -> Iterator[Row]:
         with opened(self._source) as (text, self.position):
-            yield from self._whole_rows(text)
+            yield from self._whole_rows(_csv_rows(text, self.delimiter, self._skipped_lines), self._has_header)
 
-    def _whole_rows(self, text: TextIO) -> Iterator[Row]:
-        rows = _csv_rows(text, self.delimiter, self._skipped_lines)
-        if self._has_header:
+    def batches(self) -> Iterator[Batch]:
+        """What ``rows()`` gives, many at a time and several times as fast where Arrow can be relied on."""
+        source = self._source
+        if (
+            source.encoding != "utf-8"
+            or source.has_broken_bytes
+            or source.has_nul
+            or self._skipped_lines
+            or not bulk.can_read(self.delimiter)
+        ):
+            yield from of_rows(self.rows())
+            return
+        has_header = self._has_header
+        for piece in ahead(bulk.blocks(source.path, self.delimiter, len(self.names))):
+            if isinstance(piece, bulk.Rest):
+                with opened(source, piece.offset) as (text, self.position):
+                    rows = _csv_rows(text, self.delimiter, 0, lines_before=piece.line - 1)
+                    yield from of_rows(self._whole_rows(rows, has_header))
+                return
+            self.position = partial(int, piece.end)
+            yield from self._of_block(piece, has_header)
+            has_header = has_header and not self._has_rows(piece)
+
+    def _of_block(self, block: bulk.Block, has_header: bool) -> Iterator[Batch]:
+        skipped = int(has_header)
+        if block.columns is None:
+            yield from of_rows(self._whole_rows(self._rows_of(block), has_header))
+        elif len(block.columns[0]) > skipped:
+            yield Batch([column.slice(skipped) for column in block.columns], cache(partial(self._lines_of, block, skipped)))
+
+    def _has_rows(self, block: bulk.Block) -> bool:
+        return next(self._rows_of(block), None) is not None if block.columns is None else len(block.columns[0]) > 0
+
+    def _lines_of(self, block: bulk.Block, skipped: int) -> Sequence[int]:
+        if block.is_plain:
+            return range(block.line + skipped, block.line + len(block.columns[0] if block.columns else ()))
+        return [line for line, _ in self._rows_of(block)][skipped:]
+
+    def _rows_of(self, block: bulk.Block) -> Iterator[tuple[int, list[str]]]:
+        text = io.StringIO(block.content.decode(), newline="")
+        return _csv_rows(text, self.delimiter, 0, whole=False, lines_before=block.line - 1)
+
+    def _whole_rows(self, rows: Iterator[tuple[int, list[str]]], has_header: bool) -> Iterator[Row]:
+        if has_header:
             next(rows, None)
         width = len(self.names)
         for line, row in rows:
@@ -123,10 +165,13 @@ def _delimiter_of(source: Source, wanted: str | None) -> tuple[int, str]:
     return (1, hint[1]) if hint else (0, detect.delimiter(source.sample))
 
 
-def _csv_rows(text: TextIO, delimiter: str, skipped_lines: int, whole: bool = True) -> Iterator[tuple[int, list[str]]]:
+def _csv_rows(
+    text: TextIO, delimiter: str, skipped_lines: int, whole: bool = True, lines_before: int = 0
+) -> Iterator[tuple[int, list[str]]]:
     """Rows that hold something. After the last line of a ``whole`` text a mark is fed: a quote that swallows it was never closed."""
     csv.field_size_limit(MAX_ROW_CHARACTERS)
-    lines = islice(_bounded_lines(text), skipped_lines, None)
+    lines = islice(_bounded_lines(text, lines_before), skipped_lines, None)
+    lines_before += skipped_lines
     reader = csv.reader(chain(lines, [_END]) if whole else lines, delimiter=delimiter, skipinitialspace=delimiter == "،")
     last = line = 1
     try:
@@ -134,12 +179,12 @@ def _csv_rows(text: TextIO, delimiter: str, skipped_lines: int, whole: bool = Tr
             if row == [_END]:
                 return
             if any(row):
-                yield line + skipped_lines, row
+                yield line + lines_before, row
             last, line = line, reader.line_num + 1
     except csv.Error:
-        _refuse(line + skipped_lines, reader.line_num + skipped_lines)
+        _refuse(line + lines_before, reader.line_num + lines_before)
     if whole:
-        raise UnclosedQuote(line=last + skipped_lines)
+        raise UnclosedQuote(line=last + lines_before)
 
 
 def _refuse(first_line: int, last_line: int) -> None:
@@ -148,9 +193,8 @@ def _refuse(first_line: int, last_line: int) -> None:
     raise RowTooLong(line=first_line, limit_bytes=MAX_ROW_CHARACTERS) from None
 
 
-def _bounded_lines(text: TextIO) -> Iterator[str]:
+def _bounded_lines(text: TextIO, number: int = 0) -> Iterator[str]:
     """Lines of a text, refusing one that would not fit into memory before it is there."""
-    number = 0
     while line := text.readline(MAX_ROW_CHARACTERS):
         number += 1
         if len(line) >= MAX_ROW_CHARACTERS:

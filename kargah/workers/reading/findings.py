@@ -21,16 +21,12 @@ class Finding:
     params: dict[str, Any] = field(default_factory=dict)
 
     def add(self, count: int, lines: Iterable[int] = ()) -> None:
+        """``lines`` may be dear to find: they are asked for only while some are wanted."""
         self.count += count
-        for line in lines:
-            if len(self.lines) >= MAX_LINES:
-                return
+        coming = iter(lines)
+        while len(self.lines) < MAX_LINES and (line := next(coming, None)) is not None:
             if line not in self.lines:
                 self.lines.append(line)
-
-    @property
-    def wants_lines(self) -> bool:
-        return len(self.lines) < MAX_LINES
 
 
 class Findings:

@@ -8,8 +8,8 @@ from typing import Any
 
 from kargah.recipes.columns import ColumnKind
 from kargah.workers.reading import containers
+from kargah.workers.reading.batch import Row
 from kargah.workers.reading.containers import Contents
-from kargah.workers.reading.delimited import Row
 from kargah.workers.reading.errors import MediaMissing
 
 _SAMPLE = 50

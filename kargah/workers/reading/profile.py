@@ -1,15 +1,22 @@
-"""What is measured of a column while it streams by. Work is done once for each different value of a batch."""
+"""What is measured of a column while it streams by: by Arrow over whole batches, and by Python for each value where values are few.
 
-import re
+A column of running text gives up being numbers, dates or classes in its first batch; from then on Python sees only what is found.
+"""
+
 from collections import Counter
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from kargah.recipes.columns import Column, ColumnKind, LabelCount
 from kargah.text import dates, numbers
 from kargah.text.normalise import Counts, Normaliser, label_key
-from kargah.workers.reading.findings import MAX_LINES, Findings, Severity
+from kargah.workers.reading import signs
+from kargah.workers.reading.batch import Lines
+from kargah.workers.reading.findings import MAX_LINES, Findings
 
 MAX_TOP, MAX_COUNTED, SHOWN_CHARACTERS, EXAMPLES = 200, 1000, 160, 3
 #: With fewer rows a class cannot stand on both sides of a split.
@@ -17,14 +24,28 @@ MIN_CLASS_ROWS, MAX_CLASSES = 2, 50
 #: Characters of a column that are normalised for the counts; beyond, the report says of how many values it speaks.
 NORMALISED_CHARACTERS = 1_000_000
 _MAX_CATEGORY_CHARACTERS, _LONG_CATEGORY_CHARACTERS = 60, 25
-_SIGNS: tuple[tuple[str, Severity, re.Pattern[str]], ...] = (
-    ("BIDI_CONTROLS", "warning", re.compile("[\u202a-\u202e\u2066-\u2069]")),
-    ("FORMULA_CELLS", "info", re.compile(r"\A(?:[=@\t\r]|[+\-](?![\d.,\s۰-۹٠-٩]|$))")),
-    ("MOJIBAKE", "warning", re.compile(numbers.words()["mojibake"])),
-)
-Values = Sequence[str | None]
 _PLAIN_KINDS = (ColumnKind.TEXT, ColumnKind.CATEGORY, ColumnKind.INTEGER, ColumnKind.NUMBER, ColumnKind.BOOLEAN)
-_WHOLE, _SHORT = 2**53, 24
+_WHOLE = 2**53
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """The values of a column in a batch: an Arrow array of strings, null where nothing stands, and their lines."""
+
+    values: Any
+    lines: Lines
+
+    def are(self, wanted: Collection[str]) -> Any:
+        """A mask of the rows that have one of these values."""
+        return pc.is_in(self.values, value_set=pa.array(wanted, pa.string()))
+
+    def lines_of(self, wanted: Collection[str], limit: int = MAX_LINES) -> Iterator[int]:
+        return self.lines_at(self.are(wanted), limit) if wanted and limit > 0 else iter(())
+
+    def lines_at(self, mask: Any, limit: int = MAX_LINES) -> Iterator[int]:
+        """Found when they are asked for."""
+        for place in pc.indices_nonzero(mask)[:limit]:
+            yield self.lines()[place.as_py()]
 
 
 class ColumnProfile:
@@ -44,18 +65,20 @@ class ColumnProfile:
         self._lengths: Counter[int] = Counter()
         self._examples: list[str] = []
         self._characters_normalised = 0
+        self._is_varied = False
 
-    def add(self, values: Values, lines: Sequence[int]) -> list[str | None]:
-        """Take in a batch; give it back with the spellings of "missing" as None."""
-        counts = Counter(values)
-        missing = {value for value in counts if value is None or (_may_be_missing(value) and numbers.is_missing(value))}
-        if missing:
-            self._note_missing(counts, missing, values, lines)
-        present: dict[str, int] = {value: count for value, count in counts.items() if value is not None and value not in missing}
+    def add(self, values: Any, hashes: Sequence[int], lines: Lines) -> Any:
+        """Take in a batch and the hashes of its values as bytes; give it back with the spellings of "missing" as null."""
         self.rows += len(values)
-        self._measure(present)
-        self._inspect(present, values, lines)
-        return [None if value in missing else value for value in values] if missing else list(values)
+        counted = self._counted(values)
+        different = pa.array(counted, pa.string()) if counted is not None else values if self._is_varied else pc.unique(values)
+        missing = signs.missing(different)
+        stretch = self._without_missing(Stretch(values, lines), missing)
+        present = None if counted is None else {value: count for value, count in counted.items() if value not in missing}
+        self._measure(stretch, present, different, missing)
+        self._remember(hashes, missing, has_nulls=values.null_count > 0)
+        self._inspect(stretch, present, different)
+        return stretch.values
 
     @property
     def filled(self) -> int:
@@ -118,57 +141,76 @@ class ColumnProfile:
         """All values with their counts, while they are few."""
         return self._counter
 
-    def _measure(self, present: dict[str, int]) -> None:
-        present_rows = sum(present.values())
-        if len(present) == present_rows:
-            self._lengths.update(map(_rounded, map(len, present)))
-        else:
-            for value, count in present.items():
-                self._lengths[_rounded(len(value))] += count
-        if len(self._hashes) < self._max_distinct:
-            self._hashes.update(map(hash, present))
-        if self._counter is not None:
+    def _counted(self, values: Any) -> dict[str, int] | None:
+        """How often each value stands in the batch, in the order of coming; None when nobody wants to know any more."""
+        if self._counter is None and not self._numbers.possible and not self._dates.possible:
+            return None
+        found = pc.value_counts(values)
+        self._is_varied = 2 * len(found) > len(values)
+        pairs = zip(found.field(0).to_pylist(), found.field(1).to_pylist(), strict=True)
+        return {value: count for value, count in pairs if value is not None}
+
+    def _without_missing(self, stretch: Stretch, missing: set[str]) -> Stretch:
+        values, lines = stretch.values, stretch.lines
+        if not missing and not values.null_count:
+            return stretch
+        gone = pc.or_(pc.is_null(values), stretch.are(missing))
+        number = pc.sum(gone).as_py()
+        self.nulls += number
+        finding = self._findings.note("MISSING_VALUES", "warning", column=self.name, count=0)
+        finding.add(number, stretch.lines_at(gone))
+        written = {value.strip() for value in missing if not numbers.is_blank(value)}
+        finding.params["spellings"] = sorted(written.union(finding.params.get("spellings", [])))[:10]
+        return Stretch(pc.if_else(gone, None, values), lines)
+
+    def _measure(self, stretch: Stretch, present: dict[str, int] | None, different: Any, missing: set[str]) -> None:
+        for pair in pc.value_counts(pc.utf8_length(stretch.values).drop_null()).to_pylist():
+            self._lengths[_rounded(pair["values"])] += pair["counts"]
+        if self._counter is not None and present is not None:
             self._counter.update(present)
             if len(self._counter) > MAX_COUNTED:
                 self._counter = None
-        for value in present:
-            if len(self._examples) >= EXAMPLES:
-                break
-            if value[:SHOWN_CHARACTERS] not in self._examples:
-                self._examples.append(value[:SHOWN_CHARACTERS])
+        for value in () if len(self._examples) >= EXAMPLES else different.drop_null():
+            shown = value.as_py()[:SHOWN_CHARACTERS]
+            if shown not in self._examples and value.as_py() not in missing:
+                self._examples.append(shown)
+                if len(self._examples) == EXAMPLES:
+                    return
 
-    def _inspect(self, present: dict[str, int], values: Values, lines: Sequence[int]) -> None:
-        not_numbers = self._numbers.add(present)
-        if not_numbers:
-            self._numbers.bad_lines += _lines_of(not_numbers, values, lines, MAX_LINES - len(self._numbers.bad_lines))
-        elif self._numbers.possible:
+    def _remember(self, hashes: Sequence[int], missing: set[str], has_nulls: bool) -> None:
+        if len(self._hashes) >= self._max_distinct:
             return
-        self._dates.add(present, values, lines)
-        together = "\n".join(present)  # one search of a batch costs far less than ten thousand of its values
-        for code, severity, pattern in _SIGNS:
-            if _quick(pattern).search(together) and (hits := {value for value in present if pattern.search(value)}):
-                where = _lines_of(hits, values, lines, MAX_LINES)
-                self._findings.note(code, severity, column=self.name, count=sum(present[hit] for hit in hits), lines=where)
-        self._count_normalising(present)
+        self._hashes.update(hashes)
+        if missing or has_nulls:
+            self._hashes.difference_update(hash(value.encode()) for value in missing)
+            self._hashes.discard(hash(None))
 
-    def _count_normalising(self, present: dict[str, int]) -> None:
-        if self._characters_normalised > NORMALISED_CHARACTERS:
-            return
-        for value, count in present.items():
+    def _inspect(self, stretch: Stretch, present: dict[str, int] | None, different: Any) -> None:
+        if self._numbers.possible and present is not None:
+            not_numbers = self._numbers.add(present)
+            self._numbers.bad_lines += stretch.lines_of(not_numbers, MAX_LINES - len(self._numbers.bad_lines))
+            if not not_numbers and self._numbers.possible:
+                return
+        if self._dates.possible and present is not None:
+            self._dates.add(present, stretch)
+        suspicious = signs.suspicious(different)
+        for code, severity, pattern in signs.SIGNS if suspicious else ():
+            found = stretch.are([value for value in suspicious if pattern.search(value)])
+            if count := pc.sum(found).as_py():
+                self._findings.note(code, severity, column=self.name, count=count, lines=stretch.lines_at(found))
+        if self._characters_normalised <= NORMALISED_CHARACTERS:
+            self._count_normalising(
+                present.items() if present is not None else ((value, 1) for value in stretch.values.drop_null().to_pylist())
+            )
+
+    def _count_normalising(self, values: Iterable[tuple[str, int]]) -> None:
+        for value, count in values:
             changed: Counts = self._normaliser.apply_counted(value)[1]
             self._characters_normalised += len(value)
+            self.values_normalised += count
             if changed:
                 self.values_changed += count
                 self.normaliser_counts.update({step: times * count for step, times in changed.items()})
-        self.values_normalised += sum(present.values())
-
-    def _note_missing(self, counts: Counter[str | None], missing: set[str | None], values: Values, lines: Sequence[int]) -> None:
-        number = sum(counts[value] for value in missing)
-        self.nulls += number
-        finding = self._findings.note("MISSING_VALUES", "warning", column=self.name, count=0)
-        finding.add(number, _lines_of(missing, values, lines, MAX_LINES) if finding.wants_lines else [])
-        written = {value.strip() for value in missing if value is not None and not numbers.is_blank(value)}
-        finding.params["spellings"] = sorted(written.union(finding.params.get("spellings", [])))[:10]
 
     def _is_boolean(self) -> bool:
         words = numbers.words()
@@ -270,15 +312,13 @@ class DateProfile:
     """Whether the texts are dates, of which calendar, and which of them there are not. Gives up at the first values that are none."""
 
     def __init__(self) -> None:
-        self._possible = True
+        self.possible = True
         self._counts: Counter[str] = Counter()
         self._bad = self._others = 0
         self._bad_lines: list[int] = []
         self._bad_examples: list[str] = []
 
-    def add(self, present: dict[str, int], values: Values, lines: Sequence[int]) -> None:
-        if not self._possible:
-            return
+    def add(self, present: dict[str, int], stretch: Stretch) -> None:
         bad: set[str] = set()
         for value, count in present.items():
             day = dates.parse_day(value)
@@ -289,35 +329,17 @@ class DateProfile:
             else:
                 self._bad += count
                 bad.add(value)
-        self._bad_lines += _lines_of(bad, values, lines, MAX_LINES - len(self._bad_lines))
+        self._bad_lines += stretch.lines_of(bad, MAX_LINES - len(self._bad_lines))
         self._bad_examples += sorted(bad)[: max(0, 5 - len(self._bad_examples))]
-        self._possible = self._others <= 20 or self._others <= self._counts.total()
+        self.possible = self._others <= 20 or self._others <= self._counts.total()
 
     def say(self, column: str, filled: int, findings: Findings) -> None:
-        if not self._possible or 2 * (self._counts.total() + self._bad) < filled:
+        if not self.possible or 2 * (self._counts.total() + self._bad) < filled:
             return
         if self._bad:
             findings.note("BAD_DATES", "warning", column=column, count=self._bad, lines=self._bad_lines, examples=self._bad_examples)
         if len(self._counts) > 1:
             findings.note("MIXED_CALENDARS", "warning", column=column, count=min(self._counts.values()), **dict[str, Any](self._counts))
-
-
-@cache
-def _quick(pattern: re.Pattern[str]) -> re.Pattern[str]:
-    """For many values joined by line ends: finds something wherever one of them would."""
-    return re.compile(pattern.pattern.replace("\\A", "^"), re.MULTILINE)
-
-
-def _may_be_missing(value: str) -> bool:
-    """Quickly no of nearly all texts: what says nothing is short, or begins with something that does not show."""
-    return len(value) < _SHORT or not value[0].isalnum()
-
-
-def _lines_of(wanted: set[str] | set[str | None], values: Values, lines: Sequence[int], limit: int) -> list[int]:
-    if limit <= 0:
-        return []
-    places = (line for value, line in zip(values, lines, strict=True) if value in wanted)
-    return [line for line, _ in zip(places, range(limit), strict=False)]
 
 
 def _rounded(length: int) -> int:

@@ -10,9 +10,10 @@ from typing import Any, TextIO
 from kargah.recipes.columns import ColumnKind
 from kargah.text import detect
 from kargah.workers.reading import nested, squad
+from kargah.workers.reading.batch import Cell, Row
 from kargah.workers.reading.checks import checks_for
 from kargah.workers.reading.containers import Tick
-from kargah.workers.reading.delimited import BROKEN, MAX_COLUMNS, MAX_ROW_CHARACTERS, Cell, Row, unique_names
+from kargah.workers.reading.delimited import BROKEN, MAX_COLUMNS, MAX_ROW_CHARACTERS, unique_names
 from kargah.workers.reading.errors import (
     BrokenJson,
     BrokenLines,

@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+import pyarrow as pa
+
 from kargah.text import detect
 from kargah.workers.reading.containers import CHUNK_BYTES, Tick
 from kargah.workers.reading.errors import BinaryFile, EmptyFile, NotTabular, UnknownEncoding
 from kargah.workers.reading.findings import Findings
 
 HEAD_BYTES = 256 * 1024
+#: Bytes of UTF-8 that begin a longer character, and those that go on with one, are no less than these.
+_LEADING, _CONTINUING = 0xC0, 0x80
 
 
 @dataclass(frozen=True)
@@ -53,23 +57,28 @@ def examine(path: Path, filename: str, findings: Findings, tick: Tick, encoding:
 
 
 @contextmanager
-def opened(source: Source) -> Iterator[tuple[TextIO, Callable[[], int]]]:
-    """The text, line ends untouched, and how many of the file's bytes were read so far (still to be asked when it is closed)."""
+def opened(source: Source, offset: int = 0) -> Iterator[tuple[TextIO, Callable[[], int]]]:
+    """The text, line ends untouched, and how many of the file's bytes were read so far (still to be asked when it is closed).
+
+    ``offset``: the byte to begin at, of a file in UTF-8.
+    """
     errors = "surrogateescape" if source.encoding == "utf-8" else "replace"
-    codec = "utf-8-sig" if source.encoding == "utf-8" else source.encoding
-    with source.path.open("rb") as raw, io.TextIOWrapper(raw, encoding=codec, errors=errors, newline="") as text:
-        yield text, lambda: source.size_bytes if raw.closed else raw.tell()
+    codec = "utf-8-sig" if source.encoding == "utf-8" and not offset else source.encoding
+    with source.path.open("rb") as raw:
+        raw.seek(offset)
+        with io.TextIOWrapper(raw, encoding=codec, errors=errors, newline="") as text:
+            yield text, lambda: source.size_bytes if raw.closed else raw.tell()
 
 
 def _checked(path: Path, tick: Tick) -> tuple[detect.Utf8Check, bool]:
-    """Most files are UTF-8 and decode at once; only where one does not is it looked at where and how often."""
-    check, has_nul, is_strict = detect.Utf8Check(), False, True
-    decoder = codecs.getincrementaldecoder("utf-8")()
+    """Most files are UTF-8 throughout; only one that is not is looked at where and how often it is not."""
+    check, has_nul, is_strict, waiting = detect.Utf8Check(), False, True, b""
     for chunk in _chunks(path, tick):
         has_nul = has_nul or b"\0" in chunk
-        if is_strict and not chunk.isascii():
-            is_strict = _decodes(decoder, chunk)
-    if is_strict and _decodes(decoder, b"", final=True):
+        if is_strict:
+            whole, waiting = _whole_characters(waiting + chunk)
+            is_strict = _is_utf8(whole)
+    if is_strict and _is_utf8(waiting):
         return check, has_nul
     for chunk in _chunks(path, tick):
         check.feed(chunk)
@@ -77,10 +86,22 @@ def _checked(path: Path, tick: Tick) -> tuple[detect.Utf8Check, bool]:
     return check, has_nul
 
 
-def _decodes(decoder: codecs.IncrementalDecoder, chunk: bytes, final: bool = False) -> bool:
+def _whole_characters(chunk: bytes) -> tuple[bytes, bytes]:
+    """The chunk, and the beginning of a character that may go on in the next."""
+    for back in range(1, min(4, len(chunk)) + 1):
+        if chunk[-back] >= _LEADING:
+            return chunk[:-back], chunk[-back:]
+        if chunk[-back] < _CONTINUING:
+            break
+    return chunk, b""
+
+
+def _is_utf8(chunk: bytes) -> bool:
+    """Arrow's check takes a third of the time of decoding."""
+    text = pa.Array.from_buffers(pa.large_string(), 1, [None, pa.array([0, len(chunk)], pa.int64()).buffers()[1], pa.py_buffer(chunk)])
     try:
-        decoder.decode(chunk, final)
-    except UnicodeDecodeError:
+        text.validate(full=True)
+    except pa.ArrowInvalid:
         return False
     return True
 

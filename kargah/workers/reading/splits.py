@@ -6,7 +6,7 @@ from kargah.recipes import hints
 from kargah.recipes.columns import Column
 from kargah.text import numbers
 from kargah.text.normalise import label_key
-from kargah.workers.reading.delimited import Row
+from kargah.workers.reading.batch import Row
 from kargah.workers.reading.errors import UnseenLabel
 from kargah.workers.reading.findings import Findings
 from kargah.workers.reading.opening import Part

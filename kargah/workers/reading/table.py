@@ -6,6 +6,7 @@ second converts. Text stays as it was; numbers, booleans and lists get types of 
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,11 @@ import pyarrow.parquet as pq
 from kargah.recipes.columns import Column, ColumnKind
 from kargah.text import numbers
 from kargah.text.normalise import Normaliser
-from kargah.workers.reading.delimited import Cell, Row
+from kargah.workers.reading.batch import Batch, Lines, Row, ahead, of_rows
 from kargah.workers.reading.findings import Findings
 from kargah.workers.reading.media import Media
 from kargah.workers.reading.profile import ColumnProfile
 
-BATCH_ROWS, BATCH_CHARACTERS = 10_000, 16 << 20
 #: Different values remembered over all columns, 64 bits each; and rows remembered to tell duplicates.
 DISTINCT_BUDGET, DUPLICATES_BUDGET = 2_000_000, 3_000_000
 PREVIEW_ROWS, PREVIEW_CHARACTERS, PREVIEW_ITEMS = 200, 2000, 500
@@ -44,56 +44,102 @@ class RawTable:
     @contextmanager
     def stored_at(self, path: Path) -> Iterator[None]:
         """Where the rows go that are read within."""
-        with pq.ParquetWriter(path, self._schema, compression="zstd") as self._writer:
+        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, self._schema) as self._writer:
             yield
 
     def read(self, rows: Iterable[Row], path: Path, tick: Callable[[], None]) -> None:
         """All rows there are, in one go."""
         with self.stored_at(path):
-            self.add(rows, tick)
+            self.add(of_rows(rows), tick)
 
-    def add(self, rows: Iterable[Row], tick: Callable[[], None]) -> int:
+    def add(self, batches: Iterable[Batch], tick: Callable[[], None]) -> int:
         """Measure and store; how many rows came. ``tick`` is called between batches and may raise to end it all."""
         before = self.rows
-        for lines, cells in _batches(rows):
-            self._writer.write_batch(self._batch(lines, cells))
+        for batch, hashes in _hashed(part for whole in batches for part in whole.parts()):
+            self._writer.write_batch(self._measured(batch, hashes))
             tick()
         return self.rows - before
 
-    def _batch(self, lines: list[int], cells: list[list[Cell]]) -> Any:
-        self.rows += len(lines)
-        self._note_duplicates(lines, cells)
-        columns = zip(*cells, strict=True)
-        kept = [profile.add(values, lines) for profile, values in zip(self.profiles, columns, strict=True)]
-        return pa.record_batch([pa.array(values, pa.string()) for values in kept], schema=self._schema)
+    def _measured(self, batch: Batch, hashes: list[list[int]]) -> Any:
+        self.rows += batch.rows
+        self._note_duplicates(hashes, batch.lines)
+        columns = zip(self.profiles, batch.columns, hashes, strict=True)
+        return pa.record_batch([profile.add(values, own, batch.lines) for profile, values, own in columns], schema=self._schema)
 
-    def _note_duplicates(self, lines: list[int], cells: list[list[Cell]]) -> None:
+    def _note_duplicates(self, hashes: list[list[int]], lines: Lines) -> None:
         if len(self._seen) > DUPLICATES_BUDGET:
             return
         self.rows_compared = self.rows
-        for line, row in zip(lines, cells, strict=True):
-            key = hash(tuple(row))
-            if key in self._seen:
-                self._findings.note("DUPLICATE_ROWS", "warning", lines=[line])
-            self._seen.add(key)
+        rows = list(map(hash, zip(*hashes, strict=True)))
+        new = set(rows)
+        if len(new) < len(rows) or not self._seen.isdisjoint(new):
+            places = list(self._repeated(rows))
+            finding = self._findings.note("DUPLICATE_ROWS", "warning", count=0)
+            finding.add(len(places), (lines()[place] for place in places))
+        self._seen |= new
+
+    def _repeated(self, rows: list[int]) -> Iterator[int]:
+        """The places of rows that stood before, here or in an earlier batch."""
+        here = set[int]()
+        for place, row in enumerate(rows):
+            if row in here or row in self._seen:
+                yield place
+            here.add(row)
 
 
-def write_typed(raw: Path, target: Path, columns: list[Column], tick: Callable[[int], None], media: Media | None = None) -> list[Any]:
-    """The second pass: ``target`` with the columns' types. The first rows are returned for the preview."""
-    convert = [_converter(column.kind, media) for column in columns]
+def _hashed(batches: Iterable[Batch]) -> Iterator[tuple[Batch, list[list[int]]]]:
+    """Each with the hashes of its cells, by column; those of the next are made meanwhile, since Arrow leaves Python free."""
+    with ThreadPoolExecutor(1, "hash") as thread:
+        waiting: tuple[Batch, Future[list[list[int]]]] | None = None
+        for batch in batches:
+            coming = batch, thread.submit(_hashes, batch)
+            if waiting is not None:
+                yield waiting[0], waiting[1].result()
+            waiting = coming
+        if waiting is not None:
+            yield waiting[0], waiting[1].result()
+
+
+def _hashes(batch: Batch) -> list[list[int]]:
+    return [list(map(hash, column.cast(pa.binary()).to_pylist())) for column in batch.columns]
+
+
+def write_typed(
+    raw: Path,
+    target: Path,
+    columns: list[Column],
+    tick: Callable[[int], None],
+    media: Media | None = None,
+    see: Callable[[Any, int], None] | None = None,
+) -> list[Any]:
+    """The second pass: ``target`` with the columns' types. The first rows are returned for the preview.
+
+    ``see`` gets each typed batch and the number of its first row, from 1, while a thread writes the batch.
+    """
     schema = pa.schema([pa.field(column.name, _TYPES[column.kind]) for column in columns])
     preview: list[dict[str, Any]] = []
     done = 0
-    with pq.ParquetFile(raw) as file, pq.ParquetWriter(target, schema, compression="zstd") as writer:
-        for batch in file.iter_batches(BATCH_ROWS if media is None else MEDIA_BATCH_ROWS):
-            arrays = [function(array) for function, array in zip(convert, batch.columns, strict=True)]
-            typed = pa.record_batch(arrays, schema=schema)
-            writer.write_batch(typed)
+    with pq.ParquetWriter(target, schema, compression="zstd") as writer, ThreadPoolExecutor(1, "write") as thread:
+        for batch in ahead(_typed(raw, columns, schema, media)):
+            written = thread.submit(writer.write_batch, batch)
             if len(preview) < PREVIEW_ROWS:
-                preview += _shown_rows(typed.slice(0, PREVIEW_ROWS - len(preview)))
+                preview += _shown_rows(batch.slice(0, PREVIEW_ROWS - len(preview)))
+            if see is not None:
+                see(batch, done + 1)
+            written.result()
             done += batch.num_rows
             tick(done)
     return preview
+
+
+def _typed(raw: Path, columns: list[Column], schema: Any, media: Media | None) -> Iterator[Any]:
+    convert = [_converter(column.kind, media) for column in columns]
+    with pa.OSFile(str(raw)) as file, pa.ipc.open_stream(file) as reader:
+        for batch in reader:
+            size = batch.num_rows if media is None else MEDIA_BATCH_ROWS
+            for start in range(0, batch.num_rows, size):
+                part = batch.slice(start, size).columns
+                yield pa.record_batch([function(array) for function, array in zip(convert, part, strict=True)], schema=schema)
 
 
 _MEDIA = pa.struct([("path", pa.string()), ("bytes", pa.binary())])
@@ -149,22 +195,6 @@ def _list(text: str) -> list[str]:
 def _messages(text: str) -> list[dict[str, str]] | None:
     value = json.loads(text)
     return value if isinstance(value, list) else None
-
-
-def _batches(rows: Iterable[Row]) -> Iterator[tuple[list[int], list[list[Cell]]]]:
-    """By number of rows and by weight, whichever is reached first."""
-    lines: list[int] = []
-    cells: list[list[Cell]] = []
-    characters = 0
-    for line, row in rows:
-        lines.append(line)
-        cells.append(row)
-        characters += sum(map(len, filter(None, row)))
-        if len(lines) >= BATCH_ROWS or characters >= BATCH_CHARACTERS:
-            yield lines, cells
-            lines, cells, characters = [], [], 0
-    if lines:
-        yield lines, cells
 
 
 def _shown_rows(batch: Any) -> list[dict[str, Any]]:

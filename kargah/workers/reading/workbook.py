@@ -15,8 +15,9 @@ from openpyxl.utils.exceptions import InvalidFileException
 
 from kargah.recipes.columns import ColumnKind
 from kargah.text import detect
+from kargah.workers.reading.batch import Cell, Row
 from kargah.workers.reading.containers import check_sizes
-from kargah.workers.reading.delimited import MAX_COLUMNS, Cell, Row, unique_names
+from kargah.workers.reading.delimited import MAX_COLUMNS, unique_names
 from kargah.workers.reading.errors import BrokenTable, EmptyFile, ExpandsTooMuch, TooManyColumns
 from kargah.workers.reading.findings import Findings
 

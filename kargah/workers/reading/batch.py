@@ -1,0 +1,65 @@
+"""Rows on their way through the reader: columns of strings, and the line of the file on which each row begins."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from math import ceil
+from typing import Any, TypeVar
+
+import pyarrow as pa
+
+Cell = str | None
+Row = tuple[int, list[Cell]]
+Lines = Callable[[], Sequence[int]]
+Item = TypeVar("Item")
+BATCH_ROWS, BATCH_CHARACTERS = 10_000, 16 << 20
+
+
+@dataclass(frozen=True)
+class Batch:
+    """``columns``: Arrow arrays of strings, equally long. ``lines`` may have to look for them: asked only where something was found."""
+
+    columns: list[Any]
+    lines: Lines
+
+    @property
+    def rows(self) -> int:
+        return len(self.columns[0])
+
+    def parts(self) -> Iterator["Batch"]:
+        """The same in batches of about the usual size, none of them small."""
+        size = ceil(self.rows / max(1, self.rows // BATCH_ROWS))
+        for start in range(0, self.rows, size):
+            yield Batch([column.slice(start, size) for column in self.columns], self._lines_from(start, size))
+
+    def _lines_from(self, start: int, size: int) -> Lines:
+        return lambda: self.lines()[start : start + size]
+
+
+def of_rows(rows: Iterable[Row]) -> Iterator[Batch]:
+    """By number of rows and by weight, whichever is reached first."""
+    lines: list[int] = []
+    cells: list[list[Cell]] = []
+    characters = 0
+    for line, row in rows:
+        lines.append(line)
+        cells.append(row)
+        characters += sum(map(len, filter(None, row)))
+        if len(lines) >= BATCH_ROWS or characters >= BATCH_CHARACTERS:
+            yield _batch(lines, cells)
+            lines, cells, characters = [], [], 0
+    if lines:
+        yield _batch(lines, cells)
+
+
+def ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """The same items, each made in a thread while the one before it is worked on."""
+    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:
+        coming = pool.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = pool.submit(next, items, None)
+            yield item
+
+
+def _batch(lines: list[int], cells: list[list[Cell]]) -> Batch:
+    return Batch([pa.array(values, pa.string()) for values in zip(*cells, strict=True)], lambda: lines)

@@ -1,0 +1,80 @@
+"""Reading by whole blocks says what reading row by row says: the same cells, lines, findings and refusals."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from kargah.kit.errors import KargahError
+from kargah.workers.reading import bulk
+from kargah.workers.reading.batch import of_rows
+from kargah.workers.reading.delimited import DelimitedTable
+from kargah.workers.reading.findings import Findings
+from kargah.workers.reading.source import examine
+
+BLOCK_BYTES = 64
+TROUBLE = st.sampled_from(['"', '""', ",", ",,", "\n", "\r\n", "\r", "\n\n", " ", "\ufeff", "سلام", "a", '"x"', '"دو\nسطر"', "\t", ";"])
+CELLS = st.sampled_from(["", "سلام", "a,b", 'say "hi"', "دو\nسطر", "\r\n", " ", "1", '"', "x" * 70])
+
+
+def as_file(rows: list[list[str]], quoting: Any, ending: str) -> str:
+    text = io.StringIO(newline="")
+    csv.writer(text, quoting=quoting, lineterminator=ending).writerows(rows)
+    return text.getvalue()
+
+
+GOOD = st.builds(
+    as_file,
+    st.integers(1, 3).flatmap(lambda width: st.lists(st.lists(CELLS, min_size=width, max_size=width), min_size=2, max_size=12)),
+    st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+)
+
+
+def said(path: Path, by_block: bool) -> Any:
+    """All rows with their lines and what was found on the way, or the refusal."""
+    findings = Findings()
+    try:
+        table = DelimitedTable(examine(path, "data.csv", findings, lambda: None), findings, ",")
+        batches = table.batches() if by_block else of_rows(table.rows())
+        rows = [row for batch in batches for row in zip(batch.lines(), *(column.to_pylist() for column in batch.columns), strict=True)]
+    except KargahError as error:
+        return error.code, error.params
+    return table.names, rows, findings.report(len(rows))
+
+
+@given(content=st.one_of(GOOD, st.lists(TROUBLE, max_size=40).map("".join), st.text(max_size=80)))
+@example(content='a,b\n"x"y,1\n')
+@example(content='a,b\n1,2\n3,"never\nclosed\n')
+@example(content='a,b\n1,2\n""""\n\n,\n5,6,,\n7\n')
+@example(content="\ufeff\ufeffa,b\n1,2\n")
+@example(content='""""\n"a"\n')
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_blocks_and_rows_agree_on_any_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str) -> None:
+    monkeypatch.setattr(bulk, "BLOCK_BYTES", BLOCK_BYTES)
+    path = tmp_path / "data.csv"
+    path.write_bytes(content.encode())
+    assert said(path, by_block=True) == said(path, by_block=False)
+
+
+def test_a_good_file_is_read_by_blocks_to_its_end_and_a_bad_quote_leaves_only_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "BLOCK_BYTES", 20_000)
+    rows = [[f'جمله، «{number}», "{number}"\nسطر دوم', "الف"] for number in range(1000)]
+    good = as_file([["متن", "برچسب"], *rows], csv.QUOTE_MINIMAL, "\n")
+    path = tmp_path / "data.csv"
+    path.write_bytes(good.encode())
+    pieces = list(bulk.blocks(path, ",", 2))
+    assert len(pieces) > 2
+    assert all(isinstance(piece, bulk.Block) and piece.columns is not None for piece in pieces)
+    path.write_bytes((good + 'x"y,z\n').encode())
+    *blocks, rest = bulk.blocks(path, ",", 2)
+    assert blocks == pieces[: len(blocks)]
+    assert len(blocks) >= len(pieces) - 2
+    assert isinstance(rest, bulk.Rest)
+    assert path.read_bytes()[rest.offset :].decode().startswith('"جمله')
