@@ -74,8 +74,17 @@ class TrainPlan(_Plan):
     dry_run: bool = False
 
 
+class FetchWish(BaseModel):
+    """Where a file is to be had. ``allow``: addresses, networks and hosts besides the public ones (see kit.addresses)."""
+
+    url: str
+    allow: list[str] = []
+    limit_bytes: int
+    limit_seconds: float
+
+
 class IngestPlan(_Plan):
-    """Read one uploaded file (``inputs/<file>``) into a data set version."""
+    """Read one uploaded file (``inputs/<file>``), or with ``fetch`` one from the network, into a data set version."""
 
     kind: Literal["ingest"] = "ingest"
     file: str
@@ -85,6 +94,7 @@ class IngestPlan(_Plan):
     normaliser: JsonDict | None = None
     max_rows: int | None = None
     leave_out_bad_rows: bool = False
+    fetch: FetchWish | None = None
 
 
 class MendPlan(_Plan):

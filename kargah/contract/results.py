@@ -48,7 +48,10 @@ class ModelOutput(BaseModel):
 
 
 class TrainResult(BaseModel):
-    """``recommended`` names the model that is best by the primary metric; it need not be the network. A dry run has no models."""
+    """``recommended`` names the model that is best by the primary metric; it need not be the network. A dry run has no models.
+
+    ``outcome``: what it took, in the words of ``forecast``: train_seconds, evaluation_seconds, total_seconds, peak_memory_bytes …
+    """
 
     models: list[ModelOutput]
     recommended: str | None
@@ -57,10 +60,14 @@ class TrainResult(BaseModel):
     steps: int
     dry_run: bool = False
     forecast: JsonDict = {}
+    outcome: JsonDict = {}
 
 
 class IngestResult(BaseModel):
-    """``files``: data.parquet, columns.json, preview.jsonl, report.json, in ``outputs/dataset/``."""
+    """``files``: data.parquet, columns.json, preview.jsonl, report.json, in ``outputs/dataset/``.
+
+    ``source``: the file itself when it was fetched, in ``outputs/source/``, and what it is called there.
+    """
 
     rows: int
     files: list[OutputFile]
@@ -69,3 +76,5 @@ class IngestResult(BaseModel):
     normaliser: JsonDict
     encoding: str
     format: str
+    source: OutputFile | None = None
+    source_filename: str = ""

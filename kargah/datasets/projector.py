@@ -12,19 +12,23 @@ from kargah.assets.manifest import FileEntry, commit_id
 from kargah.contract.attempt import AttemptDirectory
 from kargah.contract.events import Event, Failed, Finished, Stopped
 from kargah.contract.results import IngestResult
+from kargah.datasets.service import clean_filename
 from kargah.datasets.tables import Dataset, DatasetVersion
 from kargah.jobs.tables import Job
 
-FOLDER = "dataset"
+FOLDER, SOURCE = "dataset", "source"
 
 
 def prepare(home: Path, job: Job, event: Event) -> None:
     """Before the transaction: the outputs' files become blobs. May run twice, to the same effect."""
     if not isinstance(event, Finished):
         return
-    outputs = AttemptDirectory.of(home, job.id, job.attempt).outputs / FOLDER
-    for file in IngestResult.model_validate(event.result).files:
-        blobs.keep(home, outputs / file.path, file.sha256, file.size_bytes)
+    outputs = AttemptDirectory.of(home, job.id, job.attempt).outputs
+    result = IngestResult.model_validate(event.result)
+    for file in result.files:
+        blobs.keep(home, outputs / FOLDER / file.path, file.sha256, file.size_bytes)
+    if result.source is not None:
+        blobs.keep(home, outputs / SOURCE / result.source.path, result.source.sha256, result.source.size_bytes)
 
 
 def on_event(session: Session, home: Path, job: Job, event: Event) -> None:
@@ -44,6 +48,10 @@ def on_event(session: Session, home: Path, job: Job, event: Event) -> None:
 def _make_ready(session: Session, home: Path, job: Job, version: DatasetVersion, result: IngestResult) -> None:
     entries = [FileEntry.model_validate(file.model_dump()) for file in result.files]
     blobs.register(session, result.files)
+    if result.source is not None:  # it was fetched, and known by its address only until now
+        blobs.register(session, [result.source])
+        version.source_filename = clean_filename(result.source_filename)
+        version.source_sha256, version.source_size_bytes = result.source.sha256, result.source.size_bytes
     version.state = "READY"
     version.rows, version.format, version.encoding = result.rows, result.format, result.encoding
     version.columns = _all_columns(home, entries)

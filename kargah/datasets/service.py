@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, load_only
 
 from kargah.assets import blobs
 from kargah.assets import service as assets
-from kargah.contract.plans import IngestPlan, InputFile
+from kargah.contract.plans import FetchWish, IngestPlan, InputFile
 from kargah.datasets.errors import NotImported, TitleMissing
 from kargah.datasets.schemas import (
     DatasetDetail,
@@ -54,14 +54,14 @@ def create_from_upload(
     actor: Actor,
     title: str | None,
     filename: str,
-    digest: Digest,
+    source: Digest | FetchWish,
     *,
     licence: str | None = None,
     source_note: str | None = None,
     visibility: str = "workspace",
     options: UploadOptions | None = None,
 ) -> tuple[DatasetOut, VersionSummary, JobOut]:
-    """A blob becomes a data set as soon as its import job is done. Without a title the file's name is one."""
+    """A blob, or what the job is to fetch, becomes a data set as soon as its import job is done. Without a title the file's name is one."""
     access.require_creator(actor)
     name = clean_filename(filename)
     title = _title(PurePosixPath(name).stem if title is None else title)
@@ -78,7 +78,7 @@ def create_from_upload(
     )
     session.add(dataset)
     session.flush()
-    version, job = _import(session, actor, dataset, filename, digest, options)
+    version, job = _import(session, actor, dataset, filename, source, options)
     return _out(dataset, version), version, job
 
 
@@ -200,14 +200,17 @@ def clean_filename(filename: str) -> str:
 
 
 def _import(
-    session: Session, actor: Actor, dataset: Dataset, filename: str, digest: Digest, options: UploadOptions | None
+    session: Session, actor: Actor, dataset: Dataset, filename: str, source: Digest | FetchWish, options: UploadOptions | None
 ) -> tuple[VersionSummary, JobOut]:
-    blobs.register(session, [digest])
+    digest = source if isinstance(source, Digest) else None
+    if digest is not None:
+        blobs.register(session, [digest])
     plan = IngestPlan(
         job_id="",
         file="upload",
         filename=_UNSTORABLE.sub("", filename)[:400],
-        inputs=[InputFile(path="upload", sha256=digest.sha256, size_bytes=digest.size_bytes)],
+        inputs=[InputFile(path="upload", sha256=digest.sha256, size_bytes=digest.size_bytes)] if digest else [],
+        fetch=source if isinstance(source, FetchWish) else None,
         **_checked(options or UploadOptions()),
     )
     whole = plan.model_dump(mode="json")
@@ -220,8 +223,8 @@ def _import(
         state="IMPORTING",
         job_id=job.id,
         source_filename=clean_filename(filename),
-        source_sha256=digest.sha256,
-        source_size_bytes=digest.size_bytes,
+        source_sha256=digest.sha256 if digest else "",
+        source_size_bytes=digest.size_bytes if digest else 0,
         size_bytes=0,
     )
     session.add(version)

@@ -65,6 +65,8 @@ class Settings(BaseSettings):
     predictor_idle_seconds: float = Field(600.0, gt=0, description="how long an unused model stays loaded")
     predictor_limit: int = Field(4, ge=1, description="models loaded for prediction at once")
     import_roots: list[Path] = Field([], description="folders from which models and data may be imported by path")
+    url_import_allow: list[str] = Field([], description="hosts or networks, besides public ones, that data may be fetched from")
+    url_import_minutes: float = Field(120.0, gt=0, description="how long fetching one file may take")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
     log_json: bool | None = Field(None, description="log lines as JSON; on in production when absent")
 

@@ -48,7 +48,7 @@ def purge_dataset(session: Session, actor: Actor, dataset_id: str) -> list[str]:
     session.execute(delete(Asset).where(Asset.subject_id.in_(ids)))
     session.delete(dataset)
     session.flush()
-    freed = sorted(sha256 for sha256 in hashes if not _is_used(session, sha256))
+    freed = sorted(sha256 for sha256 in hashes - {""} if not _is_used(session, sha256))
     session.execute(delete(Blob).where(Blob.sha256.in_(freed)))
     return freed
 

@@ -3,12 +3,16 @@
 from pathlib import Path
 
 from support.agents import scheduler, tick_until
+from support.far import far_server
 
 from kargah.assets import blobs
 from kargah.cli.agent import all_trades
-from kargah.datasets import service
+from kargah.datasets import importing, service
 from kargah.datasets.bundled import SAMPLES
+from kargah.datasets.importing import UrlWish
+from kargah.datasets.schemas import VersionOut
 from kargah.jobs.tables import Job
+from kargah.kit.settings import load
 from kargah.store.access import Actor
 from kargah.store.database import Database
 
@@ -31,3 +35,30 @@ def test_an_agent_imports_what_was_uploaded(database: Database, actor: Actor, tm
     assert found.version is not None
     assert (found.version.state, found.version.rows, found.version.columns[1].distinct) == ("READY", 2000, 4)  # type: ignore[index]
     assert (suggested.recipe, suggested.columns) == ("text-classification", {"text": "متن", "label": "گونه"})
+
+
+def test_an_agent_fetches_what_is_named_by_its_address(database: Database, actor: Actor, tmp_path: Path) -> None:
+    content = (SAMPLES / "genre-fa.csv").read_bytes()
+    with far_server() as far:
+        settings = load(home=tmp_path, url_import_allow=["127.0.0.1"])
+        with database.write() as session:
+            wishes = [UrlWish(url=f"{far.url}/{path}?key=secret") for path in ("export", "nothing")]
+            far.files["/export?key=secret"], far.names["/export?key=secret"] = content, "گونه‌ها.csv"
+            made, failed = (importing.import_url(session, actor, settings, wish) for wish in wishes)
+        agent = scheduler(database, tmp_path, all_trades(), kinds=frozenset({"ingest"}), light_kinds=frozenset({"ingest"}))
+
+        def found(dataset_id: str) -> VersionOut:
+            with database.read() as session:
+                version = service.get_for(session, actor, dataset_id).version
+            assert version is not None
+            return version
+
+        tick_until(agent, lambda: "IMPORTING" not in {found(made.id).state, found(failed.id).state}, limit_seconds=60)
+    version = found(made.id)
+    assert (version.state, version.rows, version.source_filename) == ("READY", 2000, "گونه‌ها.csv")
+    assert version.source_size_bytes == len(content)
+    assert made.source_note == f"{far.url}/export"
+    assert [path for path in (tmp_path / "blobs").rglob("*") if path.is_file() and path.read_bytes() == content]
+    error = found(failed.id).error
+    assert error is not None
+    assert (error["code"], error["params"]["http_status"], "secret" in str(error)) == ("REMOTE_REFUSED", 404, False)

@@ -162,3 +162,47 @@ def test_a_hostile_name_is_shown_and_never_a_path(site: Site, name: str) -> None
     assert dataset["title"] == "نام" or name.endswith("y")
     assert dataset["version"]["source_filename"].startswith("نام.csv")
     assert {path for path in site.settings.home.rglob("*") if "نام" in path.name} == before == set()
+
+
+def test_what_leads_inside_is_refused_before_a_job_is_made(site: Site) -> None:
+    client = site.client("trainer")
+    before = len(client.get("/api/v1/jobs").json()["items"])
+    refused = {"http://127.0.0.1/a.csv": "ADDRESS_REFUSED", "http://[::1]/a.csv": "ADDRESS_REFUSED", "file:///etc/passwd": "BAD_URL"}
+    refused |= {"http://u:secret@example.org/a.csv": "BAD_URL", "http://169.254.169.254/": "ADDRESS_REFUSED"}
+    for url, code in refused.items():
+        answer = client.post("/api/v1/datasets/import-url", json={"url": url})
+        assert (answer.status_code, answer.json()["code"], "secret" in answer.text) == (422, code, False)
+    assert len(client.get("/api/v1/jobs").json()["items"]) == before
+    assert site.client("viewer").post("/api/v1/datasets/import-url", json={"url": "https://example.org/a.csv"}).status_code == 403
+
+
+def test_a_path_of_the_server_is_taken_from_below_its_roots_only(make_site: Callable[..., Site], tmp_path: Path) -> None:
+    root = tmp_path / "داده"
+    (root / "پوشه").mkdir(parents=True)
+    (root / "نظرها.csv").write_bytes(CONTENT)
+    for name in ("train.csv", "test.csv"):
+        (root / "پوشه" / name).write_bytes(CONTENT)
+    (tmp_path / "secret.csv").write_bytes(CONTENT)
+    (root / "link.csv").symlink_to(tmp_path / "secret.csv")
+    site = make_site(import_roots=[str(root)], upload_limit_bytes=1 << 20)
+    site.register("admin")
+    client = site.client("admin")
+
+    def asked(path: Path) -> httpx.Response:
+        return client.post("/api/v1/datasets/import-path", json={"path": str(path)})
+
+    made = {path.name: asked(path).json() for path in (root / "نظرها.csv", root / "پوشه")}
+    assert {name: item["version"]["source_filename"] for name, item in made.items()} == {"نظرها.csv": "نظرها.csv", "پوشه": "پوشه.zip"}
+    assert blobs.path_of(site.settings.home, SHA256).read_bytes() == CONTENT
+    assert (root / "نظرها.csv").read_bytes() == CONTENT
+    for path in (
+        tmp_path / "secret.csv",
+        root / "link.csv",
+        root / ".." / "secret.csv",
+        root / "none.csv",
+        Path("/etc/passwd"),
+        Path("/dev/zero"),
+    ):
+        assert (asked(path).status_code, asked(path).json()["code"]) == (403, "DATA_PATH_NOT_ALLOWED")
+    (root / "large.csv").write_bytes(b"x" * ((1 << 20) + 1))
+    assert asked(root / "large.csv").status_code == 413

@@ -1,5 +1,6 @@
 """Data sets: uploaded as a stream, looked at, renamed, thrown away and brought back."""
 
+import asyncio
 import re
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
@@ -9,8 +10,10 @@ from fastapi.responses import FileResponse, Response, StreamingResponse
 from pydantic import BaseModel, Field, ValidationError
 from sqlalchemy.orm import Session
 
-from kargah.datasets import rows, versions
+from kargah.assets import uploads as pieces
+from kargah.datasets import importing, rows, versions
 from kargah.datasets import service as datasets
+from kargah.datasets.importing import PathWish, UrlWish
 from kargah.datasets.schemas import DatasetDetail, DatasetOut, DatasetPage, MendWish, Preview, Suggestion, UploadOptions, VersionSummary
 from kargah.kit.errors import BadInput
 from kargah.store.access import Actor, To, require_creator
@@ -133,6 +136,22 @@ def _options(upload: Upload) -> UploadOptions:
         )
     except ValidationError as problem:
         raise BadInput(field=str(problem.errors()[0]["loc"][0]), reason="unknown_value") from None
+
+
+@router.post("/import-url", status_code=201, response_model=DatasetOut)
+async def import_from_url(wish: UrlWish, ask: Ask, key: idempotency.Key = None) -> Response:
+    """The server fetches the file by a job (``job_id``): http and https, public addresses and those of KARGAH_URL_IMPORT_ALLOW."""
+    return await idempotency.once(ask, key, wish.model_dump_json(), importing.import_url, ask.settings, wish)
+
+
+@router.post("/import-path", status_code=201, response_model=DatasetOut)
+async def import_from_path(wish: PathWish, ask: Ask, key: idempotency.Key = None) -> Response:
+    """A file or folder on the server's own disk, below one of KARGAH_IMPORT_ROOTS."""
+    require_creator(ask.actor)
+    path = importing.allowed_path(ask.settings, wish.path)
+    room = await ask.read(pieces.limits, ask.settings)
+    digest = await asyncio.to_thread(importing.bring_in, ask.settings, path, room)
+    return await idempotency.once(ask, key, wish.model_dump_json(), importing.import_kept, wish, path, digest)
 
 
 @router.get("")
