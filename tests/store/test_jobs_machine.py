@@ -247,6 +247,7 @@ class Jobs(RuleBasedStateMachine):
         dead = {held.job_id for held in agent.held.values() if not self._lives(held)}
         close = {held.job_id: partial(rescue.close, held=held) for held in agent.held.values() if held.job_id in dead}
         moved = [held for held in agent.held.values() if held.job_id in dead or self._unread(held)]
+        behind = {held.job_id for held in moved if self._is_behind(held)}
         try:
             loads = [(held.job_id, held.fence, held.carrier, held.place, close.get(held.job_id)) for held in agent.held.values()]
             self.collector.carry_together(loads)
@@ -255,9 +256,10 @@ class Jobs(RuleBasedStateMachine):
             assert not all(self._is_ours(held) for held in moved)
             return
         for held in moved:
-            self.jobs[held.job_id].carry()
-            if held.job_id in dead:
-                assert held.place.is_closed
+            if held.job_id not in behind:
+                self.jobs[held.job_id].carry()
+            assert held.place.is_closed or held.job_id not in dead - behind
+            if held.place.is_closed:
                 self.jobs[held.job_id].close(held.condemned is not None)
                 del agent.held[held.job_id]
 
@@ -277,7 +279,7 @@ class Jobs(RuleBasedStateMachine):
 
     def _carry(self, agent: Here, held: Held, close: partial[None] | None) -> None:
         job = self.jobs[held.job_id]
-        is_ours = self._is_ours(held)
+        is_ours, is_behind = self._is_ours(held), self._is_behind(held)
         something = close is not None or self._unread(held)
         try:
             self.collector.carry(held.job_id, held.fence, held.carrier, held.place, close)
@@ -287,9 +289,14 @@ class Jobs(RuleBasedStateMachine):
             del agent.held[held.job_id]
             return
         if is_ours:
-            job.carry()
+            if not is_behind:
+                job.carry()
             if held.place.is_closed:
                 job.close(held.condemned is not None)
+
+    def _is_behind(self, held: Held) -> bool:
+        """Such an agent learns from the store how far it is, and carries at its next look."""
+        return held.place.line != self.jobs[held.job_id].carried.get(held.fence.attempt, 0)
 
     def _unread(self, held: Held) -> bool:
         return bool(held.carrier.lines_after(held.place.offset_bytes, 1))
