@@ -1,8 +1,11 @@
 """Limits and leases of real processes: time, memory, hours; an agent that slept; what a worker leaves behind."""
 
+import contextlib
 import dataclasses
 import os
 import signal
+import sqlite3
+import subprocess
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -176,7 +179,7 @@ def test_a_stopped_agent_that_wakes_after_its_lease_writes_nothing(site: Site, t
     try:
         wait(lambda: site.job(job_id).progress.get("step", 0) > 0)
         first = site.job(job_id).lease_owner
-        agent.send_signal(signal.SIGSTOP)
+        stop_between_transactions(site, agent)
         host = attempt_of(site, job_id).host
         other = scheduler(site.database, site.home, host=host)
         tick_until(other, lambda: job_id in other.held)
@@ -190,6 +193,18 @@ def test_a_stopped_agent_that_wakes_after_its_lease_writes_nothing(site: Site, t
     with site.database.read() as session:
         steps = [point.step for point in history.steps(session, job_id)]
         assert steps == list(range(1, 151)) and session.get_one(Job, job_id).attempt == 1
+
+
+def stop_between_transactions(site: Site, agent: "subprocess.Popen[bytes]") -> None:
+    """One that is stopped inside a transaction keeps SQLite's only lock, and nobody can take anything over until it goes on."""
+    while True:
+        agent.send_signal(signal.SIGSTOP)
+        try:
+            with contextlib.closing(sqlite3.connect(site.home / "kargah.db", timeout=0)) as probe:
+                probe.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError:
+            agent.send_signal(signal.SIGCONT)
 
 
 def attempt_of(site: Site, job_id: str) -> Attempt:
