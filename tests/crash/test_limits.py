@@ -200,7 +200,7 @@ def stop_between_transactions(site: Site, agent: "subprocess.Popen[bytes]") -> N
     while True:
         agent.send_signal(signal.SIGSTOP)
         try:
-            with contextlib.closing(sqlite3.connect(site.home / "kargah.db", timeout=0)) as probe:
+            with contextlib.closing(sqlite3.connect(f"file:{site.home}/kargah.db?mode=rw", timeout=0, uri=True)) as probe:
                 probe.execute("BEGIN IMMEDIATE")
             return
         except sqlite3.OperationalError:
