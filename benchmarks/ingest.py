@@ -33,9 +33,10 @@ def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 path, folder = sys.argv[1:3]
 {imports}
-base, began = peak(), time.perf_counter()
+base, began, began_cpu = peak(), time.perf_counter(), time.process_time()
 {work}
-print(json.dumps({{"seconds": time.perf_counter() - began, "above_base_bytes": peak() - base, "rows": rows, "version": version}}))
+seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - began_cpu
+print(json.dumps(dict(seconds=seconds, cpu_seconds=cpu_seconds, above_base_bytes=peak() - base, rows=rows, version=version)))
 """
 OURS = """
 from pathlib import Path
@@ -104,11 +105,12 @@ def write_rows(path: Path, rows: int) -> None:
 
 
 class Side:
-    """One reader: seconds of its last run, and the most memory of all."""
+    """One reader: seconds of its last run, those of the processor in all runs, and the most memory of all."""
 
     def __init__(self, name: str, python: str, path: Path) -> None:
         self.name, self._python, self._path = name, python, path
         self.above_base_bytes, self.version = 0, ""
+        self.cpu_seconds: list[float] = []
 
     def seconds(self) -> float:
         imports, work = SIDES[self.name]
@@ -118,6 +120,7 @@ class Side:
         said = json.loads(done.stdout.splitlines()[-1])
         self.above_base_bytes = max(self.above_base_bytes, said["above_base_bytes"])
         self.version = said["version"]
+        self.cpu_seconds.append(said["cpu_seconds"])
         return float(said["seconds"])
 
 
@@ -146,7 +149,8 @@ def main() -> None:
     speeds = {name: size_bytes / 1e6 / median(seconds) for name, seconds in taken.items()}
     for name, seconds in taken.items():
         peak = sides[name].above_base_bytes / 1e6
-        print(f"{name:10} {sides[name].version:12} {median(seconds):8.2f} s ({spread(seconds)})  {speeds[name]:8.1f} MB/s  +{peak:.0f} MB")
+        wall, cpu = f"{median(seconds):8.2f} s ({spread(seconds)})", f"{median(sides[name].cpu_seconds):6.2f} s of CPU"
+        print(f"{name:10} {sides[name].version:12} {wall}  {cpu}  {speeds[name]:8.1f} MB/s  +{peak:.0f} MB")
     report("ingest", figures(speeds, sides, rows, size_bytes))
 
 

@@ -26,9 +26,10 @@ class Day:
 
 def parse_day(text: str) -> Day | None:
     """What a cell says, or None when it has not the form of a date. Digits may be Persian, months named in Persian."""
-    plain = text.strip().translate(_LATIN)
-    if len(plain) > MAX_CHARACTERS or not plain[:1].isdigit():
+    text = text.strip()
+    if len(text) > MAX_CHARACTERS or not text[:1].isdigit():
         return None
+    plain = text.translate(_LATIN)
     if match := _NUMERIC.fullmatch(plain):
         return _day(int(match[1]), int(match[3]), int(match[4]))
     if match := _NAMED.fullmatch(plain):

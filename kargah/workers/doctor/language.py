@@ -12,8 +12,8 @@ from kargah.workers.reading.findings import Findings
 SAMPLE_ROWS = 5000
 #: A second language is worth saying from this share on.
 MINOR_SHARE = 0.03
-_ARABIC = re.compile("[\u0620-\u06ff\ufb50-\ufdff\ufe70-\ufefc]")
-_LATIN = re.compile("[A-Za-z\u00c0-\u024f]")
+_ARABIC = re.compile("[\u0620-\u06ff\ufb50-\ufdff\ufe70-\ufefc]+")
+_LATIN = re.compile("[A-Za-z\u00c0-\u024f]+")
 
 
 class Languages:
@@ -45,7 +45,7 @@ class Languages:
 
 def language_of(text: str) -> str | None:
     """``persian``, ``arabic`` (and its neighbours: Urdu, Pashto, Kurdish), ``latin`` or ``mixed``; None without letters."""
-    arabic, latin = len(_ARABIC.findall(text)), len(_LATIN.findall(text))
+    arabic, latin = (sum(map(len, letters.findall(text))) for letters in (_ARABIC, _LATIN))
     if not arabic + latin:
         return None
     if min(arabic, latin) * 3 > max(arabic, latin):

@@ -75,7 +75,8 @@ class LikeTexts:
             return False
         smallest = sorted(shingles)[:_BUCKETS_A_TEXT]
         candidates = {index for value in smallest for index in self._buckets.get(value, ())}
-        found = any(_are_like(shingles, self._shingles[index]) for index in candidates)
+        least, most = LIKE_ENOUGH * len(shingles), len(shingles) / LIKE_ENOUGH  # what is smaller or larger cannot share enough
+        found = any(_are_like(shingles, other) for index in candidates if least <= len(other := self._shingles[index]) <= most)
         for value in smallest:
             bucket = self._buckets.setdefault(value, [])
             if len(bucket) < _MOST_IN_BUCKET:
@@ -85,9 +86,6 @@ class LikeTexts:
 
 
 def _are_like(first: frozenset[int], second: frozenset[int]) -> bool:
-    """By what they share of all they have (Jaccard), which is never more than the smaller's share of the larger."""
-    one, other = len(first), len(second)
-    if one < LIKE_ENOUGH * other or other < LIKE_ENOUGH * one:
-        return False
+    """By what they share of all they have (Jaccard)."""
     shared = len(first & second)
-    return shared >= LIKE_ENOUGH * (one + other - shared)
+    return shared >= LIKE_ENOUGH * (len(first) + len(second) - shared)

@@ -15,6 +15,7 @@ import pyarrow.csv as pa_csv
 
 BLOCK_BYTES = 4 << 20
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_LINE_FEED, _RETURN = (pa.scalar(ord(character), pa.uint8()) for character in "\n\r")
 
 
 @dataclass(frozen=True)
@@ -89,10 +90,14 @@ def _end_of_rows(content: bytes, edges: bytes, is_last: bool) -> int:
 
 
 def _lines_of(content: bytes) -> int:
-    breaks = content.count(b"\n")
+    """How many lines begin here; \\r\\n is one break."""
+    data = pa.Array.from_buffers(pa.uint8(), len(content), [None, pa.py_buffer(content)])
+    feeds = pc.equal(data, _LINE_FEED)
+    breaks = feeds.true_count
     if b"\r" in content:
-        breaks += content.count(b"\r") - content.count(b"\r\n")
-    return breaks + (content[-1] not in b"\r\n")
+        returns = pc.equal(data, _RETURN)
+        breaks += returns.true_count - pc.and_(returns[:-1], feeds[1:]).true_count
+    return int(breaks) + (content[-1] not in b"\r\n")
 
 
 def _parsed(content: bytes, delimiter: str, width: int) -> list[Any] | None:

@@ -48,6 +48,15 @@ class Stretch:
             yield self.lines()[place.as_py()]
 
 
+@dataclass(frozen=True)
+class Look:
+    """What a thread may find out of a batch beforehand: hashes of the values as bytes; of running text, what stands out."""
+
+    hashes: list[int]
+    missing: set[str] | None = None
+    suspicious: list[str] | None = None
+
+
 class ColumnProfile:
     """Feed it batches; ``column()`` and ``say()`` tell at the end. Memory is bounded by ``max_distinct``."""
 
@@ -67,17 +76,25 @@ class ColumnProfile:
         self._characters_normalised = 0
         self._is_varied = False
 
-    def add(self, values: Any, hashes: Sequence[int], lines: Lines) -> Any:
-        """Take in a batch and the hashes of its values as bytes; give it back with the spellings of "missing" as null."""
+    def look(self, values: Any) -> Look:
+        """Changes nothing: may be asked of the next batch while this one is added."""
+        hashes = list(map(hash, values.cast(pa.binary()).to_pylist()))
+        if self._is_varied and not self._numbers.possible:
+            return Look(hashes, signs.missing(values), signs.suspicious(values))
+        return Look(hashes)
+
+    def add(self, values: Any, look: Look, lines: Lines) -> Any:
+        """Take in a batch; give it back with the spellings of "missing" as null."""
         self.rows += len(values)
         counted = self._counted(values)
         different = pa.array(counted, pa.string()) if counted is not None else values if self._is_varied else pc.unique(values)
-        missing = signs.missing(different)
+        missing = signs.missing(different) if look.missing is None else look.missing
         stretch = self._without_missing(Stretch(values, lines), missing)
         present = None if counted is None else {value: count for value, count in counted.items() if value not in missing}
         self._measure(stretch, present, different, missing)
-        self._remember(hashes, missing, has_nulls=values.null_count > 0)
-        self._inspect(stretch, present, different)
+        self._remember(look.hashes, missing, has_nulls=values.null_count > 0)
+        if not self._are_all_numbers(stretch, present):
+            self._inspect(stretch, present, signs.suspicious(different) if look.suspicious is None else look.suspicious)
         return stretch.values
 
     @property
@@ -185,15 +202,16 @@ class ColumnProfile:
             self._hashes.difference_update(hash(value.encode()) for value in missing)
             self._hashes.discard(hash(None))
 
-    def _inspect(self, stretch: Stretch, present: dict[str, int] | None, different: Any) -> None:
-        if self._numbers.possible and present is not None:
-            not_numbers = self._numbers.add(present)
-            self._numbers.bad_lines += stretch.lines_of(not_numbers, MAX_LINES - len(self._numbers.bad_lines))
-            if not not_numbers and self._numbers.possible:
-                return
+    def _are_all_numbers(self, stretch: Stretch, present: dict[str, int] | None) -> bool:
+        if not self._numbers.possible or present is None:
+            return False
+        not_numbers = self._numbers.add(present)
+        self._numbers.bad_lines += stretch.lines_of(not_numbers, MAX_LINES - len(self._numbers.bad_lines))
+        return not not_numbers and self._numbers.possible
+
+    def _inspect(self, stretch: Stretch, present: dict[str, int] | None, suspicious: list[str]) -> None:
         if self._dates.possible and present is not None:
             self._dates.add(present, stretch)
-        suspicious = signs.suspicious(different)
         for code, severity, pattern in signs.SIGNS if suspicious else ():
             found = stretch.are([value for value in suspicious if pattern.search(value)])
             if count := pc.sum(found).as_py():

@@ -20,7 +20,7 @@ from kargah.text.normalise import Normaliser
 from kargah.workers.reading.batch import Batch, Lines, Row, ahead, of_rows
 from kargah.workers.reading.findings import Findings
 from kargah.workers.reading.media import Media
-from kargah.workers.reading.profile import ColumnProfile
+from kargah.workers.reading.profile import ColumnProfile, Look
 
 #: Different values remembered over all columns, 64 bits each; and rows remembered to tell duplicates.
 DISTINCT_BUDGET, DUPLICATES_BUDGET = 2_000_000, 3_000_000
@@ -55,16 +55,31 @@ class RawTable:
     def add(self, batches: Iterable[Batch], tick: Callable[[], None]) -> int:
         """Measure and store; how many rows came. ``tick`` is called between batches and may raise to end it all."""
         before = self.rows
-        for batch, hashes in _hashed(part for whole in batches for part in whole.parts()):
-            self._writer.write_batch(self._measured(batch, hashes))
+        for batch, looks in self._looked_at(part for whole in batches for part in whole.parts()):
+            self._writer.write_batch(self._measured(batch, looks))
             tick()
         return self.rows - before
 
-    def _measured(self, batch: Batch, hashes: list[list[int]]) -> Any:
+    def _looked_at(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, list[Look]]]:
+        """Each with a look at its columns; the next is looked at meanwhile, since Arrow leaves Python free."""
+        with ThreadPoolExecutor(1, "look") as thread:
+            waiting: tuple[Batch, Future[list[Look]]] | None = None
+            for batch in batches:
+                coming = batch, thread.submit(self._look, batch)
+                if waiting is not None:
+                    yield waiting[0], waiting[1].result()
+                waiting = coming
+            if waiting is not None:
+                yield waiting[0], waiting[1].result()
+
+    def _look(self, batch: Batch) -> list[Look]:
+        return [profile.look(values) for profile, values in zip(self.profiles, batch.columns, strict=True)]
+
+    def _measured(self, batch: Batch, looks: list[Look]) -> Any:
         self.rows += batch.rows
-        self._note_duplicates(hashes, batch.lines)
-        columns = zip(self.profiles, batch.columns, hashes, strict=True)
-        return pa.record_batch([profile.add(values, own, batch.lines) for profile, values, own in columns], schema=self._schema)
+        self._note_duplicates([look.hashes for look in looks], batch.lines)
+        columns = zip(self.profiles, batch.columns, looks, strict=True)
+        return pa.record_batch([profile.add(values, look, batch.lines) for profile, values, look in columns], schema=self._schema)
 
     def _note_duplicates(self, hashes: list[list[int]], lines: Lines) -> None:
         if len(self._seen) > DUPLICATES_BUDGET:
@@ -85,23 +100,6 @@ class RawTable:
             if row in here or row in self._seen:
                 yield place
             here.add(row)
-
-
-def _hashed(batches: Iterable[Batch]) -> Iterator[tuple[Batch, list[list[int]]]]:
-    """Each with the hashes of its cells, by column; those of the next are made meanwhile, since Arrow leaves Python free."""
-    with ThreadPoolExecutor(1, "hash") as thread:
-        waiting: tuple[Batch, Future[list[list[int]]]] | None = None
-        for batch in batches:
-            coming = batch, thread.submit(_hashes, batch)
-            if waiting is not None:
-                yield waiting[0], waiting[1].result()
-            waiting = coming
-        if waiting is not None:
-            yield waiting[0], waiting[1].result()
-
-
-def _hashes(batch: Batch) -> list[list[int]]:
-    return [list(map(hash, column.cast(pa.binary()).to_pylist())) for column in batch.columns]
 
 
 def write_typed(
