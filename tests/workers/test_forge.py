@@ -28,8 +28,12 @@ class Later(SystemClock):
 
 
 @pytest.fixture(scope="module")
-def forge() -> Iterator[Forge]:
-    clock = Later()
+def clock() -> Later:
+    return Later()
+
+
+@pytest.fixture(scope="module")
+def forge(clock: Later) -> Iterator[Forge]:
     made = Forge(clock)
     made.tend()
     assert not made.alive  # not in the agent's first seconds
@@ -80,33 +84,14 @@ def test_a_worker_is_in_a_session_of_its_own_and_holds_its_lock_before_anybody_h
 
 def test_an_attempt_that_lives_is_not_started_again(forge: Forge, tmp_path: Path) -> None:
     directory = job(tmp_path, epochs=500).lay_out()
-    process = start(directory)
-    until(lambda: is_held(directory.alive))
+    child = warm(forge, directory)
     try:
         other = Forge(Later())
         assert other.start(directory, 1, None) is None  # not ready: the caller starts cold
         assert forge.start(directory, 1, None) is None
     finally:
-        process.kill()
-        process.wait()
-
-
-def test_what_a_lost_forge_started_goes_on(tmp_path: Path) -> None:
-    clock = Later()
-    lost = Forge(clock)
-    clock.ahead_seconds = 60.0
-    lost.tend()
-    until(lambda: lost.ready)
-    directory = job(tmp_path).lay_out()
-    child = warm(lost, directory)
-    lost.close()
-    assert lost.start(directory, 1, None) is None
-    assert child.wait() == 0
-    assert events_of(directory)[-1].kind == "Finished"
-    clock.ahead_seconds = 200.0
-    lost.tend()
-    assert lost.alive
-    lost.close()
+        child.kill()
+        child.wait()
 
 
 def test_the_lock_of_a_test_is_no_obstacle(tmp_path: Path) -> None:
@@ -114,3 +99,16 @@ def test_the_lock_of_a_test_is_no_obstacle(tmp_path: Path) -> None:
     first, second = hold_alive(tmp_path / "alive"), hold_alive(tmp_path / "alive")
     os.close(first)
     os.close(second)
+
+
+def test_what_a_lost_forge_started_goes_on(forge: Forge, clock: Later, tmp_path: Path) -> None:
+    """The last of this module: it loses the forge of all."""
+    directory = job(tmp_path).lay_out()
+    child = warm(forge, directory)
+    forge.close()
+    assert forge.start(directory, 1, None) is None
+    assert child.wait() == 0
+    assert events_of(directory)[-1].kind == "Finished"
+    clock.ahead_seconds = 200.0
+    forge.tend()
+    assert forge.alive
