@@ -84,7 +84,7 @@ def ours(folder: Path, seconds: float) -> Found:
     task = SimpleNamespace(module=model, settings=settings, costs=costs, loss=loss, pads=False, stepped=lambda _: None)
     unused: Any = None
     loop = Loop(task, unused, TrainState(plan="", threads=torch.get_num_threads()), unused, unused, unused, spec)  # type: ignore[arg-type]
-    order = [batches for epoch in range(20) for batches in loop._batches_by_step(epoch)]
+    order = [batches for epoch in range(20) for batches in loop.batches_by_step(epoch)]
 
     def step(number: int) -> int:
         loop.step(order[number])

@@ -82,7 +82,7 @@ def ours(folder: Path, set_name: str, steps: int, batch: int) -> Found:
         loop = Loop(
             task, prepared, TrainState(plan="", threads=threads), tell, wants, Keeper(directory.job_path, Keeping(1, False), tell), spec
         )
-        lengths, batches = task.costs, loop._batches_by_step(0) * 10
+        lengths, batches = task.costs, loop.batches_by_step(0) * 10
 
         def step(number: int) -> int:
             loop.step(batches[number])

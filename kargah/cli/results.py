@@ -37,10 +37,29 @@ class Line:
 def show(result: TrainResult) -> None:
     if result.dry_run:
         screen.say("cli.results.dry_run")
-        for name, value in result.forecast.items():
-            screen.say("cli.results.forecast", name=name, value=shown(value))
+        _foreseen(result.forecast)
         return
     _table([_of_output(model, result) for model in result.models], result.lower_is_better)
+
+
+def _foreseen(forecast: dict[str, Any]) -> None:
+    """What has a name, in the forecast's own order; then each setting with its source and reason."""
+    for name, value in forecast.items():
+        if i18n.has_text(language(), f"forecast.{name}"):
+            screen.say("cli.results.forecast", name=t(f"forecast.{name}"), value=shown(i18n.amount(language(), _counted(name), value)))
+    choices = [_choice(choice) for choice in forecast.get("choices", [])]
+    screen.table(["cli.results.setting", "cli.results.value", "cli.results.source", "cli.results.why"], choices)
+
+
+def _counted(name: str) -> str:
+    """A rate of seconds is no duration."""
+    return "" if name == "seconds_per_step" else name
+
+
+def _choice(choice: dict[str, Any]) -> list[str]:
+    label = f"spec.{choice['name']}.label"
+    name = t(label) if i18n.has_text(language(), label) else choice["name"]
+    return [name, shown(choice["value"]), t(f"source.{choice['source']}"), t(choice["why"], **choice.get("params", {}))]
 
 
 def show_versions(versions: Sequence[ModelVersion]) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 import psutil
 
 from kargah.contract.process import quick_allocator
-from kargah.hardware import disks, gpus, limits, processor
+from kargah.hardware import disks, gpus, processor
 from kargah.hardware.schemas import CpuOut, DiskOut, GpuOut, Machine, MemoryOut
+from kargah.kit import limits
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 #: Of the machine's memory.

@@ -178,6 +178,10 @@ class Task(Protocol):
         """Numbers in the model that is left at the end."""
         ...
 
+    def recompute(self) -> bool:
+        """From now on make activations again on the way back, to save memory: the same gradients, a third more work. False: cannot."""
+        ...
+
     def stepped(self, learning_rate: float) -> None:
         """Told after each optimizer step, with the rate that it used."""
         ...
@@ -196,7 +200,9 @@ class Task(Protocol):
 
 
 class RecipeRuntime(Protocol):
-    """The shape of a recipe's ``train`` module."""
+    """The shape of a recipe's ``train`` module. ``BASELINE_LIBRARIES``: what its baselines come to import."""
+
+    BASELINE_LIBRARIES: tuple[str, ...]
 
     def prepare(self, request: Request) -> Prepared: ...
 

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import Session
 
-from kargah.contract.events import Evaluated, Event, Finished, Running, Step
+from kargah.contract.events import Evaluated, Event, Finished, Logged, Running, Step
 from kargah.jobs import history, states
 from kargah.jobs.curves import WHOLE, Span
 from kargah.jobs.schemas import Curve
@@ -22,6 +22,8 @@ from kargah.text.normalise import fold
 
 PAGE = 50
 PAGE_LIMIT = 200
+#: Said by a worker once its first steps tell what the whole will take.
+FORESEEN = "train.forecast"
 
 
 def create_for_job(
@@ -100,8 +102,10 @@ def on_events(session: Session, job: Job, events: Sequence[Event]) -> None:
     for event in events:
         if isinstance(event, Running):
             run.params = {choice.name: choice.model_dump(mode="json", exclude={"name"}) for choice in event.choices}
+        elif isinstance(event, Logged) and event.code == FORESEEN:
+            run.summary = {"foreseen": event.params, **run.summary}  # what was told first is what the outcome is compared with
         elif isinstance(event, Finished):
-            run.summary = _summary(event.result)
+            run.summary = {name: told for name, told in run.summary.items() if name == "foreseen"} | _summary(event.result)
     _keep_latest(session, run.id, _latest(events))
 
 
@@ -139,7 +143,7 @@ def _summary(result: dict[str, Any]) -> dict[str, Any]:
     """Per model what lists and comparisons show; the files and tables stay with the model versions."""
     shown = ("family", "architecture", "parameters", "split", "primary_metric", "metrics", "interval", "train_seconds", "size_bytes")
     models = {model["name"]: {key: model.get(key) for key in shown} for model in result.get("models", [])}
-    whole = ("recommended", "primary_metric", "lower_is_better", "steps", "dry_run", "forecast")
+    whole = ("recommended", "primary_metric", "lower_is_better", "steps", "dry_run", "forecast", "outcome")
     return {"models": models, **{key: result[key] for key in whole if key in result}}
 
 

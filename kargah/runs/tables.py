@@ -11,7 +11,8 @@ class Run(Base, Owned):
     """The record of a training over all its attempts, or of one that happened elsewhere (SDK, import): then ``job_id`` is null.
 
     ``params`` are the settings as really used, each {value, source, why, params}. ``status`` is the job's state, or
-    RUNNING, COMPLETED, FAILED for a run without one. ``summary`` holds per model the final metrics with intervals.
+    RUNNING, COMPLETED, FAILED for a run without one. ``summary`` holds per model the final metrics with intervals;
+    what was ``foreseen`` of time and memory, and the ``outcome``.
     """
 
     __tablename__ = "runs"

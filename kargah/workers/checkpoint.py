@@ -42,6 +42,7 @@ class TrainState:
     best_step: int | None = None
     evaluations_without_gain: int = 0
     train_seconds: float = 0.0
+    evaluation_seconds: float = 0.0
     micro_batch_size: int | None = None
     first_loss: float | None = None
     smooth_loss: float | None = None

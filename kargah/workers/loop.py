@@ -16,7 +16,7 @@ from kargah.contract.control import Want
 from kargah.engine.clipping import clip
 from kargah.recipes.base import Spec
 from kargah.recipes.errors import Diverged, Exploded
-from kargah.recipes.measures import Evaluation
+from kargah.recipes.measures import Evaluation, FloatArray
 from kargah.recipes.parts import VALIDATION
 from kargah.recipes.runtime import Prepared, Settings, Task
 from kargah.recipes.sampling import epoch_batches
@@ -33,6 +33,9 @@ _SMALLEST_FIRST_LOSS = 0.1
 _SMOOTHING = 0.1
 
 
+Watch = Callable[[list[list[int]], float], None]
+
+
 @dataclass
 class StepDone:
     loss: float
@@ -45,7 +48,7 @@ class StepDone:
 class Loop:
     """``spec``: when to save and what to do about bad rows. ``best`` are the weights of the best evaluation so far.
 
-    ``skipped``: rows, by their place in ``train_rows``, that the model cannot take.
+    ``skipped``: rows, by their place in ``train_rows``, that the model cannot take. ``watch`` is told of each step and how long it took.
     """
 
     task: Task
@@ -57,6 +60,7 @@ class Loop:
     spec: Spec
     best: Tensors | None = None
     skipped: set[int] = field(default_factory=set)
+    watch: Watch = field(default=lambda *_: None)
     optimizer: torch.optim.Optimizer = field(init=False)
     total_steps: int = field(init=False)
     _saved_at: float = field(init=False, default_factory=time.monotonic)
@@ -81,17 +85,19 @@ class Loop:
             self._epoch()
         if self.best is not None:
             self.task.module.load_state_dict(self.best)
-        evaluation = self.prepared.report(self.task.scores(self.wants.check_stop, self.prepared.reported))
+        evaluation = self.prepared.report(self._timed_scores(self.wants.check_stop, self.prepared.reported))
         self.keeper.wait(self.wants.check_stop)
         return evaluation
 
     def _epoch(self) -> None:
-        steps = self._batches_by_step(self.state.epoch)
+        steps = self.batches_by_step(self.state.epoch)
         for batches in steps[self.state.position : self.state.position + self.total_steps - self.state.step]:
             self._stop_or_pause()
             started = time.monotonic()
             done = self.step(batches)
-            self._count_and_tell(done, time.monotonic() - started, len(steps))
+            seconds = time.monotonic() - started
+            self._count_and_tell(done, seconds, len(steps))
+            self.watch(batches, seconds)
             if self.state.position < len(steps):  # the last step's checkpoint comes after its evaluation, so that this is told once
                 self._save_when_due()
         self._evaluate(round(self.state.epoch + self.state.position / len(steps), 6))
@@ -142,7 +148,8 @@ class Loop:
             yield from (rows[start : start + size] for start in range(0, len(rows), size))
 
     # ---- reporting and keeping: nothing below changes what is learnt ----------------------------------------------------
-    def _batches_by_step(self, epoch: int) -> list[list[list[int]]]:
+    def batches_by_step(self, epoch: int) -> list[list[list[int]]]:
+        """The batches of each optimizer step of an epoch, in their order."""
         batches = epoch_batches(self.task.costs, self.settings.batch_size, self.settings.seed, epoch, self.task.pads)
         accumulated = self.settings.gradient_accumulation_steps
         return [batches[start : start + accumulated] for start in range(0, len(batches), accumulated)]
@@ -184,7 +191,13 @@ class Loop:
             raise
 
     def _scored(self, check: Callable[[], None]) -> Evaluation:
-        return self.prepared.evaluate(VALIDATION, self.task.scores(check))
+        return self.prepared.evaluate(VALIDATION, self._timed_scores(check, VALIDATION))
+
+    def _timed_scores(self, check: Callable[[], None], part: str) -> FloatArray:
+        started = time.monotonic()
+        scores = self.task.scores(check, part)
+        self.state.evaluation_seconds += time.monotonic() - started
+        return scores
 
     def _out_of_patience(self) -> bool:
         patience = self.settings.early_stopping_patience

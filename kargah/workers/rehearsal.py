@@ -1,43 +1,46 @@
-"""A dry run: everything but learning. Three steps on the longest samples tell what the whole would take; no model is made."""
+"""A dry run: everything but learning. A few steps, the first on the longest samples, tell what the whole would take; no model is made."""
 
-import resource
-import sys
 import time
+from dataclasses import asdict
 from typing import Any
 
 from kargah.contract.plans import TrainPlan
 from kargah.contract.results import TrainResult
 from kargah.kit import files
-from kargah.recipes.base import Spec
-from kargah.recipes.runtime import Prepared, Task
-from kargah.workers.checkpoint import Keeping, TrainState
+from kargah.recipes.runtime import Decision
+from kargah.workers import memory
 from kargah.workers.edge import Attempt
-from kargah.workers.keeper import Keeper
 from kargah.workers.loop import Loop
+from kargah.workers.planner import Foresight, Planned, tokens_of
 
-_STEPS = 3
-_ADAM_COPIES = 2
+#: At least three steps, then as many as fit in the time.
+_LEAST_STEPS, _PROBE_SECONDS, _MOST_STEPS = 3, 4.0, 40
+#: An evaluation that takes longer than this is foreseen and not tried.
+_TRIED_SECONDS = 1.0
+_ADAM_MOMENTS = 2
 
 
-def rehearse(task: Task, prepared: Prepared, plan: TrainPlan, spec: Spec, attempt: Attempt) -> TrainResult:
+def rehearse(loop: Loop, planned: Planned, plan: TrainPlan, attempt: Attempt) -> TrainResult:
     """The Running event comes from the caller. Raises what the training itself would raise on its longest samples."""
-    state = TrainState(plan="", threads=plan.threads)
-    keeping = Keeping(spec.keep_checkpoints, spec.keep_best_checkpoint)
-    loop = Loop(task, prepared, state, attempt.tell, attempt.wants, Keeper(attempt.directory.job_path, keeping, attempt.tell), spec)
-    seconds = _seconds_a_step(loop)
-    model_bytes = sum(tensor.numel() * tensor.element_size() for tensor in task.module.state_dict().values())
-    disk_bytes = model_bytes + (spec.keep_checkpoints + spec.keep_best_checkpoint) * model_bytes * (2 + _ADAM_COPIES)
-    forecast: dict[str, Any] = {
-        "total_steps": loop.total_steps,
-        "seconds_per_step": round(seconds, 4),
-        "train_seconds": round(seconds * loop.total_steps, 1),
-        "measured_steps": _STEPS,
-        "peak_memory_bytes": _peak_memory_bytes(),
+    prepared = loop.prepared
+    foresight = Foresight(loop, planned, told=True)
+    loading_bytes = memory.peak_bytes()
+    memory.forget_peak()
+    _probe(loop, foresight)
+    peak_bytes = memory.peak_bytes()
+    evaluation_seconds = _evaluated(loop, foresight)
+    model_bytes = planned.network.weights_bytes
+    forecast: dict[str, Any] = foresight.forecast(peak_bytes, evaluation_seconds)
+    forecast |= {
+        "peak_memory_bytes": max(loading_bytes, forecast["peak_memory_bytes"]),
+        "reachable_memory_bytes": planned.passes.free_bytes + planned.base_bytes + model_bytes,
         "model_bytes": model_bytes,
-        "disk_bytes": disk_bytes,
+        "disk_bytes": model_bytes + _checkpoints(loop, forecast["train_seconds"]) * _checkpoint_bytes(planned),
         "free_disk_bytes": files.free_bytes(attempt.directory.path),
         "train_rows": len(prepared.train_rows),
         "validation_rows": len(prepared.validation_rows),
+        "threads": plan.threads,
+        "choices": [asdict(decision) for decision in _choices(loop)],
     }
     problem = prepared.problem
     return TrainResult(
@@ -46,22 +49,49 @@ def rehearse(task: Task, prepared: Prepared, plan: TrainPlan, spec: Spec, attemp
     )  # fmt: skip
 
 
-def _seconds_a_step(loop: Loop) -> float:
-    """The mean of the steps after the first, which also warms things up: an upper bound, for the samples are the longest."""
-    samples = loop.settings.batch_size * loop.settings.gradient_accumulation_steps
-    longest = sorted(range(len(loop.task.costs)), key=lambda row: -loop.task.costs[row])[:samples]
-    size = loop.settings.batch_size
-    batches = [longest[start : start + size] for start in range(0, len(longest), size)]
-    seconds = []
-    for number in range(_STEPS):
+def _checkpoints(loop: Loop, train_seconds: float) -> int:
+    """How many stand side by side at most."""
+    spec = loop.spec
+    by_time = train_seconds / max(spec.checkpoint_seconds, 1e-3)
+    by_steps = loop.total_steps / spec.checkpoint_steps if spec.checkpoint_steps else 0
+    return min(spec.keep_checkpoints + spec.keep_best_checkpoint, int(max(by_time, by_steps)))
+
+
+def _checkpoint_bytes(planned: Planned) -> int:
+    """The weights, the best ones, and what the optimizer keeps."""
+    return 2 * planned.network.weights_bytes + _ADAM_MOMENTS * planned.network.trained_bytes
+
+
+def _choices(loop: Loop) -> list[Decision]:
+    return [*loop.prepared.decisions, *loop.task.decisions]
+
+
+def _probe(loop: Loop, foresight: Foresight) -> None:
+    """The longest rows first: what runs out of memory does so now. Then steps as they will come, whose time is worth more."""
+    order = [_longest(loop), *loop.batches_by_step(0)]
+    started = time.monotonic()
+    for number, batches in enumerate(order[:_MOST_STEPS], 1):
         loop.wants.check()
-        started = time.monotonic()
+        step_started = time.monotonic()
         loop.step(batches)
-        seconds.append(time.monotonic() - started)
-        loop.tell("Progress", done=number + 1, total=_STEPS, unit="steps", code="train.rehearsal")
-    return sum(seconds[1:]) / (_STEPS - 1)
+        foresight.steps.append((tokens_of(loop, batches), time.monotonic() - step_started))
+        loop.tell("Progress", done=number, total=min(_MOST_STEPS, len(order)), unit="steps", code="train.rehearsal")
+        if number >= _LEAST_STEPS and time.monotonic() - started > _PROBE_SECONDS:
+            return
 
 
-def _peak_memory_bytes() -> int:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+def _longest(loop: Loop) -> list[list[int]]:
+    size, costs = loop.settings.batch_size, loop.task.costs
+    longest = sorted(range(len(costs)), key=lambda row: -costs[row])[: size * loop.settings.gradient_accumulation_steps]
+    return [longest[start : start + size] for start in range(0, len(longest), size)]
+
+
+def _evaluated(loop: Loop, foresight: Foresight) -> float | None:
+    """Seconds of one evaluation where it is short enough to be tried."""
+    foreseen = foresight.forecast(0)
+    evaluations = max(1.0, loop.settings.epochs) + 1
+    if foreseen["evaluation_seconds"] / evaluations > _TRIED_SECONDS:
+        return None
+    started = time.monotonic()
+    loop.task.scores(loop.wants.check)
+    return time.monotonic() - started

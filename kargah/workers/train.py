@@ -22,6 +22,7 @@ from kargah.workers.threads import limit_threads
 if TYPE_CHECKING:
     from kargah.recipes.runtime import Prepared, RecipeRuntime, Request, Task
     from kargah.workers.loop import Loop
+    from kargah.workers.planner import Planned
 
 #: Settings of how it is kept, not of what is learnt: a training goes on from its checkpoint when only they differ.
 _NOT_LEARNT = frozenset({"checkpoint_seconds", "checkpoint_steps", "keep_checkpoints", "keep_best_checkpoint", "skip_bad_rows"})
@@ -35,27 +36,36 @@ def train(plan: Plan, attempt: Attempt) -> dict[str, Any]:
     runtime = cast("RecipeRuntime", importlib.import_module(f"{recipe.runtime}.train"))
     request = _request(plan, recipe, attempt)
     prepared = runtime.prepare(request)
+    if plan.dry_run and request.spec.baselines:
+        for library in runtime.BASELINE_LIBRARIES:
+            importlib.import_module(library)
+    loop = _loop(plan, prepared, _build(plan, runtime, prepared, request), request, attempt)
+    planned = _planned(loop)
+    tell_running(attempt, loop.task, prepared)
     if plan.dry_run:
         from kargah.workers import rehearsal
 
-        task = _build(plan, runtime, prepared, request)
-        tell_running(attempt, task, prepared)
-        return _as_json(rehearsal.rehearse(task, prepared, plan, request.spec, attempt))
-    return _as_json(_learn(plan, recipe, runtime, prepared, request, attempt))
+        return _as_json(rehearsal.rehearse(loop, planned, plan, attempt))
+    return _as_json(_learn(plan, recipe, runtime, prepared, request, attempt, loop))
 
 
 def _as_json(result: TrainResult) -> dict[str, Any]:
     return result.model_dump(mode="json")
 
 
+def _planned(loop: "Loop") -> "Planned":
+    from kargah.workers import planner
+
+    planned = planner.plan(loop)
+    loop.watch = planner.Foresight(loop, planned).note
+    return planned
+
+
 def _learn(
-    plan: TrainPlan, recipe: Recipe, runtime: "RecipeRuntime", prepared: "Prepared", request: "Request", attempt: Attempt
+    plan: TrainPlan, recipe: Recipe, runtime: "RecipeRuntime", prepared: "Prepared", request: "Request", attempt: Attempt, loop: "Loop"
 ) -> TrainResult:
     from kargah.workers import baselines
 
-    task = _build(plan, runtime, prepared, request)
-    loop = _loop(plan, prepared, task, request, attempt)
-    tell_running(attempt, task, prepared)
     models: list[ModelOutput] = []
     if request.spec.baselines:
         models += baselines.all_of(plan, recipe, runtime, prepared, request, attempt)
@@ -67,7 +77,22 @@ def _learn(
         primary_metric=prepared.problem.primary_metric,
         lower_is_better=prepared.problem.lower_is_better,
         steps=loop.state.step,
+        outcome=_outcome(loop, models[0]),
     )
+
+
+def _outcome(loop: "Loop", network: ModelOutput) -> dict[str, Any]:
+    from kargah.workers import memory
+
+    training, evaluating = round(loop.state.train_seconds, 1), round(loop.state.evaluation_seconds, 1)
+    return {
+        "train_seconds": training,
+        "evaluation_seconds": evaluating,
+        "total_seconds": round(training + evaluating, 1),
+        "peak_memory_bytes": memory.peak_bytes(),
+        "disk_bytes": network.size_bytes + sum(path.stat().st_size for path in loop.keeper.folder.rglob("*") if path.is_file()),
+        "total_steps": loop.state.step,
+    }
 
 
 def _request(plan: TrainPlan, recipe: Recipe, attempt: Attempt) -> "Request":

@@ -55,6 +55,9 @@ class SmallTask:
 
     def stepped(self, learning_rate: float) -> None: ...
 
+    def recompute(self) -> bool:
+        return False
+
 
 @pytest.fixture
 def wants(tmp_path: Path) -> Wants:

@@ -110,7 +110,8 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path: Path) 
         file.write(b"\0\1\2\3")
     _, events = job.run()
     assert of_kind(events, "Resumed")[0].from_step == int(kept[-2].name.removeprefix("step-"))
-    assert [(event.level, event.params["name"]) for event in of_kind(events, "Logged")] == [("warning", kept[-1].name)]
+    warned = [event for event in of_kind(events, "Logged") if event.level == "warning"]
+    assert [(event.code, event.params["name"]) for event in warned] == [("train.checkpoint_damaged", kept[-1].name)]
 
 
 def test_every_model_of_a_training_is_whole_and_answers(tmp_path: Path) -> None:

@@ -104,6 +104,9 @@ class TableTask:
     def parameters(self) -> int:
         return sum(parameter.numel() for parameter in self.module.parameters())
 
+    def recompute(self) -> bool:
+        return False
+
     def stepped(self, learning_rate: float) -> None:
         pass
 

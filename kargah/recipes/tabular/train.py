@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _WANTED = {"classification": "single_label", "regression": "regression", "auto": "auto"}
 _LEAK = 0.999
+BASELINE_LIBRARIES = ("sklearn.ensemble",)
 
 
 @dataclass
@@ -211,4 +212,4 @@ def build(prepared: Prepared, request: Request) -> Task:
     return build_task(prepared, request)
 
 
-__all__ = ["TableData", "baselines", "build", "prepare"]
+__all__ = ["BASELINE_LIBRARIES", "TableData", "baselines", "build", "prepare"]

@@ -76,6 +76,14 @@ class Transformer(nn.Module):
         if self._unpadded:
             self.vocabulary = compact(self.model, sequences)
 
+    def recompute(self) -> bool:
+        """Keep of each layer only what goes in; False for a family that cannot."""
+        if not self.model.supports_gradient_checkpointing:
+            return False
+        later, earlier = "activation_checkpointing_enable", "gradient_checkpointing_enable"  # by the version of transformers
+        getattr(self.model, later if hasattr(self.model, later) else earlier)({"use_reentrant": False})
+        return True
+
     def forward(self, batch: Packed | dict[str, Tensor]) -> Tensor:
         if isinstance(batch, Packed):
             assert self._unpadded is not None

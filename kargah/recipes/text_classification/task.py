@@ -102,6 +102,10 @@ class TextTask:
             return network.parameters_when_saved
         return sum(parameter.numel() for parameter in network.parameters())
 
+    def recompute(self) -> bool:
+        network = self.model.network
+        return isinstance(network, pretrained.Transformer) and network.recompute()
+
     def stepped(self, learning_rate: float) -> None:
         vocabulary = getattr(self.model.network, "vocabulary", None)
         if vocabulary is not None:

@@ -19,7 +19,9 @@ from kargah.recipes.text_classification.data import TextData, prepare
 if TYPE_CHECKING:
     from kargah.recipes.runtime import Prepared
 
-__all__ = ["baselines", "build", "prepare"]
+__all__ = ["BASELINE_LIBRARIES", "baselines", "build", "prepare"]
+
+BASELINE_LIBRARIES = ("sklearn.svm", "sklearn.linear_model")
 
 
 @dataclass

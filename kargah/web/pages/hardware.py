@@ -23,7 +23,7 @@ from kargah.web.pages.shell import page_of
 from kargah.web.pages.words import Words
 
 router = APIRouter(include_in_schema=False)
-ICONS = {"good": ("done", "a-g"), "info": ("info", "a-b"), "warning": ("warn", "a-y")}
+ICONS = {"good": ("done", "a-g"), "info": ("info", "a-t"), "warning": ("warn", "a-y")}
 
 
 @dataclass(frozen=True)

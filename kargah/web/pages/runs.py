@@ -1,6 +1,5 @@
 """The page of one training."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter
@@ -15,6 +14,7 @@ from kargah.web.pages import figures, trying
 from kargah.web.pages import run_views as views
 from kargah.web.pages.access import see
 from kargah.web.pages.charts import chart_of
+from kargah.web.pages.forecasts import compared_of, forecast_of
 from kargah.web.pages.parts import badge_of, progress_of
 from kargah.web.pages.render import render
 from kargah.web.pages.run_controls import controls_of, read_controls
@@ -67,6 +67,7 @@ def _values(words: Words, data: views.RunData) -> dict[str, Any]:
         "matrix": views.matrix_of(detail),
         "detail_of": views.name_of(words, chosen) if chosen else "",
         "forecast": forecast_of(words, data),
+        "compared": compared_of(words, data),
         "chart": chart_of(words, data),
         "dry_run": bool(data.plan.get("dry_run")),
         "can_stop": job.state in views.STOPPABLE,
@@ -100,34 +101,6 @@ def _elapsed(words: Words, data: views.RunData) -> str:
 
 def _now(data: views.RunData) -> Any:
     return data.events[-1].at if data.events else data.job.queued_at
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """Of a dry run: what a real one would take."""
-
-    verdict: str
-    fits: bool
-    figures: list[figures.Figure]
-    measured: str
-
-
-def forecast_of(words: Words, data: views.RunData) -> Forecast | None:
-    said = (data.job.result or {}).get("forecast") or {}
-    if not said:
-        return None
-    shown = words.amounts(said)
-    known = [(key, value) for key, value in shown.items() if isinstance(value, str | int | float) and words.has(f"forecast.{key}")]
-    needed, free = said.get("disk_bytes", 0), said.get("free_disk_bytes", 0)
-    fits = needed <= free
-    return Forecast(
-        verdict=words.text("fit.yes") if fits else words.text("fit.no", need=words.size(needed), free=words.size(free)),
-        fits=fits,
-        figures=[
-            figures.Figure(words.text(f"forecast.{key}"), value if isinstance(value, str) else words.number(value)) for key, value in known
-        ],
-        measured=words.text("fit.measured", n=said["measured_steps"]) if said.get("measured_steps") else "",
-    )
 
 
 @router.post("/runs/{run_id}/stop")

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from kargah.hardware import disks, gpus, limits, processor, profile
+from kargah.hardware import disks, gpus, processor, profile
+from kargah.kit import limits
 
 GIB = 1 << 30
 

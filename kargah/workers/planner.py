@@ -1,0 +1,157 @@
+"""Fitting a training to this machine before its first step: rows a pass, recomputed activations, threads; every choice with its reason.
+
+And foreseeing it from its first steps: how long the rest takes, how much memory.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import torch
+
+from kargah.recipes import planning
+from kargah.recipes.planning import Footprint, Network, Passes
+from kargah.recipes.runtime import Task
+from kargah.workers import memory
+from kargah.workers.loop import Loop
+
+#: Of what a step takes forward and backward, the share of the way forward.
+_FORWARD_SHARE = 1 / 3
+#: From these on a forecast is worth telling; the first step warms things up and does not count.
+_LEAST_STEPS, _LEAST_SECONDS, _MOST_STEPS = 4, 3.0, 100
+
+
+@dataclass(frozen=True)
+class Planned:
+    """``base_bytes``: of the process without the network."""
+
+    passes: Passes
+    network: Network
+    base_bytes: int
+
+
+def plan(loop: Loop, free_bytes: int | None = None) -> Planned:
+    """Fit ``loop`` to what memory is free, and say how in its task's decisions. Nothing that is learnt changes."""
+    task = loop.task
+    free_bytes = memory.free_bytes() if free_bytes is None else free_bytes
+    found = _fitted(loop, free_bytes)
+    if not found.passes.fits and task.recompute():
+        again = _fitted(loop, free_bytes)
+        found = replace(again, passes=replace(again.passes, recomputed=True))
+    if not found.passes.fits:
+        needed = found.passes.footprint.total_bytes - found.base_bytes - found.network.weights_bytes
+        loop.tell.log("train.memory_short", "warning", needed_bytes=needed, free_bytes=free_bytes)
+    if found.passes.rows < loop.settings.batch_size:
+        loop.state.micro_batch_size = found.passes.rows
+    task.decisions += found.passes.decisions()
+    return found
+
+
+def _fitted(loop: Loop, free_bytes: int) -> Planned:
+    task, settings = loop.task, loop.settings
+    network = measured(task)
+    base = max(0, memory.used_bytes() - network.weights_bytes)
+    fitted = planning.passes(network, task.costs, settings.batch_size, task.pads, base, free_bytes, keeps=True)
+    return Planned(fitted, network, base)
+
+
+def measured(task: Task) -> Network:
+    """By one way forward of the longest row; torch's random state is left as it was, and no weight moves."""
+    parameters = list(task.module.parameters())
+    longest = max(range(len(task.costs)), key=lambda row: task.costs[row])
+    return Network(
+        weights_bytes=sum(tensor.nbytes for tensor in task.module.state_dict().values()),
+        trained_bytes=sum(parameter.nbytes for parameter in parameters if parameter.requires_grad),
+        row_bytes=_saved_bytes(task, [longest]),
+        longest=task.costs[longest],
+    )
+
+
+def _saved_bytes(task: Task, rows: Sequence[int]) -> int:
+    """Of all that the way back would need, each piece of memory once, the weights not; 0 where that could not be tried."""
+    known = {parameter.untyped_storage().data_ptr() for parameter in task.module.parameters()}
+    sizes: dict[int, int] = {}
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in known:
+            sizes[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    random_state = torch.get_rng_state()
+    task.module.train()
+    try:
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            task.loss(rows)
+    except (RuntimeError, IndexError, ValueError):  # a row that the model cannot take, or not here: the step that meets it says so
+        sizes.clear()
+    torch.set_rng_state(random_state)
+    return sum(sizes.values())
+
+
+@dataclass
+class Foresight:
+    """Steps as they were measured: (tokens, seconds). ``told``: once is enough."""
+
+    loop: Loop
+    planned: Planned
+    steps: list[tuple[int, float]] = field(default_factory=list)
+    told: bool = False
+
+    def note(self, batches: list[list[int]], seconds: float) -> None:
+        """Tell the forecast once it is worth something and something is left to foresee. Costs nothing before and after."""
+        if self.told:
+            return
+        self.steps.append((tokens_of(self.loop, batches), seconds))
+        counted = self.steps[1:]
+        if len(counted) < _LEAST_STEPS or (sum(taken for _, taken in counted) < _LEAST_SECONDS and len(counted) < _MOST_STEPS):
+            return
+        self.told = True
+        if self.loop.total_steps >= 2 * len(self.steps):
+            self.loop.tell.log("train.forecast", **self.forecast(memory.peak_bytes()))
+
+    def forecast(self, peak_bytes: int, evaluation_seconds: float | None = None) -> dict[str, Any]:
+        """``peak_bytes``: the most that was used in the steps so far. Times are of the network, without its baselines."""
+        loop, counted = self.loop, self.steps[1:] or self.steps
+        rate = sum(seconds for _, seconds in counted) / max(1, sum(tokens for tokens, _ in counted))
+        a_step = rate * mean_tokens(loop)
+        train_seconds = a_step * loop.total_steps
+        evaluation = self._evaluation_seconds(rate) if evaluation_seconds is None else evaluation_seconds
+        evaluations = -(-loop.total_steps // max(1, loop.settings.steps_per_epoch(len(loop.task.costs))))
+        evaluating = evaluation * (evaluations + 1)
+        parts = self._parts(train_seconds)
+        return {
+            "total_steps": loop.total_steps,
+            "seconds_per_step": round(a_step, 4),
+            "train_seconds": round(train_seconds, 1),
+            "evaluation_seconds": round(evaluating, 1),
+            "total_seconds": round(train_seconds + evaluating, 1),
+            "measured_steps": len(counted),
+            "peak_memory_bytes": max(parts.total_bytes, peak_bytes + parts.kept_bytes),
+            **asdict(parts),
+        }
+
+    def _evaluation_seconds(self, rate: float) -> float:
+        costs = self.loop.task.costs
+        return rate * _FORWARD_SHARE * len(self.loop.prepared.validation_rows) * sum(costs) / max(1, len(costs))
+
+    def _parts(self, train_seconds: float) -> Footprint:
+        """A checkpoint is copied when its time comes: a shorter training takes none before its end."""
+        spec, task, planned = self.loop.spec, self.loop.task, self.planned
+        keeps = train_seconds > spec.checkpoint_seconds or bool(spec.checkpoint_steps and spec.checkpoint_steps <= self.loop.total_steps)
+        tokens = planning.heaviest(task.costs, planned.passes.rows, task.pads)
+        return planning.footprint(planned.network, tokens, planned.base_bytes, keeps)
+
+
+def mean_tokens(loop: Loop) -> float:
+    """Of a step, over the first epoch."""
+    steps = loop.batches_by_step(0)
+    return sum(tokens_of(loop, batches) for batches in steps) / max(1, len(steps))
+
+
+def tokens_of(loop: Loop, batches: list[list[int]]) -> int:
+    """What goes through the network in a step, padding included where there is any."""
+    costs = loop.task.costs
+    if loop.task.pads:
+        return sum(len(batch) * max(costs[row] for row in batch) for batch in batches)
+    return sum(costs[row] for batch in batches for row in batch)

@@ -1,0 +1,122 @@
+"""A training fitted to the machine learns the same; what its first steps foresee is told once and is about right."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from test_mending import ROWS, SmallTask, loop_of, messages, wants  # noqa: F401 - a fixture
+from transformers import BertConfig, BertForSequenceClassification
+
+from kargah.engine.packing import Packed
+from kargah.recipes.text_classification.pretrained import Transformer
+from kargah.workers import memory, planner
+from kargah.workers.planner import Foresight
+from kargah.workers.wants import Wants
+
+MIB = 1 << 20
+
+
+def transformer() -> Transformer:
+    torch.manual_seed(3)
+    config = BertConfig(
+        vocab_size=300, hidden_size=32, num_hidden_layers=3, num_attention_heads=4, intermediate_size=64, max_position_embeddings=70,
+        num_labels=3,
+    )  # fmt: skip
+    made = Transformer(BertForSequenceClassification(config))
+    made.make_cheap([list(range(300))])
+    return made
+
+
+class TextLike(SmallTask):
+    """Rows of tokens through a small transformer, with dropout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.module = self.network = transformer()  # type: ignore[assignment]
+        self.costs = [3 + row for row in range(ROWS)]
+
+    def loss(self, rows: Any) -> torch.Tensor:
+        logits = self.network(Packed.of([[5 + (row + place) % 200 for place in range(self.costs[row])] for row in rows]))
+        return torch.nn.functional.cross_entropy(logits, torch.tensor([row % 3 for row in rows]))
+
+    def recompute(self) -> bool:
+        return self.network.recompute()
+
+
+def gradient_of(task: TextLike, rows: list[int]) -> torch.Tensor:
+    torch.manual_seed(11)
+    task.module.train()
+    task.loss(rows).backward()  # type: ignore[no-untyped-call]
+    return torch.cat([parameter.grad.flatten() for parameter in task.module.parameters() if parameter.grad is not None])
+
+
+def test_planning_leaves_no_trace_in_what_is_learnt(tmp_path: Path, wants: Wants) -> None:  # noqa: F811
+    """Weights, buffers and random state are those of before; the longest row's memory grows with its length."""
+    task = TextLike()
+    before, state = {name: tensor.clone() for name, tensor in task.module.state_dict().items()}, torch.get_rng_state()
+    planned = planner.plan(loop_of(task, tmp_path, wants))
+    assert all(torch.equal(before[name], tensor) for name, tensor in task.module.state_dict().items())
+    assert torch.equal(state, torch.get_rng_state())
+    assert planned.network.longest == ROWS + 2
+    assert planned.network.row_bytes > 3 * 4 * 32 * (ROWS + 2), "three layers keep at least what goes into them"
+    assert planned.passes.rows == 8
+    assert {decision.name for decision in task.decisions} == {"micro_batch_size", "gradient_checkpointing"}
+
+
+def test_activations_made_again_give_the_same_gradients_and_take_less(tmp_path: Path, wants: Wants) -> None:  # noqa: F811
+    """Dropout included: what is dropped the second time is what was dropped the first."""
+    plain, thrifty = TextLike(), TextLike()
+    whole = planner.measured(plain).row_bytes
+    assert thrifty.recompute()
+    assert planner.measured(thrifty).row_bytes < whole / 2
+    assert torch.allclose(gradient_of(plain, [0, 9, 20]), gradient_of(thrifty, [0, 9, 20]), atol=1e-6)
+
+
+def test_with_little_memory_smaller_passes_learn_what_the_batch_would(tmp_path: Path, wants: Wants) -> None:  # noqa: F811
+    """Where even one row does not fit, activations are made again; where that does not do, it is said."""
+    task, tight = SmallTask(), SmallTask()
+    loop_of(task, tmp_path / "ample", wants).run()
+    loop = loop_of(tight, tmp_path / "tight", wants)
+    fixed = int((4 * 8 + 8 * 2) / 0.85)
+    assert planner.plan(loop, free_bytes=fixed + 30).passes.rows < 8
+    loop.run()
+    assert torch.allclose(tight.module.weight, task.module.weight, atol=1e-5)
+    hopeless = TextLike()
+    planned = planner.plan(loop_of(hopeless, tmp_path / "none", wants), free_bytes=1000)
+    assert planned.passes.recomputed and not planned.passes.fits
+    assert [code for code, _ in messages(tmp_path / "none")] == ["train.memory_short"]
+
+
+def test_a_row_that_cannot_be_measured_is_left_to_the_step_that_meets_it(tmp_path: Path, wants: Wants) -> None:  # noqa: F811
+    task = SmallTask(bad_row=0)
+    assert planner.plan(loop_of(task, tmp_path, wants)).network.row_bytes == 0
+
+
+def test_what_the_first_steps_foresee_is_told_once_by_what_they_took(tmp_path: Path, wants: Wants) -> None:  # noqa: F811
+    """The first step, which warms up, does not count: of the others each row takes a quarter of a second."""
+    task = SmallTask()
+    loop = loop_of(task, tmp_path, wants, max_steps=16)
+    foresight = Foresight(loop, planner.plan(loop))
+    for number in range(12):
+        foresight.note([list(range(8))], 60.0 if number == 0 else 2.0)
+    told = messages(tmp_path)
+    assert [code for code, _ in told] == ["train.forecast"]
+    assert told[0][1]["train_seconds"] == pytest.approx(2.0 * 16)
+    assert told[0][1]["peak_memory_bytes"] >= memory.used_bytes() // 2
+
+
+def test_a_short_training_is_not_foreseen_when_it_is_all_but_over(tmp_path: Path, wants: Wants) -> None:  # noqa: F811
+    loop = loop_of(SmallTask(), tmp_path, wants)
+    loop.watch = Foresight(loop, planner.plan(loop)).note
+    loop.run()
+    assert messages(tmp_path) == []
+
+
+def test_the_peak_of_memory_is_seen_and_forgotten_when_asked() -> None:
+    taken = torch.ones(40 * MIB)
+    high = memory.peak_bytes()
+    del taken
+    memory.forget_peak()
+    assert memory.used_bytes() <= memory.peak_bytes() < high - 100 * MIB
+    assert memory.free_bytes() > 0
