@@ -43,10 +43,14 @@ PAGES = {
     "datasets-trash": "/datasets?trash=true",
     "dataset": "/datasets/{dataset}",
     "table": "/datasets/{table}",
+    "rows": "/datasets/{table}/rows",
+    "columns": "/datasets/{table}/columns",
+    "difference": "/datasets/{table}/difference?since={first_version}",
     "models": "/models",
     "model": "/models/{model}",
     "try": "/models/versions/{version}/try",
     "notices": "/notices",
+    "hardware": "/hardware",
     "people": "/people",
     "settings": "/settings",
     "account": "/account",
@@ -146,7 +150,9 @@ def log_in(page: Page, url: str, look: Look) -> None:
 
 
 def shoot(page: Page, address: str, path: Path, *, whole: bool) -> None:
-    page.goto(address)
+    answer = page.goto(address)
+    if answer is None or (answer.status >= 400 and not address.endswith(PAGES["missing"])):
+        raise RuntimeError(f"{address} answered {answer and answer.status}: no picture of that")
     page.evaluate("() => document.fonts.ready.then(() => true)")
     page.wait_for_function(DRAWN, timeout=PATIENCE_MS)
     page.wait_for_timeout(SETTLE_MS)

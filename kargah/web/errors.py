@@ -125,8 +125,6 @@ def _page(request: Request, error: KargahError, status: int, text: str, language
 def _to_login(request: Request) -> Response:
     back = _asked(request) if request.method in ("GET", "HEAD") else _came_from(request)
     target = f"/login?next={quote(back, safe='/')}" if back else "/login"
-    if "hx-request" in request.headers:
-        return Response(status_code=HTTPStatus.UNAUTHORIZED, headers={"HX-Redirect": target})
     return RedirectResponse(target, HTTPStatus.SEE_OTHER)
 
 

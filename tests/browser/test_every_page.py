@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser
 from support import axe
 from support.browser_people import Person, arrive, enter, log_in
-from support.furnished import EMAIL, PASSWORD, VIEWER, Furnished, furnished
+from support.furnished import EMAIL, NOWHERE, PASSWORD, VIEWER, Furnished, furnished
 from support.server import Server, running
 
 from kargah.kit.i18n import LANGUAGES, catalogue
@@ -19,6 +19,23 @@ THEME_AT = {("fa", 1440): "light", ("fa", 360): "dark", ("en", 1440): "dark", ("
 THEMES = ("light", "dark")
 #: What a page keeps closed, and what opens it; the last one is there on a phone only.
 QUESTIONS = ("rename", "delete", "halt")
+#: What pages are about, for who reads them without scripts; and what only a script could bring to life.
+READABLE = {
+    "/": "[data-meter=cpu] b, .feed a[href^='/runs/']",
+    "/runs": "#run-list .jobs .t a, #run-list .jobs .badge",
+    "/runs/{run_id}": "#run-result tbody tr, #run-figures dd, #run-told li, .log li, noscript .hint",
+    "/analytics?run={run_id}": "#cards dd, #history tbody tr, #run-told li",
+    "/compare?run={run_id}&run={other_run_id}": "tbody th[scope=row], #verdict",
+    "/datasets": "#dataset-list a[href^='/datasets/']",
+    "/datasets/{dataset_id}": "main table tbody tr",
+    "/models/{model_id}": "main table tbody tr",
+    "/runs/new?dataset={dataset_id}": "main form [name=title], main form button.go",
+    "/notices": "main .list li",
+    "/help/errors": ".manual h2",
+}
+IDLE = (".skel:visible", ".find:visible", "[data-copy]:visible", "dry-run:visible")
+#: The ground of a page in light colours.
+PAPER = "rgb(248, 245, 238)"
 #: A key that has no text is shown as itself: two or more lower-case words with dots between, alone in an element.
 KEY = re.compile(r"^[a-z_]+(\.[a-z_A-Z0-9-]+)+$")
 
@@ -41,7 +58,9 @@ def test_every_page_fits_reads_and_is_open_to_all(chromium: Browser, workshop: F
     enter(someone, workshop.server, language)
     faults = []
     for path in workshop.pages:
-        page = someone.go(path)
+        page = someone.page
+        answer = page.goto(someone.url + path)
+        assert answer is not None and answer.status == (404 if path == NOWHERE else 200), path
         page.wait_for_load_state("load")
         assert page.get_attribute("html", "lang") == language, path
         assert page.get_attribute("html", "dir") == {"fa": "rtl", "en": "ltr"}[language]
@@ -100,6 +119,31 @@ def test_a_viewer_meets_no_shut_door_and_no_fault(chromium: Browser, workshop: F
     assert not faults, "\n".join(faults)
     assert someone.complaints == []
     someone.context.close()
+
+
+def test_pages_are_read_printed_and_acted_on_without_javascript(chromium: Browser, workshop: Furnished) -> None:
+    """What a page is about stands in it as it comes; nothing is shown that needs a script; paper is light and has no menu."""
+    server, ids = workshop.server, workshop.ids
+    context = chromium.new_context(java_script_enabled=False, locale="en-US", viewport={"width": 1440, "height": 900})
+    someone = Person(context, context.new_page(), server.url)
+    enter(someone, server, "en")
+    missing = []
+    for path, places in READABLE.items():
+        page = someone.go(path.format(**ids))
+        missing += [f"{path} {place}" for place in places.split(", ") if not page.locator(place).first.is_visible()]
+        missing += [f"{path} shows {idle}" for idle in IDLE if page.locator(idle).count()]
+    assert not missing, "\n".join(missing)
+    page = someone.go("/runs/{run_id}".format(**ids))
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.locator(":is(.side, .top, .acts, .chart-tools, form):visible").count() == 0
+    assert page.locator("#run-result tbody tr").first.is_visible()
+    assert page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == PAPER
+    page.emulate_media(media="screen")
+    page = someone.go("/account")
+    page.fill("#token_name", "made without a script")
+    page.click("form[action='/account/tokens'] button")
+    assert page.locator(".note.ready pre").is_visible()
+    context.close()
 
 
 def faults_of_page(someone: Person, language: str, only: int | None = None) -> list[str]:

@@ -125,7 +125,7 @@ def test_a_model_is_renamed_thrown_away_and_brought_back_and_its_card_runs_nothi
     page.click("#delete button.stop")
     page.wait_for_url("**/models?done=*")
     assert page.locator(".model-title").count() == 0
-    page.click("form[action$='/restore'] button")
+    page.click("#toasts form[action$='/restore'] button")
     page.wait_for_selector("h1:has-text('نام تازه')")
     assert page.locator("[data-open=delete]").count() == 1
     assert person.complaints == []

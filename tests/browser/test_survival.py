@@ -14,9 +14,19 @@ from support.watching import Watched, assert_whole, look, see, states, until, vi
 from support.web_alone import WebAlone, web_alone
 
 from kargah.client import Kargah
+from kargah.kit.i18n import catalogue
 
 LINE = Path(__file__).parents[2] / "kargah" / "recipes" / "tabular" / "samples" / "line.csv"
 STEPS = 2000
+#: The browser's own notifications, written down as they are given.
+NOTED = """
+window.noted = [];
+window.Notification = class extends Notification {
+  static permission = "granted";
+  constructor(text, options) { super(text, options); window.noted.push(text); }
+};
+localStorage.setItem("kargah.notify", "on");
+"""
 LONG = {"max_steps": STEPS, "baselines": False, "epochs": 1000, "batch_size": 2}
 
 
@@ -142,6 +152,22 @@ def test_a_page_that_nobody_sees_gives_its_connection_back_and_misses_nothing(we
     see(page, True)
     until(page, "on")
     run.assert_whole()
+
+
+def test_a_training_that_ends_behind_another_tab_is_told_by_title_icon_and_notification(web: WebAlone, person: Person) -> None:
+    person.context.grant_permissions(["notifications"])
+    person.context.add_init_script(NOTED)
+    run = Watched(web, person)
+    page = run.page
+    run.job.steps(480)
+    page.wait_for_function("() => document.title.startsWith('۵۰٪ · ')")
+    see(page, False)
+    run.job.finish()
+    page.wait_for_function("() => document.querySelector('link[rel=icon]').href.endsWith('/mark-done.svg')")
+    assert page.evaluate("window.noted") == [catalogue("fa")["notify.finished"]]
+    see(page, True)
+    page.wait_for_function("() => document.querySelector('link[rel=icon]').href.endsWith('/mark.svg')")
+    page.wait_for_function("() => !document.title.includes('٪')")
 
 
 def test_five_pages_do_not_storm_a_server_that_is_away(web: WebAlone, person: Person) -> None:

@@ -20,6 +20,7 @@ NAME = '<b>نام</b> \u202e"evil" & 😀 <script>alert(1)</script>'
 PARTS = ("/log", "/curve", ".csv", ".json", "/login", "/register")
 
 VIEWER = {"email": "viewer@example.org", "password": PASSWORD, "name": NAME.replace("\u202e", ""), "role": "viewer"}
+NOWHERE = "/no/such/page"
 #: The chapter of the manual that is made and not written: it has the most in it.
 CHAPTER = {"name": "errors"}
 
@@ -34,8 +35,9 @@ class Furnished:
         """Every page of the application; an address whose place nobody can fill is an error here."""
         addresses = addresses_of(self.ids)
         run, dataset = self.ids["run_id"], self.ids["dataset_id"]
-        asked = ["/datasets?trash=true", "/runs?state=failed", f"/runs/new?dataset={dataset}", f"/runs/new?like={run}", "/no/such/page"]
+        asked = ["/datasets?trash=true", "/runs?state=failed", f"/runs/new?dataset={dataset}", f"/runs/new?like={run}", NOWHERE]
         asked += [f"/runs/{self.ids['failed_run_id']}", f"/runs/{self.ids['waiting_run_id']}"]
+        asked += [f"/datasets/{dataset}/difference?since={self.ids['first_version_id']}"]
         compared = [f"/compare?run={run}&run={self.ids['other_run_id']}"] if "/compare" in addresses else []
         return [*addresses, *asked, *compared]
 
@@ -66,10 +68,14 @@ def furnished(home: Path, **settings: object) -> Iterator[Furnished]:
             kargah.jobs.wait(failed.job.id)
         waiting = kargah.trainings.start(datasets=[dataset.id], title=NAME, terms={"not_before": "2099-01-01T00:00:00Z"})
         kargah.transport.json("POST", "/api/v1/users", json=VIEWER)
+        newer = home.parent / "newer.csv"
+        newer.write_text(LINE.read_text(encoding="utf-8").replace("0.1,", "0.15,", 1), encoding="utf-8")
+        kargah.datasets.add_version(dataset.id, newer)
         version = kargah.trainings.models(runs[0].run_id)[0]
         ids = {"run_id": runs[0].run_id, "other_run_id": runs[1].run_id, "version_id": version.id, "model_id": version.model_id}
+        ids["first_version_id"] = (dataset.version or {})["id"]
         unfinished = {"failed_run_id": failed.run_id, "waiting_run_id": waiting.run_id}
         yield Furnished(server, {"dataset_id": dataset.id, **ids, **unfinished})
 
 
-__all__ = ["EMAIL", "NAME", "PASSWORD", "VIEWER", "Furnished", "furnished"]
+__all__ = ["EMAIL", "NAME", "NOWHERE", "PASSWORD", "VIEWER", "Furnished", "furnished"]

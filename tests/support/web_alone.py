@@ -17,6 +17,7 @@ import kargah.models.tables
 import kargah.runs.tables  # noqa: F401 - what rows of jobs refer to
 from kargah.contract.events import Event, Finished, Running, Step
 from kargah.jobs import history, states
+from kargah.jobs.progress import drawn
 from kargah.jobs.states import State
 from kargah.kit.clock import utc_now
 from kargah.store.database import Database, sqlite_url
@@ -93,6 +94,7 @@ class ToldJob:
             first = job.last_seq
             if state is not None:
                 job.state = state
+            job.progress = drawn(job.progress, list(events))
             history.append_lines(session, job, 1, [(first + index, event) for index, event in enumerate(events)])
 
     def positions(self, after: int) -> list[int]:

@@ -21,6 +21,7 @@ from kargah.web.security import LANGUAGE_COOKIE, safe_next
 router = APIRouter(include_in_schema=False)
 THEME_COOKIE = "kargah_theme"
 THEMES = ("light", "dark", "auto")
+DAY_SECONDS = 86_400
 A_YEAR_SECONDS = 365 * 86400
 #: Beside which field an error of the accounts stands.
 FIELDS = {"BAD_EMAIL": "email", "EMAIL_TAKEN": "email", "BAD_NAME": "name", "WEAK_PASSWORD": "password", "BAD_CREDENTIALS": "password"}
@@ -109,7 +110,9 @@ def in_asked_language(request: Request, make: Any) -> Response:
 
 
 def _login_form(request: Request, values: dict[str, str], errors: Errors, status: int = 200) -> Response:
-    return render("login.html", page_of(request, "login"), status=status, values=values, errors=errors)
+    page = page_of(request, "login")
+    stays = page.words.text("login.stays", stay_seconds=request.app.state.settings.session_days * DAY_SECONDS)
+    return render("login.html", page, status=status, values=values, errors=errors, stays=stays)
 
 
 def _register_form(request: Request, ask: Asking, values: dict[str, str], errors: Errors, status: int = 200) -> Response:

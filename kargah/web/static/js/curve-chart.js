@@ -51,7 +51,7 @@ export class CurveChart extends HTMLElement {
     this.plot.addEventListener("keydown", (event) => this.key(event));
     new ResizeObserver(() => this.resize()).observe(this.plot);
     new MutationObserver(() => this.draw(true)).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw(true));
+    for (const look of ["(prefers-color-scheme: dark)", "print"]) matchMedia(look).addEventListener("change", () => this.draw(true));
   }
 
   // For subclasses. lines: [{key, label, colour, points: Map(x → value), noisy, sparse}].
