@@ -1,6 +1,7 @@
 """The web application, put together. Nothing else in the process knows all of its parts."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from importlib import import_module
@@ -121,6 +122,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.sampler = Sampler(settings.home)
     tailing = asyncio.create_task(app.state.live.run())
     sampling = asyncio.create_task(app.state.sampler.run(app.state.live.stopping))
+    gc.collect()
+    gc.freeze()  # what was loaded stays: collecting it over and over would hold up every stream
     try:
         yield
     finally:

@@ -8,6 +8,7 @@ every stream, so one that breaks off is taken up again where it was, by any proc
 
 import asyncio
 import contextlib
+import gc
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
@@ -27,13 +28,15 @@ from kargah.jobs import service as jobs
 from kargah.jobs.schemas import EventOut
 from kargah.jobs.states import TERMINAL
 from kargah.jobs.tables import EventRow, Job
+from kargah.kit.memory import give_back
 from kargah.store.access import Actor
 from kargah.web.deps import Threads
 
 log = structlog.get_logger(__name__)
 
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.05
 HEARTBEAT_SECONDS = 15.0
+GIVE_BACK_SECONDS = 2.0
 #: A stream is asked to come back after this long.
 LONGEST_SECONDS = 30 * 60.0
 #: Whether the listeners' credentials still hold is asked this often: of all of them in one query.
@@ -175,7 +178,7 @@ class Live:
                 self._position = None
                 self._placed.clear()
                 self._someone.clear()
-                await self._someone.wait()
+                await self._idle()
                 continue
             try:
                 full = await self._tick()
@@ -186,6 +189,15 @@ class Live:
                 await asyncio.sleep(1.0)
             if not full:
                 await asyncio.sleep(POLL_SECONDS)
+
+    async def _idle(self) -> None:
+        """Until somebody listens. What many streams took goes back to the system soon after the last of them."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._someone.wait(), GIVE_BACK_SECONDS)
+            return
+        gc.collect()
+        give_back()
+        await self._someone.wait()
 
     async def _tick(self) -> bool:
         """Returns whether there may be more at once."""
