@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kargah.cli.options import Json, Server, Token, group
-from kargah.cli.words import language, t, waiting_text
+from kargah.cli.words import language, outlook_text, t, waiting_text
 from kargah.kit import i18n
 
 if TYPE_CHECKING:
@@ -58,7 +58,11 @@ def list_(
 def show(job: JobId, json: Json = False, server: Server = None, token: Token = None) -> None:
     from kargah.cli import connection, screen
 
-    _print(connection.connect(server, token).jobs.show(job), json, screen)
+    kargah = connection.connect(server, token)
+    found = kargah.jobs.show(job)
+    _print(found, json, screen)
+    if not json and found.state == "QUEUED" and (outlook := kargah.jobs.outlook(job)) is not None:
+        screen.line(outlook_text(outlook))
 
 
 @app.command(help=t("cli.jobs.logs"))

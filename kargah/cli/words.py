@@ -39,7 +39,15 @@ def waiting_text(code: str, params: dict[str, Any]) -> str:
     """Why a job waits. Amounts come with their unit, by the ending of their name."""
     if not i18n.has_text(language(), f"waiting.{code}"):
         return t("cli.error.unknown", code=code, params=str(params or ""))
-    return t(f"waiting.{code}", **{name: _amount(name, value) for name, value in params.items()})
+    return t(f"waiting.{code}", **_amounts(params))
+
+
+def outlook_text(found: dict[str, Any]) -> str:
+    return t(str(found["code"]), **_amounts(found.get("params") or {}))
+
+
+def _amounts(params: dict[str, Any]) -> dict[str, Any]:
+    return {name: _amount(name, value) for name, value in params.items()}
 
 
 def _amount(name: str, value: Any) -> Any:

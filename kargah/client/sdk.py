@@ -94,6 +94,11 @@ class Jobs:
         """Those that wait, the next one first."""
         return [Job.model_validate(job) for job in self._transport.json("GET", "/api/v1/jobs/queue")]
 
+    def outlook(self, job_id: str) -> JsonDict | None:
+        """{code, params, ahead}: when one that waits for its turn is likely to start; None for all others."""
+        found: JsonDict | None = self._transport.json("GET", f"/api/v1/jobs/{job_id}/outlook")
+        return found
+
     def _control(self, job_id: str, action: str) -> Job:
         return Job.model_validate(self._transport.json("POST", f"/api/v1/jobs/{job_id}/{action}"))
 

@@ -55,7 +55,9 @@ def of_queued(session: Session, actor: Actor, job_id: str) -> Outlook | None:
     if job.state != State.QUEUED or reason in OWN_REASONS:
         return None
     line = list(queue.standings(session, actor))
-    return _by_turn(session, actor, line[: line.index(job_id)]) if job_id in line else None
+    found = _by_turn(session, actor, line[: line.index(job_id)]) if job_id in line else None
+    # An agent has looked and found that it does not fit: cores alone, which are counted here, would say that it does.
+    return None if found is not None and found.code == "outlook.now" and reason else found
 
 
 def _allowed_from(terms: Terms, now: datetime) -> datetime:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -96,6 +97,24 @@ def test_terms_are_taken_kept_and_refused_by_their_place(http: httpx.Client, kar
     assert kargah.jobs.stop(job.id).state == "STOPPED"
     bad = http.post("/api/v1/trainings", json={"datasets": [line], "terms": {"time_limit_seconds": -1}})
     assert bad.status_code == 422 and "time_limit_seconds" in bad.text
+
+
+def test_one_that_waits_for_its_turn_is_told_what_comes_before_it_through_every_door(
+    http: httpx.Client, kargah: Kargah, shell: Any, line: str
+) -> None:
+    more_than_any_machine_has = {"memory_bytes": 1 << 49}
+    mine = [kargah.trainings.start(datasets=[line], terms=more_than_any_machine_has, priority=-9).job.id for _ in range(3)]
+    try:
+        while not str((http.get(f"/api/v1/jobs/{mine[0]}").json()["waiting"] or {}).get("code")).startswith("MEMORY_BUSY"):
+            time.sleep(0.05)
+        assert kargah.jobs.outlook(mine[0]) is None  # there are cores for it, and its own reason to wait is told with it
+        told = kargah.jobs.outlook(mine[-1])
+        assert told is not None and told["code"] in {"outlook.ahead", "outlook.ahead_about"} and told["ahead"] == 2
+        assert "2 trainings come before it" in shell("show", mine[-1])
+    finally:
+        for job_id in mine:
+            kargah.jobs.stop(job_id)
+    assert http.get(f"/api/v1/jobs/{mine[-1]}/outlook").raise_for_status().json() is None
 
 
 def test_checkpoints_are_listed_taken_and_removed_through_every_door(

@@ -15,6 +15,8 @@ from kargah.jobs.schemas import Curve, JobOut, JobPage, LogsFound, LogsOut
 from kargah.jobs.usage import MemoryOut
 from kargah.kit.errors import NotFound
 from kargah.models import service as models
+from kargah.monitoring import outlook
+from kargah.monitoring.outlook import Outlook
 from kargah.runs import service as runs
 from kargah.runs.schemas import RunOut
 from kargah.store.access import Actor
@@ -151,6 +153,12 @@ def _curve(session: Session, actor: Actor, job_id: str, keys: list[str] | None, 
 async def job_memory(job_id: str, ask: Ask) -> MemoryOut:
     """How much memory its processes had to themselves, over the time of its latest attempt."""
     return await ask(usage.show, job_id, ask.settings.home)
+
+
+@router.get("/jobs/{job_id}/outlook")
+async def job_outlook(job_id: str, ask: Ask) -> Outlook | None:
+    """When a training that waits for its turn is likely to start, as far as that is known; null for all others: see ``waiting``."""
+    return await ask(outlook.of_queued, job_id)
 
 
 @router.get("/jobs/{job_id}/artifacts")
