@@ -100,6 +100,35 @@ def fix(
     screen.say("cli.datasets.fixed", id=made.id, title=made.title, number=(made.version or {}).get("number", 1))
 
 
+@app.command(help=t("cli.datasets.tokens"))
+def tokens(
+    dataset: Annotated[str, typer.Argument(help=t("cli.datasets.id"), metavar="DATASET")],
+    model: Annotated[str, typer.Option(help=t("cli.datasets.tokens_model"), metavar="MODEL")],
+    max_length: Annotated[int | None, typer.Option(min=4, help=t("spec.max_length.help"))] = None,
+    limit: Annotated[int, typer.Option(min=1, max=50, help=t("cli.option.limit"))] = 5,
+    json: Json = False,
+    server: Server = None,
+    token: Token = None,
+) -> None:
+    from kargah.cli import connection, screen
+
+    found = connection.connect(server, token).datasets.tokens(dataset, model, max_length=max_length, limit=limit)
+    if json:
+        screen.as_json(found)
+        return
+    screen.table(["cli.heading.row", "cli.heading.tokens", "cli.heading.length", "cli.heading.label"], map(_seen_row, found["rows"]))
+    for finding in found["findings"]:
+        screen.say(finding["code"], **finding["params"])
+
+
+def _seen_row(row: dict[str, Any]) -> list[str]:
+    """What is cut stands behind a bar."""
+    kept = " ".join(token["text"] for token in row["tokens"] if token["state"] != "cut")
+    cut = " ".join(token["text"] for token in row["tokens"] if token["state"] == "cut")
+    label = "–" if row["label"] is None else row["label"] if row["label_id"] is None else f"{row['label']} = {row['label_id']}"
+    return [i18n.number(language(), row["number"]), f"{kept} │ {cut}" if cut else kept, i18n.number(language(), row["length"]), label]
+
+
 @app.command(help=t("cli.datasets.delete"))
 def delete(
     dataset: Annotated[str, typer.Argument(help=t("cli.datasets.id"), metavar="DATASET")],

@@ -23,6 +23,8 @@ StrPath = str | os.PathLike[str]
 
 #: About five minutes of trying: a server that is being restarted is back long before.
 RETRIES = 30
+#: A tokenizer is loaded and thousands of rows are read for one look.
+LOOK_TIMEOUT_SECONDS = 90.0
 
 
 class Kargah:
@@ -209,6 +211,15 @@ class Datasets:
         if wait:
             self._jobs.wait(_job_of(answer))
         return self.show(dataset_id)
+
+    def tokens(
+        self, dataset_id: str, model_version_id: str, *, max_length: int | None = None, limit: int = 10, cursor: int = 0
+    ) -> JsonDict:
+        """What the model will see: rows as tokens, what is cut at ``max_length``, and which length would hold 99 % of them."""
+        asked = {"model": model_version_id, "max_length": max_length, "limit": limit, "cursor": cursor}
+        params = {name: value for name, value in asked.items() if value is not None}
+        answer: JsonDict = self._transport.json("GET", f"/api/v1/datasets/{dataset_id}/tokens", params=params, timeout=LOOK_TIMEOUT_SECONDS)
+        return answer
 
     def delete(self, dataset_id: str, *, purge: bool = False) -> None:
         """To the trash; with ``purge`` out of the trash for good, unless a run or a model stands on it (DATASET_IN_USE)."""

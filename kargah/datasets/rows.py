@@ -25,6 +25,7 @@ LIMIT_SECONDS = 60.0
 CHUNK_BYTES = 256 * 1024
 #: So many looks at once; the others wait their turn.
 AT_ONCE = 2
+LOOK = "kargah.workers.look"
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
 _turns: dict[asyncio.AbstractEventLoop, asyncio.Semaphore] = {}
 
@@ -125,7 +126,7 @@ async def look(table: Table, view: View) -> Rows:
     for name in (view.sort, view.column):
         if name and name not in names:
             raise UnknownColumn(field="column", column=name, known=", ".join(names))
-    found = await _asked(table, asdict(view))
+    found = await asked(table, asdict(view))
     end = view.offset + len(found["rows"])
     next_cursor = str(end) if found["rows"] and end < found["total"] else None
     return Rows(version_id=table.version_id, columns=names, rows=found["rows"], total=found["total"], next_cursor=next_cursor)
@@ -135,7 +136,7 @@ async def statistics(table: Table, home: Path) -> list[Statistics]:
     """How the columns' values are spread: measured when first asked for, and kept, for a version never changes."""
     found = known_statistics(home, table.path.name)
     if found is None:
-        told = await _asked(table, {"statistics": True})
+        told = await asked(table, {"statistics": True})
         found = [
             Statistics.model_validate({**column, "bins": [dict(zip(_BIN, edges, strict=True)) for edges in column["bins"]]})
             for column in told
@@ -167,7 +168,7 @@ def _statistics_path(home: Path, sha256: str) -> Path:
 
 async def difference(before: Table, after: Table) -> Difference:
     """What ``after`` has that ``before`` has not, and the other way round. Raises RowsUnreadable."""
-    return Difference.model_validate(await _asked(after, {"other": str(before.path)}))
+    return Difference.model_validate(await asked(after, {"other": str(before.path)}))
 
 
 async def export(table: Table, form: str) -> AsyncIterator[bytes]:
@@ -182,9 +183,10 @@ async def export(table: Table, form: str) -> AsyncIterator[bytes]:
             await _end(process)
 
 
-async def _asked(table: Table, wish: JsonDict) -> Any:
+async def asked(table: Table, wish: JsonDict, worker: str = LOOK) -> Any:
+    """What a short-lived worker says of the table. Raises RowsUnreadable when it says nothing in time."""
     async with _turn():
-        process = await _start({**wish, "path": str(table.path)})
+        process = await _start({**wish, "path": str(table.path)}, worker)
         try:
             answer, _ = await asyncio.wait_for(process.communicate(), LIMIT_SECONDS)
         except TimeoutError:
@@ -196,9 +198,9 @@ async def _asked(table: Table, wish: JsonDict) -> Any:
     return json.loads(answer)
 
 
-async def _start(wish: JsonDict) -> asyncio.subprocess.Process:
+async def _start(wish: JsonDict, worker: str = LOOK) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "kargah.workers.look", json.dumps(wish),
+        sys.executable, "-m", worker, json.dumps(wish),
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
         env={**os.environ, **_ENVIRONMENT},
     )  # fmt: skip

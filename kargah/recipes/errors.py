@@ -8,6 +8,7 @@
     ├── NotNumeric                       a regression target that is no number
     ├── SplitUnclear · SplitLacks · LabelNotTaught       a column that should say which rows train and which test
     ├── MetricUnfit                      a primary metric that this problem does not have
+    ├── NoTokenizer                      a model that knows no tokens, asked for them
     ├── UnsafeWeights · WeightsDamaged · BaseModelUnusable
     ├── NormalisersDiffer · NotYetSupported
     └── InputMissing · InputNotText · InputNotRow · InputNotNumber · UnknownModelFolder      when predicting
@@ -67,6 +68,12 @@ class LabelNotTaught(BadInput):
 
 class MetricUnfit(BadInput):
     code = "METRIC_UNFIT"
+
+
+class NoTokenizer(BadInput):
+    """A model that counts words and letters, or has no tokenizer's files: no tokens to show. ``reason``: its architecture."""
+
+    code = "NO_TOKENIZER"
 
 
 class UnsafeWeights(BadInput):

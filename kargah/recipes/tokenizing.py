@@ -10,6 +10,7 @@ from typing import Any
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
+from kargah.recipes.errors import BaseModelUnusable
 from kargah.recipes.table import normaliser_of
 
 SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -34,6 +35,46 @@ def train_tokenizer(texts: Sequence[str], vocab_size: int, normaliser: dict[str,
 
 def load_tokenizer(folder: Path) -> Tokenizer:
     return Tokenizer.from_file(str(folder / "tokenizer.json"))
+
+
+def base_tokenizer(folder: Path, normaliser: dict[str, Any] | None) -> Any:
+    """A base model's own, as transformers' fast ones are, our normaliser put before its own.
+
+    Raises BaseModelUnusable for a folder without one, or with one that cannot tell where its tokens come from.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise BaseModelUnusable(field="base_model", reason="tokenizer", detail=str(error)[:200]) from error
+    if not tokenizer.is_fast or tokenizer.pad_token_id is None or len(tokenizer) <= len(tokenizer.all_special_tokens):
+        raise BaseModelUnusable(field="base_model", reason="tokenizer")
+    steps = baked_steps(normaliser)
+    if steps:
+        own = tokenizer.backend_tokenizer.normalizer
+        tokenizer.backend_tokenizer.normalizer = normalizers.Sequence([*steps, *([own] if own is not None else [])])
+    return _as_plain(tokenizer)
+
+
+def _as_plain(tokenizer: Any) -> Any:
+    """The same tokenizer under the class that takes tokenizer.json as it stands.
+
+    A class of a family (BertTokenizer …) makes its normaliser anew from its own options when it is loaded, so that what
+    was baked would be gone in bare transformers.
+    """
+    from transformers import PreTrainedTokenizerFast
+
+    make: Any = PreTrainedTokenizerFast
+    return make(
+        tokenizer_object=tokenizer.backend_tokenizer,
+        model_input_names=tokenizer.model_input_names,
+        padding_side=tokenizer.padding_side,
+        truncation_side=tokenizer.truncation_side,
+        model_max_length=tokenizer.model_max_length,
+        clean_up_tokenization_spaces=False,
+        **tokenizer.special_tokens_map,
+    )
 
 
 def baked_steps(settings: dict[str, Any] | None) -> list[Any]:

@@ -61,7 +61,7 @@ def look(file: Any, wish: Wish) -> dict[str, Any]:
         total = len(order)
         wanted = order.slice(offset, limit).to_pylist()
     longest = int(wish.get("longest", 2000))
-    return {"total": total, "rows": _shown(_rows(file, wanted), wanted, longest)}
+    return {"total": total, "rows": _shown(rows_at(file, wanted), wanted, longest)}
 
 
 def difference(before: Any, after: Any) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def _unmatched(file: Any, names: list[str], others: Counter[int]) -> tuple[int, 
 
 
 def _numbered(file: Any, wanted: list[int]) -> list[dict[str, Any]]:
-    return _shown(_rows(file, wanted), wanted, EXAMPLE_CHARACTERS)
+    return _shown(rows_at(file, wanted), wanted, EXAMPLE_CHARACTERS)
 
 
 def _order(file: Any, wish: Wish) -> Any:
@@ -159,15 +159,15 @@ def _sortable(values: Any) -> Any:
     return pc.utf8_slice_codeunits(values, 0, SORTED_CHARACTERS) if pa.types.is_string(values.type) else values
 
 
-def _rows(file: Any, wanted: list[int]) -> dict[int, dict[str, Any]]:
-    """The rows at these indices; only the row groups that hold one are read."""
+def rows_at(file: Any, wanted: list[int], columns: list[str] | None = None) -> dict[int, dict[str, Any]]:
+    """The rows at these indices; only the row groups that hold one are read, and only these columns."""
     found: dict[int, dict[str, Any]] = {}
     first = 0
     for group in range(file.num_row_groups):
         end = first + file.metadata.row_group(group).num_rows
         here = sorted(index for index in wanted if first <= index < end)
         if here:
-            rows = file.read_row_group(group).take([index - first for index in here]).to_pylist()
+            rows = file.read_row_group(group, columns=columns).take([index - first for index in here]).to_pylist()
             found.update(zip(here, rows, strict=True))
         first = end
     return found

@@ -1,6 +1,7 @@
 """How the values of a column are spread, and the lengths of its texts: read once, a column at a time, with pyarrow alone."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -61,7 +62,7 @@ def _measured(values: Any, measure: str) -> Any:
     return pc.if_else(pc.is_finite(numbers), numbers, pa.scalar(None, pa.float64()))
 
 
-def _summary(values: Any) -> dict[str, float]:
+def _summary(values: Any) -> Told:
     count = len(values) - values.null_count
     if not count:
         return {"count": 0}
@@ -70,11 +71,16 @@ def _summary(values: Any) -> dict[str, float]:
     return {"count": count, "sum": pc.sum(values).as_py(), "squares": squares, "minimum": ends["min"], "maximum": ends["max"]}
 
 
-def _whole(parts: list[dict[str, float]], count: int) -> Told:
+def _whole(parts: list[Told], count: int) -> Told:
     mean = sum(part["sum"] for part in parts) / count
     variance = sum(part["squares"] for part in parts) / count - mean * mean
     ends = {"minimum": min(part["minimum"] for part in parts), "maximum": max(part["maximum"] for part in parts)}
     return {"mean": mean, "deviation": math.sqrt(max(0.0, variance)), **ends}
+
+
+def bins_of(lengths: Sequence[int]) -> list[list[float]]:
+    """[low, high, count] of lengths that are at hand, both ends included."""
+    return _bins(pa.array(lengths, pa.float64()), whole=True) if lengths else []
 
 
 def _bins(sample: Any, whole: bool) -> list[list[float]]:

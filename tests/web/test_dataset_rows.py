@@ -3,15 +3,19 @@
 import csv
 import io
 import json
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pyarrow.parquet as pq
 import pytest
+from support.model_folders import make_folder
 from support.server import running_with_admin
 
 from kargah.kit.errors import KargahError
+from kargah.recipes.text_classification.pretrained import fast_tokenizer
+from kargah.recipes.tokenizing import train_tokenizer
 from kargah.web.pages.dataset_rows import edits_of, split_of
 
 ROWS = [("كتاب شمارهٔ ۱۲", 3), ("=1+1", 1), ("مدادِ قرمز", None), ("می‌خوانم", 2), *((f"سطر {number}", number) for number in range(10, 40))]
@@ -129,3 +133,25 @@ def test_the_spread_of_columns_is_told_to_programs_and_drawn_on_the_page_without
     closely = client.get(f"{page}/columns", headers={"Accept-Language": "fa"}).text
     assert closely.count('<svg class="hist"') == 2
     assert "<script" not in closely.partition("<main")[2] and "style=" not in closely.partition("<main")[2]
+
+
+def test_what_a_model_will_see_is_told_and_shown(client: httpx.Client, address: str, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "base")
+    fast_tokenizer(train_tokenizer([text for text, _ in ROWS], 200, None)).save_pretrained(folder)
+    (folder / "config.json").write_text('{"model_type": "bert", "architectures": ["BertModel"], "max_position_embeddings": 32}')
+    page = f"{address.removeprefix('/api/v1')}/tokens"
+    assert "<table" not in client.get(page).text
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for path in folder.iterdir():
+            archive.write(path, path.name)
+    made = client.post("/api/v1/models/upload", files={"file": ("base.zip", packed.getvalue())}).json()
+    model = made["versions"][0]["id"]
+    told = client.get(f"{address}/tokens", params={"model": model, "max_length": 6, "text": "متن", "limit": 4}, timeout=120).json()
+    assert [token["state"] for token in told["rows"][0]["tokens"]][:2] == ["special", "kept"]
+    assert (told["max_length"], told["limit"], told["columns"], told["next_cursor"]) == (6, 32, ["متن"], "4")
+    assert told["findings"][0]["code"] == "tokens.cut"
+    shown = client.get(page, params={"model": model, "max_length": "۶"}, timeout=120)
+    assert shown.status_code == 200 and "<del" in shown.text and '<svg class="hist"' in shown.text
+    refused = client.get(f"{address}/tokens", params={"model": model, "text": "نیست"})
+    assert (refused.status_code, refused.json()["code"]) == (422, "COLUMN_MISSING")

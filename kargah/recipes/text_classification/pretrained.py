@@ -18,7 +18,7 @@ from kargah.recipes.errors import BaseModelUnusable
 from kargah.recipes.problem import Problem, ProblemType
 from kargah.recipes.runtime import Request
 from kargah.recipes.text_classification.presets import Preset
-from kargah.recipes.tokenizing import SPECIAL_TOKENS, baked_steps
+from kargah.recipes.tokenizing import SPECIAL_TOKENS, base_tokenizer
 
 _PROBLEM_NAMES = {
     ProblemType.SINGLE_LABEL: "single_label_classification",
@@ -161,11 +161,7 @@ def load(folder: Path, problem: Problem, normaliser: dict[str, Any] | None, requ
     model = AutoModelForSequenceClassification.from_pretrained(
         folder, config=config, ignore_mismatched_sizes=True, dtype=torch.float32, use_safetensors=True, **_OFFLINE
     )
-    tokenizer = AutoTokenizer.from_pretrained(folder, **_OFFLINE)
-    if not tokenizer.is_fast or tokenizer.pad_token_id is None:
-        raise BaseModelUnusable(field="base_model", reason="tokenizer")
-    _bake(tokenizer, normaliser)
-    return Transformer(model), _as_plain(tokenizer)
+    return Transformer(model), base_tokenizer(folder, normaliser)
 
 
 def _config(folder: Path, problem: Problem) -> Any:
@@ -203,32 +199,3 @@ def _check_shapes(config: Any, shapes: dict[str, tuple[int, ...]]) -> None:
             raise BaseModelUnusable(field="base_model", reason="shapes", detail=f"{name}: {list(stored[name])}, config: {list(shape)}")
         if name not in stored and ".layer" in name:
             raise BaseModelUnusable(field="base_model", reason="shapes", detail=f"{name}: absent")
-
-
-def _as_plain(tokenizer: Any) -> Any:
-    """The same tokenizer under the class that takes tokenizer.json as it stands.
-
-    A class of a family (BertTokenizer …) makes its normaliser anew from its own options when it is loaded, so that what
-    was baked would be gone in bare transformers.
-    """
-    from transformers import PreTrainedTokenizerFast
-
-    make: Any = PreTrainedTokenizerFast
-    return make(
-        tokenizer_object=tokenizer.backend_tokenizer,
-        model_input_names=tokenizer.model_input_names,
-        padding_side=tokenizer.padding_side,
-        truncation_side=tokenizer.truncation_side,
-        model_max_length=tokenizer.model_max_length,
-        clean_up_tokenization_spaces=False,
-        **tokenizer.special_tokens_map,
-    )
-
-
-def _bake(tokenizer: Any, normaliser: dict[str, Any] | None) -> None:
-    from tokenizers import normalizers
-
-    steps = baked_steps(normaliser)
-    if steps:
-        own = tokenizer.backend_tokenizer.normalizer
-        tokenizer.backend_tokenizer.normalizer = normalizers.Sequence([*steps, *([own] if own is not None else [])])

@@ -17,7 +17,7 @@ from kargah.datasets.importing import PathWish, UrlWish
 from kargah.datasets.schemas import DatasetDetail, DatasetOut, DatasetPage, MendWish, Preview, Suggestion, UploadOptions, VersionSummary
 from kargah.kit.errors import BadInput
 from kargah.store.access import Actor, To, require_creator
-from kargah.training import purging
+from kargah.training import purging, tokens
 from kargah.web import idempotency, uploads
 from kargah.web.api.jobs import Cursor, Limit, Words
 from kargah.web.deps import Ask, Asking
@@ -202,6 +202,23 @@ async def dataset_statistics(dataset_id: str, ask: Ask, version: VersionId = Non
     """How the values of each column are spread, and the lengths of its texts: measured when first asked for, then kept."""
     table = await ask.read(rows.table_of, dataset_id, ask.settings.home, version)
     return await rows.statistics(table, ask.settings.home)
+
+
+@router.get("/{dataset_id}/tokens")
+async def dataset_tokens(
+    dataset_id: str,
+    ask: Ask,
+    model: Annotated[str, Query(max_length=48, description="a model version with a tokenizer")],
+    max_length: Annotated[int | None, Query(ge=4, le=100_000)] = None,
+    cursor: Annotated[int, Query(ge=0)] = 0,
+    limit: Annotated[int, Query(ge=1, le=tokens.MOST_ROWS)] = 10,
+    text: ColumnName = None,
+    text_pair: ColumnName = None,
+    version: VersionId = None,
+) -> tokens.Seen:
+    """What the model will see: rows as normalised texts and tokens, what is cut at ``max_length``, and which length would hold them."""
+    asked = tokens.Asked(model, max_length, cursor, limit, text, text_pair, version)
+    return await tokens.seen(await ask.read(tokens.wish_of, dataset_id, asked, ask.settings.home), model)
 
 
 @router.get("/{dataset_id}/versions/{version}/difference")
