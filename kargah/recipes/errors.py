@@ -17,6 +17,7 @@
     Diverged · Exploded                  the loss is no number any more; it has grown out of all proportion
     BadRow                               a row that the model cannot take
     CheckpointUnfit                      weights to start from that are another model's
+    PrecisionHurts                       a precision that is slower here than the exact one
 """
 
 from kargah.kit.errors import BadInput, KargahError, NotAvailable
@@ -132,6 +133,12 @@ class Exploded(KargahError):
 
 class BadRow(BadInput):
     code = "BAD_ROW"
+
+
+class PrecisionHurts(BadInput):
+    """A precision that was measured to be slower here than the exact one."""
+
+    code = "PRECISION_HURTS"
 
 
 class CheckpointUnfit(BadInput):

@@ -178,6 +178,10 @@ class Task(Protocol):
         """Numbers in the model that is left at the end."""
         ...
 
+    def use_precision(self, precision: str) -> bool:
+        """Take the products of training in fp32 or bf16 from now on; what is learnt is kept in fp32 either way. False: cannot."""
+        ...
+
     def recompute(self) -> bool:
         """From now on make activations again on the way back, to save memory: the same gradients, a third more work. False: cannot."""
         ...

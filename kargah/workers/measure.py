@@ -104,14 +104,15 @@ def _gflops(device: "torch.device", dtype: "torch.dtype") -> float:
     """The best rate over growing shapes: a machine that is busy for a moment does not count as a slow one."""
     best = 0.0
     for rows, inner, columns in _SHAPES if device.type == "cpu" else [(8192, 8192, 8192)]:
-        seconds = _quickest_product(device, dtype, rows, inner, columns)
+        seconds = product_seconds(device, dtype, rows, inner, columns)
         best = max(best, 2 * rows * inner * columns / seconds / 1e9)
         if seconds > _SLOW_SECONDS:
             break
     return float(f"{best:.4g}")
 
 
-def _quickest_product(device: "torch.device", dtype: "torch.dtype", rows: int, inner: int, columns: int) -> float:
+def product_seconds(device: "torch.device", dtype: "torch.dtype", rows: int, inner: int, columns: int) -> float:
+    """The quickest of those that fit into a moment; at least one."""
     import torch
 
     left, right = torch.ones(rows, inner, dtype=dtype, device=device), torch.ones(inner, columns, dtype=dtype, device=device)

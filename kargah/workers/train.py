@@ -40,7 +40,7 @@ def train(plan: Plan, attempt: Attempt) -> dict[str, Any]:
         for library in runtime.BASELINE_LIBRARIES:
             importlib.import_module(library)
     loop = _loop(plan, prepared, _build(plan, runtime, prepared, request), request, attempt)
-    planned = _planned(loop)
+    planned = _planned(loop, plan.dry_run)
     tell_running(attempt, loop.task, prepared)
     if plan.dry_run:
         from kargah.workers import rehearsal
@@ -53,9 +53,10 @@ def _as_json(result: TrainResult) -> dict[str, Any]:
     return result.model_dump(mode="json")
 
 
-def _planned(loop: "Loop") -> "Planned":
-    from kargah.workers import planner
+def _planned(loop: "Loop", dry_run: bool) -> "Planned":
+    from kargah.workers import planner, precision
 
+    loop.task.decisions.append(precision.settle(loop, dry_run))
     planned = planner.plan(loop)
     loop.watch = planner.Foresight(loop, planned).note
     return planned

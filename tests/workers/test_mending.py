@@ -55,6 +55,9 @@ class SmallTask:
 
     def stepped(self, learning_rate: float) -> None: ...
 
+    def use_precision(self, precision: str) -> bool:
+        return precision == "fp32"
+
     def recompute(self) -> bool:
         return False
 

@@ -5,12 +5,15 @@ from typing import Any
 
 import pytest
 import torch
+from attempts import Job
 from test_mending import ROWS, SmallTask, loop_of, messages, wants  # noqa: F401 - a fixture
 from transformers import BertConfig, BertForSequenceClassification
 
 from kargah.engine.packing import Packed
+from kargah.recipes.errors import PrecisionHurts
 from kargah.recipes.text_classification.pretrained import Transformer
-from kargah.workers import memory, planner
+from kargah.recipes.text_classification.spec import TextClassificationSpec
+from kargah.workers import memory, planner, precision
 from kargah.workers.planner import Foresight
 from kargah.workers.wants import Wants
 
@@ -35,6 +38,7 @@ class TextLike(SmallTask):
         super().__init__()
         self.module = self.network = transformer()  # type: ignore[assignment]
         self.costs = [3 + row for row in range(ROWS)]
+        self.used: list[str] = []
 
     def loss(self, rows: Any) -> torch.Tensor:
         logits = self.network(Packed.of([[5 + (row + place) % 200 for place in range(self.costs[row])] for row in rows]))
@@ -42,6 +46,10 @@ class TextLike(SmallTask):
 
     def recompute(self) -> bool:
         return self.network.recompute()
+
+    def use_precision(self, precision: str) -> bool:
+        self.used.append(precision)
+        return True
 
 
 def gradient_of(task: TextLike, rows: list[int]) -> torch.Tensor:
@@ -120,3 +128,62 @@ def test_the_peak_of_memory_is_seen_and_forgotten_when_asked() -> None:
     memory.forget_peak()
     assert memory.used_bytes() <= memory.peak_bytes() < high - 100 * MIB
     assert memory.free_bytes() > 0
+
+
+def settled(folder: Path, wants: Wants, asked: str, gain: float | None, dry_run: bool = False) -> tuple[Any, TextLike]:  # noqa: F811
+    task = TextLike()
+    loop = loop_of(task, folder, wants)
+    loop.spec = TextClassificationSpec(precision=asked)  # type: ignore[arg-type]
+    return precision.settle(loop, dry_run, gain), task
+
+
+@pytest.mark.parametrize(
+    ("asked", "gain", "dry_run", "used", "why"),
+    [
+        ("auto", None, False, "fp32", "why.precision_exact"),
+        ("auto", 2.1, True, "fp32", "why.precision_offered"),
+        ("auto", 0.008, True, "fp32", "why.precision_hurts"),
+        ("fp32", None, True, "fp32", "why.chosen"),
+        ("bf16", 2.1, False, "bf16", "why.precision_gains"),
+    ],
+)
+def test_a_precision_is_used_where_it_was_asked_for_and_pays(
+    tmp_path: Path,
+    wants: Wants,
+    asked: str,
+    gain: float | None,
+    dry_run: bool,
+    used: str,
+    why: str,  # noqa: F811
+) -> None:
+    decision, task = settled(tmp_path, wants, asked, gain, dry_run)
+    assert (decision.value, decision.why, task.used[-1]) == (used, why, used)
+
+
+def test_a_precision_that_is_slower_here_is_refused_with_by_how_much(tmp_path: Path, wants: Wants) -> None:  # noqa: F811
+    with pytest.raises(PrecisionHurts) as refused:
+        settled(tmp_path, wants, "bf16", 0.0077)
+    assert refused.value.params["times"] == pytest.approx(130, rel=0.02)
+
+
+def test_measuring_precisions_leaves_no_trace(tmp_path: Path, wants: Wants) -> None:  # noqa: F811
+    task = TextLike()
+    loop, state = loop_of(task, tmp_path, wants), torch.get_rng_state()
+    assert precision.gain_of_half(loop) > 0
+    assert torch.equal(state, torch.get_rng_state())
+    assert all(parameter.grad is None for parameter in task.module.parameters())
+
+
+def test_a_dry_run_of_a_transformer_measures_what_less_exact_products_would_bring(tmp_path: Path) -> None:
+    """By the worker: and what it trains with is exact unless somebody chose otherwise."""
+    spec = {"preset": "transformer", "epochs": 1, "baselines": False}
+    rows = {"text": [f"{word} {number}" for number in range(30) for word in ("good", "bad")], "label": ["yes", "no"] * 30}
+    _, events = Job(tmp_path, "text-classification", rows, spec=spec).run(dry_run=True)
+    forecast = events[-1].result["forecast"]
+    choices = {choice["name"]: choice for choice in forecast["choices"]}
+    assert choices["precision"]["value"] == "fp32"
+    assert choices["precision"]["why"] in {"why.precision_hurts", "why.precision_offered"}
+    assert choices["micro_batch_size"]["why"] == "why.whole_batch"
+    parts = ("base", "weights", "gradients", "optimizer", "activations", "kept")
+    assert all(forecast[f"{part}_bytes"] > 0 for part in parts)
+    assert forecast["peak_memory_bytes"] >= sum(forecast[f"{part}_bytes"] for part in parts)

@@ -104,6 +104,9 @@ class TableTask:
     def parameters(self) -> int:
         return sum(parameter.numel() for parameter in self.module.parameters())
 
+    def use_precision(self, precision: str) -> bool:
+        return precision == "fp32"
+
     def recompute(self) -> bool:
         return False
 

@@ -21,6 +21,7 @@ class TextClassificationSpec(Spec):
     hidden_size: int | None = knob(None, group="model", ge=8, le=4096)
     num_layers: int | None = knob(None, group="model", ge=1, le=48)
     dropout: float | None = knob(None, group="model", ge=0, lt=1)
+    precision: Literal["auto", "fp32", "bf16"] = knob(AUTO, group="hardware")
     class_weights: Literal["none", "balanced"] = knob("none", group="training")
     label_smoothing: float = knob(0.0, group="training", ge=0, lt=1)
     primary_metric: Literal["auto", "accuracy", "macro_f1", "weighted_f1", "micro_f1", "mae", "rmse", "r2"] = knob(AUTO, group="evaluation")

@@ -82,6 +82,7 @@ class TextTask:
     held_items: dict[str, list[Any]]
     loss_function: Callable[[Tensor, Tensor], Tensor]
     family: str = "network"
+    precision: str = "fp32"
     costs: list[int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -102,6 +103,10 @@ class TextTask:
             return network.parameters_when_saved
         return sum(parameter.numel() for parameter in network.parameters())
 
+    def use_precision(self, precision: str) -> bool:
+        self.precision = precision if isinstance(self.model.network, pretrained.Transformer) else "fp32"
+        return self.precision == precision
+
     def recompute(self) -> bool:
         network = self.model.network
         return isinstance(network, pretrained.Transformer) and network.recompute()
@@ -116,8 +121,10 @@ class TextTask:
         return self.model.architecture
 
     def loss(self, rows: Sequence[int]) -> Tensor:
-        logits = self.model.network(self.model.encoding.collate([self.items[row] for row in rows]))
-        return self.loss_function(logits, self.goals[list(rows)])
+        batch = self.model.encoding.collate([self.items[row] for row in rows])
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
+            logits = self.model.network(batch)
+        return self.loss_function(logits.float(), self.goals[list(rows)])
 
     def scores(self, check: Callable[[], None], part: str = VALIDATION) -> FloatArray:
         return self.model.scores(self.held_items[part], check)
