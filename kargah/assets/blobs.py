@@ -73,8 +73,9 @@ def keep(home: Path, source: Path, sha256: str, size_bytes: int) -> None:
     _keep(home, source, sha256, move=True)
 
 
-async def put_stream(home: Path, chunks: AsyncIterator[bytes], limit_bytes: int) -> Digest:
-    """Keep what arrives. Over the limit: TooLarge; no room: DiskFull; whatever breaks off, nothing is left behind.
+async def put_stream(home: Path, chunks: AsyncIterator[bytes], limit_bytes: int, stated: Iterable[str] = ()) -> Digest:
+    """Keep what arrives. Over the limit: TooLarge; no room: DiskFull; another hash than was ``stated`` (looked at in the end):
+    HashDiffers. Whatever breaks off, nothing is left behind.
 
     Disk work is done in threads: a slow disk makes this upload wait, and nothing else.
     """
@@ -88,7 +89,7 @@ async def put_stream(home: Path, chunks: AsyncIterator[bytes], limit_bytes: int)
                 size_bytes += len(chunk)
                 _check_room(folder, size_bytes, len(chunk), limit_bytes)
                 await asyncio.to_thread(file.write, chunk)
-        return await asyncio.to_thread(put_file, home, temporary, move=True)
+        return await asyncio.to_thread(put_file, home, temporary, move=True, stated=stated)
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
             raise

@@ -85,6 +85,7 @@ class UploadOut(BaseModel):
     filename: str
     size_bytes: int
     sha256: str | None
+    fingerprint: str | None
     offset: int
     chunk_bytes: int = CHUNK_BYTES
     created_at: datetime
@@ -279,7 +280,7 @@ def _out(row: Upload, settings: Settings) -> UploadOut:
         part = part_of(settings.home, row.id).stat()
         there, touched_at = part.st_size, datetime.fromtimestamp(part.st_mtime, UTC)
     return UploadOut(
-        id=row.id, filename=row.filename, size_bytes=row.size_bytes, sha256=row.sha256,
+        id=row.id, filename=row.filename, size_bytes=row.size_bytes, sha256=row.sha256, fingerprint=row.fingerprint,
         offset=there if row.result is None else row.size_bytes, created_at=row.created_at,
         expires_at=touched_at + timedelta(days=settings.unfinished_upload_days), result=row.result,
     )  # fmt: skip

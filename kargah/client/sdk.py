@@ -15,7 +15,7 @@ from kargah.client.errors import JobEnded, Refused
 from kargah.client.shapes import Dataset, Event, Job, JsonDict, ModelVersion, Page, Predictions, Training
 from kargah.client.transport import UPLOAD_TIMEOUT_SECONDS, Transport
 from kargah.client.uploads import PIECES_FROM_BYTES, OnProgress, Uploads
-from kargah.kit import packing
+from kargah.kit import files, packing
 
 Item = TypeVar("Item")
 Input = str | JsonDict
@@ -166,7 +166,7 @@ class Datasets:
             if source.stat().st_size > PIECES_FROM_BYTES:
                 answer = self._uploads.send(source, on_progress, title=title, **options)
             else:
-                answer = self._send_whole(source, {"title": title, **options})
+                answer = self._send_whole(source, {"title": title, **options, "_sha256": files.digest_of(source).sha256})
         return self._imported(answer.get("dataset_id") or answer["id"], answer, wait)
 
     def add_version(self, dataset_id: str, path: StrPath, *, wait: bool = True, on_progress: OnProgress | None = None) -> Dataset:

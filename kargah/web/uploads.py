@@ -1,6 +1,6 @@
 """A file that comes in by HTTP, straight into the store of files: never whole in memory, never twice on the disk."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 
 from python_multipart import MultipartParser
@@ -15,6 +15,7 @@ from kargah.web.deps import Asking
 from kargah.web.errors import BadRequest
 
 FILE_FIELD = "file"
+HASH_FIELD = "_sha256"
 MOST_FIELDS = 32
 LONGEST_FIELD_BYTES = 64 * 1024
 
@@ -46,13 +47,14 @@ class Upload:
 
 
 async def receive(request: Request, ask: Asking) -> Upload:
-    """The one file of a multipart form (field ``file``). Raises BadUpload, TooLarge, QuotaExceeded, DiskFull; then nothing is kept.
+    """The one file of a multipart form (field ``file``).
 
-    Fields may stand before or after the file. The CSRF token was looked for by the gate.
+    Raises BadUpload, TooLarge, QuotaExceeded, DiskFull, HashDiffers; then nothing is kept. Fields may stand before or after the
+    file. The CSRF token was looked for by the gate.
     """
     form = _Form(_boundary_of(request))
     limit_bytes = await _limit_bytes(request, ask)
-    digest = await blobs.put_stream(ask.settings.home, form.file_chunks(request.stream()), limit_bytes)
+    digest = await blobs.put_stream(ask.settings.home, form.file_chunks(request.stream()), limit_bytes, form.stated())
     if form.filename is None:
         raise BadUpload(field=FILE_FIELD, reason="no_file")
     return Upload(form.filename, digest, form.fields)
@@ -101,6 +103,11 @@ class _Form:
             self._parser = MultipartParser(boundary, callbacks)  # type: ignore[arg-type]
         except FormParserError as error:
             raise BadUpload(field=FILE_FIELD, reason="form_broken") from error
+
+    def stated(self) -> Iterator[str]:
+        """The hash that the sender has, once the form was read."""
+        if HASH_FIELD in self.fields:
+            yield self.fields[HASH_FIELD].lower()
 
     async def file_chunks(self, stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         try:

@@ -25,7 +25,8 @@ from support.server import EMAIL, NAME, PASSWORD, START_SECONDS
 
 
 class WebAlone:
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, **settings: str) -> None:
+        self._settings = settings
         self.home, self.port, self.url, self.token = home, 0, "", ""
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -34,7 +35,7 @@ class WebAlone:
         said = self.home / "run" / "web.json"
         said.unlink(missing_ok=True)
         settings = {"HOME": self.home, "PORT": self.port, "RATE_LIMIT_PER_MINUTE": 100_000, "LOGIN_RATE_LIMIT_PER_MINUTE": 10_000}
-        environment = {**os.environ, **{f"KARGAH_{name}": str(value) for name, value in settings.items()}}
+        environment = {**os.environ, **{f"KARGAH_{name}": str(value) for name, value in {**settings, **self._settings}.items()}}
         with (self.home / "web.log").open("ab") as log:
             self.process = subprocess.Popen([sys.executable, "-m", "kargah", "web"], env=environment, stdout=log, stderr=log)
         until = time.monotonic() + START_SECONDS
@@ -104,9 +105,9 @@ class ToldJob:
 
 
 @contextmanager
-def web_alone(home: Path) -> Iterator[WebAlone]:
+def web_alone(home: Path, **settings: str) -> Iterator[WebAlone]:
     home.mkdir(parents=True, exist_ok=True)
-    web = WebAlone(home)
+    web = WebAlone(home, **settings)
     web.start()
     try:
         web.register()

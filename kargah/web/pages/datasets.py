@@ -26,6 +26,7 @@ from kargah.web.api.datasets import add_version, create_from
 from kargah.web.deps import Ask, Asking
 from kargah.web.idempotency import once_of_form
 from kargah.web.pages import dataset_views as views
+from kargah.web.pages import incoming
 from kargah.web.pages.access import see
 from kargah.web.pages.forms import Errors, errors_of, form_of
 from kargah.web.pages.parts import pages_of
@@ -42,10 +43,10 @@ MEASURED_AT_ONCE = 50_000
 
 @router.get("/datasets")
 async def list_datasets(request: Request, ask: Ask, q: str = "", cursor: str | None = None, trash: bool = False) -> Response:
-    return await _list_page(request, ask, q, cursor, trash)
+    return await list_page(request, ask, q, cursor, trash)
 
 
-async def _list_page(
+async def list_page(
     request: Request,
     ask: Asking,
     q: str = "",
@@ -56,7 +57,9 @@ async def _list_page(
     errors: Errors | None = None,
     status: int = 200,
 ) -> Response:
+    """The list with the ways to add to it; ``values`` and ``errors`` of a form that was refused."""
     found, imports, position = await ask.read(_list, q, cursor, trash)
+    room, unfinished = await ask.read(incoming.load, ask.settings)
     page = page_of(request, "datasets", stream=f"/api/v1/events?since={position}")
     words = page.words
     kept = {"q": q, "trash": "true" if trash else "", "cursor": cursor or ""}
@@ -71,7 +74,10 @@ async def _list_page(
         pages=pages_of("/datasets", kept, found.next_cursor),
         values=values or {},
         errors=errors or {},
-        limit=words.size(ask.settings.upload_limit_bytes),
+        limit=words.size(room.most_bytes),
+        room=incoming.room_of(words, room),
+        unfinished=[incoming.row_of(words, upload) for upload in unfinished],
+        by_path=bool(ask.settings.import_roots),
     )
 
 
@@ -98,7 +104,7 @@ async def upload(request: Request, ask: Ask) -> Response:
         made = await once_of_form(ask, received.once, received.wish, lambda session, actor: create_from(session, actor, received))
     except KargahError as error:
         text = next(iter(errors_of(request, error).values()))
-        return await _list_page(request, ask, errors={"file": text}, status=error.status)
+        return await list_page(request, ask, errors={"file": text}, status=error.status)
     return see(f"/datasets/{made['id']}?done=dataset_uploaded")
 
 

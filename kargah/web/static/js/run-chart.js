@@ -3,6 +3,9 @@
 // comes as the least and greatest of its stretches; a part that is looked at closer is asked for again, finer.
 import { CurveChart } from "./curve-chart.js";
 
+// Epochs closer than this are marked every few.
+const EPOCH_ROOM = 24;
+
 class RunChart extends CurveChart {
   prepare() {
     this.curves = new Map();
@@ -98,7 +101,8 @@ class RunChart extends CurveChart {
     ctx.strokeStyle = this.colour("--line-2");
     ctx.setLineDash([2 * devicePixelRatio, 4 * devicePixelRatio]);
     const epoch = this.stepsPerEpoch;
-    if (epoch && this.total / epoch <= 60) for (let step = epoch; step < this.total; step += epoch) if (inside(pixel(step))) stroke(ctx, [pixel(step), bbox.top], [pixel(step), bbox.top + bbox.height]);
+    const every = epoch && epoch * Math.max(1, Math.ceil((EPOCH_ROOM * devicePixelRatio) / (pixel(epoch) - pixel(0))));
+    if (every) for (let step = every; step < this.total; step += every) if (inside(pixel(step))) stroke(ctx, [pixel(step), bbox.top], [pixel(step), bbox.top + bbox.height]);
     ctx.setLineDash([]);
     for (const { step, best } of this.points.values()) if (inside(pixel(step))) this.tile(ctx, pixel(step), bbox.top + bbox.height, 5 * devicePixelRatio, best);
     ctx.restore();
