@@ -14,6 +14,7 @@ import torch
 
 from kargah.contract.control import Want
 from kargah.engine.clipping import clip
+from kargah.engine.ranks import Ranks
 from kargah.recipes.base import Spec
 from kargah.recipes.errors import Diverged, Exploded
 from kargah.recipes.measures import Evaluation, FloatArray
@@ -49,6 +50,7 @@ class Loop:
     """``spec``: when to save and what to do about bad rows. ``best`` are the weights of the best evaluation so far.
 
     ``skipped``: rows, by their place in ``train_rows``, that the model cannot take. ``watch`` is told of each step and how long it took.
+    ``ranks``: the processes that share each step.
     """
 
     task: Task
@@ -61,13 +63,14 @@ class Loop:
     best: Tensors | None = None
     skipped: set[int] = field(default_factory=set)
     watch: Watch = field(default=lambda *_: None)
+    ranks: Ranks = Ranks()
     optimizer: torch.optim.Optimizer = field(init=False)
     total_steps: int = field(init=False)
     _saved_at: float = field(init=False, default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         self.optimizer = _optimizer(self.task.module, self.settings)
-        self.total_steps = self.settings.total_steps(len(self.task.costs))
+        self.total_steps = self.settings.total_steps(self.prepared.rows_an_epoch)
 
     @property
     def settings(self) -> Settings:
@@ -134,11 +137,11 @@ class Loop:
 
     def _passes(self, pieces: list[list[int]]) -> tuple[float, int]:
         samples, total = sum(len(piece) for piece in pieces), 0.0
-        for piece in pieces:
+        for piece in filter(None, map(self.ranks.share, pieces)):
             loss = self.task.loss(piece) * (len(piece) / samples)
             loss.backward()  # type: ignore[no-untyped-call]
             total += loss.item()
-        return total, samples
+        return self.ranks.sum_gradients(self.task.module.parameters(), total), samples
 
     def _pieces(self, batches: list[list[int]]) -> Iterator[list[int]]:
         """The rows of each pass: whole batches, or less where memory was short."""
@@ -150,7 +153,8 @@ class Loop:
     # ---- reporting and keeping: nothing below changes what is learnt ----------------------------------------------------
     def batches_by_step(self, epoch: int) -> list[list[list[int]]]:
         """The batches of each optimizer step of an epoch, in their order."""
-        batches = epoch_batches(self.task.costs, self.settings.batch_size, self.settings.seed, epoch, self.task.pads)
+        settings = self.settings
+        batches = epoch_batches(self.task.costs, settings.batch_size, settings.seed, epoch, self.task.pads, self.prepared.draws)
         accumulated = self.settings.gradient_accumulation_steps
         return [batches[start : start + accumulated] for start in range(0, len(batches), accumulated)]
 
