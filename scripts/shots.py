@@ -45,6 +45,7 @@ PAGES = {
     "table": "/datasets/{table}",
     "rows": "/datasets/{table}/rows",
     "columns": "/datasets/{table}/columns",
+    "tokens": "/datasets/{dataset}/tokens",
     "difference": "/datasets/{table}/difference?since={first_version}",
     "models": "/models",
     "model": "/models/{model}",
