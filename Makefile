@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 ARGS ?=
 
-.PHONY: help setup setup-test demo serve test check bench shots crash chaos soak lock clean hostile
+.PHONY: help setup setup-test demo serve test check bench shots crash chaos soak lock clean hostile fuzz
 
 help:
 	@echo "make demo            a real data file becomes a trained, served model; the page stays open"
@@ -13,6 +13,7 @@ help:
 	@echo "make chaos           hundreds of random kills over real trainings, on SQLite and PostgreSQL"
 	@echo "make soak            ten minutes of a page in a background tab, its server and browser away for a while"
 	@echo "make hostile         102 nasty files over HTTP: each read or refused as it should be"
+	@echo "make fuzz            ten minutes of damaged files of every format through the import"
 	@echo "make bench           all benchmarks        make shots   screenshots of the pages"
 
 setup:
@@ -51,6 +52,9 @@ chaos: setup-test
 
 hostile: setup
 	@$(PYTHON) scripts/hostile.py $(ARGS)
+
+fuzz: setup
+	@$(PYTHON) scripts/fuzz.py $(ARGS)
 
 soak: setup-test
 	@$(PYTHON) scripts/soak.py $(ARGS)

@@ -211,6 +211,13 @@ def test_the_same_sentences_come_out_of_conll_and_jsonl(tmp_path: Path) -> None:
     assert lines == records
 
 
+def pointing_before_its_beginning(archive: bytes) -> bytes:
+    """A zip whose directory claims to stand later than it does."""
+    place = archive.rindex(b"PK\x05\x06") + 16
+    claimed = int.from_bytes(archive[place : place + 4], "little") + 1000
+    return archive[:place] + claimed.to_bytes(4, "little") + archive[place + 4 :]
+
+
 @given(
     content=st.one_of(st.binary(max_size=300), st.text(max_size=200).map(str.encode), st.sampled_from(sorted(PACKED.values()))),
     cut=st.data(),
@@ -219,6 +226,7 @@ def test_the_same_sentences_come_out_of_conll_and_jsonl(tmp_path: Path) -> None:
 @example(content=b'{"data": [{"paragraphs": [{"qas": [{"answers": [{"text": 1, "answer_start": "x"}]}]}]}]}', cut=None)
 @example(content=b"PAR1\0\0PAR1", cut=None)
 @example(content=b"\xff\xff\xff\xff\x10\0\0\0", cut=None)
+@example(content=pointing_before_its_beginning(zipped({"a.csv": CSV})), cut=None)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_any_bytes_become_a_data_set_or_a_coded_reason(tmp_path_factory: pytest.TempPathFactory, content: bytes, cut: Any) -> None:
     """Also good files of every format that were cut off, or in which one byte was changed."""

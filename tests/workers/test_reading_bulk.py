@@ -1,16 +1,19 @@
-"""Reading by whole blocks says what reading row by row says: the same cells, lines, findings and refusals."""
+"""What whole blocks and rough patterns say is what row by row and exact ones say: the same cells, lines, findings and refusals."""
 
 import csv
 import io
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from kargah.kit.errors import KargahError
-from kargah.workers.reading import bulk
+from kargah.text import numbers
+from kargah.workers.doctor.likeness import exact_loose_key, loose_key
+from kargah.workers.reading import bulk, signs
 from kargah.workers.reading.batch import of_rows
 from kargah.workers.reading.delimited import DelimitedTable
 from kargah.workers.reading.findings import Findings
@@ -78,3 +81,23 @@ def test_a_good_file_is_read_by_blocks_to_its_end_and_a_bad_quote_leaves_only_th
     assert len(blocks) >= len(pieces) - 2
     assert isinstance(rest, bulk.Rest)
     assert path.read_bytes()[rest.offset :].decode().startswith('"جمله')
+
+
+SIGNED = st.lists(
+    st.sampled_from([*"=+-@\t\r\n 5۵.\u202a\u2069\u200c\u00a0\u2003\ufeff", "Ø§", "Ù…", "ط§ظ„", "NaN", "N/A", "—", "a"]), max_size=6
+)
+
+
+@given(values=st.lists(st.one_of(SIGNED.map("".join), st.text(max_size=12)), max_size=20))
+@settings(max_examples=300, deadline=None)
+def test_the_rough_patterns_let_nothing_through_that_the_exact_ones_find(values: list[str]) -> None:
+    column = pa.array(values, pa.string())
+    assert signs.missing(column) == {value for value in values if numbers.is_missing(value)}
+    suspicious = set(signs.suspicious(column))
+    assert {value for value in values for _, _, exact in signs.SIGNS if exact.search(value)} <= suspicious
+
+
+@given(text=st.one_of(st.text("سلامكيىةأؤئ۱٢3aZ_ \t\u200c\u064b\u0640،«»!.\u00a0\u0654ۀ", max_size=30), st.text(max_size=30)))
+@settings(max_examples=300, deadline=None)
+def test_the_table_of_bytes_folds_a_text_as_the_exact_rules_do(text: str) -> None:
+    assert loose_key(text) == exact_loose_key(text)

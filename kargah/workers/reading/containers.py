@@ -4,6 +4,7 @@ Whatever is unpacked lies in the attempt's own scratch folder, under names of ou
 """
 
 import bz2
+import errno
 import gzip
 import io
 import lzma
@@ -205,7 +206,7 @@ def _archive_errors(kind: str) -> Iterator[None]:
     except (EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError, UnicodeError):
         raise BrokenArchive(kind=kind) from None
     except OSError as error:
-        if error.errno is not None:  # the disk's trouble, not the archive's
+        if error.errno not in (None, errno.EINVAL):  # the disk's trouble; the other is a place before the archive's beginning
             raise
         raise BrokenArchive(kind=kind) from None
 
