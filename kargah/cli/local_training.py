@@ -13,11 +13,12 @@ from kargah.cli.errors import FileUnreadable, OutputExists
 from kargah.cli.plan_file import PlanFile
 from kargah.cli.progress import JobProgress
 from kargah.cli.words import t
-from kargah.contract.plans import BaseModelInput, DatasetInput, IngestPlan, TrainPlan
+from kargah.contract.plans import BaseModelInput, DatasetInput, DatasetUse, IngestPlan, TrainPlan
 from kargah.contract.results import IngestResult, TrainResult
 from kargah.hardware.profile import usable_cores
 from kargah.kit import files
 from kargah.recipes import choosing
+from kargah.recipes.base import Recipe
 from kargah.recipes.columns import Column
 
 _COLUMNS = TypeAdapter(list[Column])
@@ -39,7 +40,7 @@ def train(plan: PlanFile, *, target: str | None = None) -> tuple[TrainResult, Pa
     with attempts.workspace() as folder:
         directory = attempts.new_attempt(folder, "train")
         with attempts.ahead("train", directory, _threads(plan.spec), _imports(plan.base_model)) as worker:
-            datasets = [_ingest(folder, number, Path(name)) for number, name in enumerate(plan.datasets, 1)]
+            datasets = [_ingest(folder, number, Path(DatasetUse.of(given).id)) for number, given in enumerate(plan.datasets, 1)]
             worker_plan = _worker_plan(plan, datasets, directory.inputs, target)
             with JobProgress(t("cli.train.training", title=worker_plan.title), screen.console()) as progress:
                 finished = attempts.run("train", directory, worker_plan.model_dump(mode="json"), progress.on_event, worker)
@@ -74,14 +75,14 @@ def _worker_plan(plan: PlanFile, datasets: Sequence[Ingested], inputs: Path, tar
         recipe=recipe.name,
         spec=spec,
         chosen=sorted(plan.spec),
-        datasets=[_lay_out(dataset, inputs, number) for number, dataset in enumerate(datasets, 1)],
+        datasets=_mixed(plan, datasets, inputs, recipe, spec),
         base_model=_base_model(plan.base_model, inputs),
         dry_run=plan.dry_run,
     )
 
 
 def _free_output(plan: PlanFile) -> Path:
-    output = plan.output or Path(f"{Path(plan.datasets[0]).stem}-model")
+    output = plan.output or Path(f"{Path(DatasetUse.of(plan.datasets[0]).id).stem}-model")
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise OutputExists(field="output", path=str(output))
     return output
@@ -98,6 +99,16 @@ def _ingest(folder: Path, number: int, source: Path) -> Ingested:
         finished = attempts.run("ingest", directory, plan.model_dump(mode="json"), progress.on_event)
     result = IngestResult.model_validate(finished)
     return Ingested(directory.outputs / "dataset", source.stem, _COLUMNS.validate_python(result.columns), result)
+
+
+def _mixed(plan: PlanFile, datasets: Sequence[Ingested], inputs: Path, recipe: Recipe, spec: dict[str, Any]) -> list[DatasetInput]:
+    """Each with its weight and with what its columns are called in the first."""
+    mixed = []
+    for number, (given, dataset) in enumerate(zip(plan.datasets, datasets, strict=True), 1):
+        use, laid_out = DatasetUse.of(given), _lay_out(dataset, inputs, number)
+        own = choosing.in_line(recipe, spec["columns"], dataset.title, dataset.columns, use.columns) if number > 1 else {}
+        mixed.append(laid_out.model_copy(update={"weight": use.weight, "columns": own}))
+    return mixed
 
 
 def _lay_out(dataset: Ingested, inputs: Path, number: int) -> DatasetInput:

@@ -3,7 +3,8 @@
 ::
 
     title: Reviews
-    datasets: [reviews.csv]          # files, or with --server ids as well
+    datasets: [reviews.csv]          # files, or with --server ids as well; of several each may be {id: more.csv, weight: 0.5,
+                                     # columns: {text: its own name of that column}}
     recipe: text-classification      # guessed from the columns when left out
     base_model: models/bert-fa       # a folder, or with --server a model version's id; from scratch when left out
     spec: {epochs: 3, columns: {text: comment, label: mood}}
@@ -19,12 +20,13 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kargah.cli.errors import FileUnreadable, PlanUnreadable
+from kargah.contract.plans import DatasetUse
 
 
 class PlanFile(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    datasets: list[str] = Field(min_length=1)
+    datasets: list[str | DatasetUse] = Field(min_length=1)
     title: str | None = None
     recipe: str | None = None
     base_model: str | None = None
@@ -55,9 +57,13 @@ def read(path: Path) -> PlanFile:
 
 def _beside(plan: PlanFile, folder: Path) -> dict[str, Any]:
     """Names that are files beside the plan become their paths; all else (an id) stays as it is."""
-    datasets = [_found(folder, name) for name in plan.datasets]
+    datasets = [_found_use(folder, given) for given in plan.datasets]
     base_model = _found(folder, plan.base_model) if plan.base_model else None
     return {"datasets": datasets, "base_model": base_model, "output": folder / plan.output if plan.output else None}
+
+
+def _found_use(folder: Path, given: str | DatasetUse) -> str | DatasetUse:
+    return _found(folder, given) if isinstance(given, str) else given.model_copy(update={"id": _found(folder, given.id)})
 
 
 def _found(folder: Path, name: str) -> str:

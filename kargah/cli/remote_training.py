@@ -8,13 +8,14 @@ from kargah.cli.jobs import follow_job
 from kargah.cli.plan_file import PlanFile
 from kargah.client import Kargah
 from kargah.client.shapes import JsonDict
+from kargah.contract.plans import DatasetUse
 from kargah.contract.results import TrainResult
 
 
 def train(plan: PlanFile, server: str, token: str | None) -> None:
     """Files are uploaded first; ids are used as they are. Follows the job to its end."""
     kargah = connection.connect(server, token)
-    datasets = [_uploaded(kargah, name) for name in plan.datasets]
+    datasets = [_uploaded(kargah, given) for given in plan.datasets]
     training = kargah.trainings.start(
         datasets=datasets, recipe=plan.recipe, spec=plan.spec, base_model=plan.base_model, title=plan.title, dry_run=plan.dry_run,
         priority=plan.priority, terms=_as_json(plan.terms) or None,
@@ -36,5 +37,7 @@ def _as_json(terms: JsonDict) -> JsonDict:
     return {name: value.isoformat() if isinstance(value, date) else value for name, value in terms.items()}
 
 
-def _uploaded(kargah: Kargah, name: str) -> str:
-    return kargah.datasets.upload(name).id if Path(name).is_file() else name
+def _uploaded(kargah: Kargah, given: str | DatasetUse) -> str | JsonDict:
+    use = DatasetUse.of(given)
+    dataset_id = kargah.datasets.upload(use.id).id if Path(use.id).is_file() else use.id
+    return dataset_id if isinstance(given, str) else {**use.model_dump(), "id": dataset_id}

@@ -247,7 +247,7 @@ class Trainings:
     def start(
         self,
         *,
-        datasets: Sequence[str],
+        datasets: Sequence[str | JsonDict],
         recipe: str | None = None,
         spec: JsonDict | None = None,
         base_model: str | None = None,
@@ -256,7 +256,9 @@ class Trainings:
         priority: int = 0,
         terms: JsonDict | None = None,
     ) -> Training:
-        """Queue a training. ``recipe`` and what ``spec`` leaves out are chosen from the data. ``base_model`` is a model version's id.
+        """Queue a training; several data sets are mixed, each an id or {id, weight, columns: {role: its own column}}.
+
+        ``recipe`` and what ``spec`` leaves out are chosen from the data. ``base_model`` is a model version's id.
 
         ``terms``: {after: [job ids], not_before, deadline, window: {start, end, zone}, retry, time_limit_seconds, memory_limit_bytes …}.
         """

@@ -27,14 +27,35 @@ class _Plan(BaseModel):
     inputs: list[InputFile] = []
 
 
+class DatasetUse(BaseModel):
+    """One of several data sets that a training mixes: ``id`` of a data set or version, or a file.
+
+    ``weight``: how often a training row of it is seen in an epoch, on the mean. ``columns``: role → its own column, where that is
+    named otherwise than in the first data set; by default the same name, else what its columns propose.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    id: str = Field(min_length=1, max_length=4096)
+    weight: float = Field(1.0, gt=0, le=100)
+    columns: dict[str, str] = {}
+
+    @classmethod
+    def of(cls, given: "str | DatasetUse") -> "DatasetUse":
+        return given if isinstance(given, DatasetUse) else cls(id=given)
+
+
 class DatasetInput(BaseModel):
-    """A data set version: ``folder`` (relative to ``inputs/``) holds ``data.parquet`` and ``columns.json``."""
+    """A data set version: ``folder`` (relative to ``inputs/``) holds ``data.parquet`` and ``columns.json``.
+
+    ``columns``: the first data set's name of a column → its name here, where they differ.
+    """
 
     folder: str
     version_id: str | None = None
     title: str
     licence: str | None = None
     weight: float = 1.0
+    columns: dict[str, str] = {}
     normaliser: JsonDict | None = None
 
 

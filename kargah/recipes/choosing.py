@@ -7,9 +7,9 @@ from pydantic import ValidationError
 
 from kargah.kit.errors import BadInput
 from kargah.recipes import catalogue
-from kargah.recipes.base import Match, Recipe
+from kargah.recipes.base import SPLIT, Match, Recipe
 from kargah.recipes.columns import Column
-from kargah.recipes.errors import ColumnMissing, NoTaskFits, RoleMissing
+from kargah.recipes.errors import ColumnMissing, ColumnsDiffer, NoTaskFits, RoleMissing
 
 Roles = dict[str, str | list[str]]
 
@@ -43,6 +43,30 @@ def complete(
         raise BadInput(field=".".join(("spec", *map(str, first["loc"]))), reason=first["msg"]) from None
     _check_roles(recipe, spec.columns, {column.name for column in columns})
     return spec.model_dump(mode="json")
+
+
+def in_line(recipe: Recipe, roles: Roles, title: str, columns: Sequence[Column], wanted: dict[str, str]) -> dict[str, str]:
+    """How the columns of a further data set stand for those of the first: the first's name → its own, where they differ.
+
+    ``roles``: of the first; ``wanted``: role → own column, where a person says so. Else it is the column of the same name, else the one
+    that is proposed for that role. Raises ColumnsDiffer, ColumnMissing.
+    """
+    names = {column.name for column in columns}
+    match = catalogue.match_of(recipe, list(columns))
+    found: dict[str, str] = {}
+    for role, column in wanted.items():
+        if role not in roles or not isinstance(roles[role], str):
+            raise BadInput(field=f"datasets.columns.{role}", reason=f"one of {', '.join(sorted(roles))}")
+        _check_column(f"datasets.columns.{role}", column, names)
+    for role, taken in roles.items():
+        proposed = wanted.get(role) or (match.columns.get(role) if match and isinstance(taken, str) and taken not in names else None)
+        for name in [taken] if isinstance(taken, str) else taken:
+            own = proposed if isinstance(proposed, str) else name
+            if own in names:
+                found[name] = own
+            elif role != SPLIT.name:
+                raise ColumnsDiffer(field="datasets", title=title, columns=name)
+    return {name: own for name, own in found.items() if name != own}
 
 
 def _roles_given(given: dict[str, Any]) -> Roles:

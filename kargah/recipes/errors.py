@@ -4,6 +4,7 @@
 
     BadInput
     ├── RoleMissing · ColumnMissing      no column for a role; a column that the data does not have
+    ├── ColumnsDiffer                    a further data set with other columns than the first
     ├── TooFewRows · OneClassOnly        nothing can be learnt from these rows
     ├── NotNumeric                       a regression target that is no number
     ├── SplitUnclear · SplitLacks · LabelNotTaught       a column that should say which rows train and which test
@@ -35,6 +36,12 @@ class RoleMissing(BadInput):
 
 class ColumnMissing(BadInput):
     code = "COLUMN_MISSING"
+
+
+class ColumnsDiffer(BadInput):
+    """The further data set ``title`` has nothing that would stand for the first's ``columns``."""
+
+    code = "COLUMNS_DIFFER"
 
 
 class TooFewRows(BadInput):

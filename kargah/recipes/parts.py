@@ -133,9 +133,20 @@ def require_all(targets: FloatArray, parts: Parts, labels: tuple[str, ...]) -> N
 
 
 def sources_of(request: Request, usable: Sequence[int]) -> Sources | None:
-    """Of the rows that can be used; None for a single data set that is seen once an epoch."""
+    """Of the rows that can be used; None for a single data set: there is nothing to weigh it against."""
     tables = request.tables
-    if len(tables) == 1 and tables[0].weight == 1:
+    if len(tables) == 1:
         return None
     of_row = np.repeat(np.arange(len(tables), dtype=np.int64), [table.rows for table in tables])[np.asarray(usable, dtype=np.int64)]
     return Sources([table.title for table in tables], [table.weight for table in tables], of_row)
+
+
+def source_decisions(sources: Sources | None) -> list[Decision]:
+    """How data sets are mixed, said."""
+    from kargah.recipes.runtime import Decision
+
+    if sources is None:
+        return []
+    mixed = ", ".join(f"{title} × {weight:g}" for title, weight in zip(sources.titles, sources.weights, strict=True))
+    chosen = set(sources.weights) != {1.0}
+    return [Decision("sources", mixed, "chosen" if chosen else "inherited", "why.sources")]

@@ -14,10 +14,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 from kargah.recipes.base import Spec
 from kargah.recipes.measures import Evaluation, FloatArray
 from kargah.recipes.parts import NO_ROWS, TEST, TRAIN, VALIDATION, Sources
 from kargah.recipes.problem import Problem
+from kargah.recipes.sampling import Draw
 from kargah.recipes.splits import IntArray
 from kargah.recipes.table import Table
 
@@ -101,6 +104,19 @@ class Prepared:
     test_rows: IntArray = field(default_factory=lambda: NO_ROWS, kw_only=True)
     split_column: str | None = field(default=None, kw_only=True)
     sources: Sources | None = field(default=None, kw_only=True)
+
+    @property
+    def draws(self) -> list[Draw]:
+        """Which training rows an epoch sees, by their place in ``train_rows``; empty where it sees each once."""
+        if self.sources is None or set(self.sources.weights) == {1.0}:
+            return []
+        taught = self.sources.of_row[self.train_rows]
+        places = [(np.flatnonzero(taught == number), weight) for number, weight in enumerate(self.sources.weights)]
+        return [Draw(own, max(1, round(len(own) * weight))) for own, weight in places if len(own)]
+
+    @property
+    def rows_an_epoch(self) -> int:
+        return sum(draw.rows for draw in self.draws) or len(self.train_rows)
 
     @property
     def reported(self) -> str:

@@ -1,7 +1,7 @@
 """A data set version as training reads it: columns of Python values, and what was measured of them at import."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,14 @@ def read(folder: Path, normaliser: dict[str, Any] | None = None, only: Sequence[
     table = pq.read_table(folder / "data.parquet", columns=list(only) if only else None, use_threads=False)
     values = {name: table.column(name).to_pylist() for name in table.column_names}
     return Table(described, values, table.num_rows, normaliser)
+
+
+def renamed(table: Table, names: dict[str, str]) -> Table:
+    """The columns under other names (new → present), so that it stands in line with another table. One that has a new name goes."""
+    own = {present: new for new, present in names.items()}
+    kept = [name for name in table.values if name in own or name not in names]
+    columns = {own.get(name, name): table.columns[name].model_copy(update={"name": own.get(name, name)}) for name in kept}
+    return replace(table, columns=columns, values={own.get(name, name): table.values[name] for name in kept})
 
 
 def normaliser_of(settings: dict[str, Any] | None) -> Normaliser | None:

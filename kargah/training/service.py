@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from kargah.contract.plans import BaseModelInput, CheckpointInput, DatasetInput, InputFile, TrainPlan
+from kargah.contract.plans import BaseModelInput, CheckpointInput, DatasetInput, DatasetUse, InputFile, TrainPlan
 from kargah.datasets import bundled
 from kargah.datasets import service as datasets
 from kargah.datasets.tables import Dataset, DatasetVersion
@@ -24,6 +24,7 @@ from kargah.store.access import Actor
 from kargah.training.schemas import TrainingRequest, TrainingStarted
 
 Chosen = tuple[Dataset, DatasetVersion]
+Mixed = tuple[Dataset, DatasetVersion, float, dict[str, str]]
 
 
 class DatasetsMissing(BadInput):
@@ -32,10 +33,6 @@ class DatasetsMissing(BadInput):
 
 class DatasetNotReady(Conflict):
     code = "DATASET_NOT_READY"
-
-
-class ColumnsDiffer(BadInput):
-    code = "COLUMNS_DIFFER"
 
 
 class NotABaseModel(BadInput):
@@ -66,15 +63,16 @@ FRESH = Beginning()
 def start(session: Session, actor: Actor, request: TrainingRequest, beginning: Beginning = FRESH) -> TrainingStarted:
     """Queue a training. Everything that can be refused is refused here, with the field named; nothing is left behind."""
     access.require_creator(actor)
-    chosen = [_ready_version(session, actor, given) for given in request.datasets]
+    uses = [DatasetUse.of(given) for given in request.datasets]
+    chosen = [_ready_version(session, actor, use.id) for use in uses]
     if not chosen:
         raise DatasetsMissing(field="datasets")
-    columns = _common_columns(chosen)
+    columns = _columns(chosen[0])
     recipe, match = choosing.choose(request.recipe, columns)
     base = _base_model(session, actor, recipe, request.base_model)
     spec = choosing.complete(recipe, match, request.spec, columns)
     title = request.title or chosen[0][0].title
-    plan = _plan(recipe, title, spec, request, chosen, base)
+    plan = _plan(recipe, title, spec, request, _mixed(recipe, spec, uses, chosen), base)
     plan.inputs += beginning.inputs
     plan.start_from, plan.memory_splits = beginning.start_from, beginning.memory_splits
     job = jobs.submit(
@@ -103,11 +101,18 @@ def request_like(plan: dict[str, Any]) -> TrainingRequest:
     return TrainingRequest(
         recipe=done.recipe,
         title=done.title,
-        datasets=[dataset.version_id for dataset in done.datasets if dataset.version_id],
+        datasets=[_use_like(done, dataset) for dataset in done.datasets if dataset.version_id],
         base_model=done.base_model.version_id if done.base_model else None,
         spec={name: done.spec[name] for name in done.chosen if name in done.spec},
         dry_run=done.dry_run,
     )
+
+
+def _use_like(done: TrainPlan, dataset: DatasetInput) -> str | DatasetUse:
+    """The same data set in the same way."""
+    own = {role: dataset.columns[name] for role, name in done.spec["columns"].items() if isinstance(name, str) and name in dataset.columns}
+    version_id = dataset.version_id or ""
+    return DatasetUse(id=version_id, weight=dataset.weight, columns=own) if own or dataset.weight != 1 else version_id
 
 
 def _ready_version(session: Session, actor: Actor, given: str) -> Chosen:
@@ -124,15 +129,17 @@ def _ready_version(session: Session, actor: Actor, given: str) -> Chosen:
     return row, version
 
 
-def _common_columns(chosen: list[Chosen]) -> list[Column]:
-    """All data sets of a training have the columns of the first."""
-    first, *others = [[Column.model_validate(column) for column in version.columns or []] for _, version in chosen]
-    names = {column.name for column in first}
-    for (dataset, _), columns in zip(chosen[1:], others, strict=True):
-        missing = names - {column.name for column in columns}
-        if missing:
-            raise ColumnsDiffer(field="datasets", title=dataset.title, columns=", ".join(sorted(missing)))
-    return first
+def _columns(chosen: Chosen) -> list[Column]:
+    return [Column.model_validate(column) for column in chosen[1].columns or []]
+
+
+def _mixed(recipe: Recipe, spec: dict[str, Any], uses: list[DatasetUse], chosen: list[Chosen]) -> list[Mixed]:
+    """Each data set with its weight and with what its columns are called in the first, whose roles are the training's."""
+    mixed: list[Mixed] = []
+    for number, (use, (dataset, version)) in enumerate(zip(uses, chosen, strict=True)):
+        own = choosing.in_line(recipe, spec["columns"], dataset.title, _columns((dataset, version)), use.columns) if number else {}
+        mixed.append((dataset, version, use.weight, own))
+    return mixed
 
 
 def _base_model(session: Session, actor: Actor, recipe: Recipe, version_id: str | None) -> ModelVersionOut | None:
@@ -145,15 +152,23 @@ def _base_model(session: Session, actor: Actor, recipe: Recipe, version_id: str 
 
 
 def _plan(
-    recipe: Recipe, title: str, spec: dict[str, Any], request: TrainingRequest, chosen: list[Chosen], base: ModelVersionOut | None
+    recipe: Recipe, title: str, spec: dict[str, Any], request: TrainingRequest, mixed: list[Mixed], base: ModelVersionOut | None
 ) -> TrainPlan:
     inputs: list[InputFile] = []
     dataset_inputs = []
-    for number, (dataset, version) in enumerate(chosen):
+    for number, (dataset, version, weight, columns) in enumerate(mixed):
         folder = f"data-{number}"
         inputs += _inputs(folder, version.files or [], {"data.parquet", "columns.json"})
         dataset_inputs.append(
-            DatasetInput(folder=folder, version_id=version.id, title=dataset.title, licence=dataset.licence, normaliser=version.normaliser)
+            DatasetInput(
+                folder=folder,
+                version_id=version.id,
+                title=dataset.title,
+                licence=dataset.licence,
+                weight=weight,
+                columns=columns,
+                normaliser=version.normaliser,
+            )
         )
     base_input = None
     if base is not None:

@@ -7,11 +7,11 @@ which a later attempt goes on.
 import hashlib
 import importlib
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from kargah.contract.plans import Plan, TrainPlan
+from kargah.contract.plans import DatasetInput, Plan, TrainPlan
 from kargah.contract.results import ModelOutput, TrainResult
 from kargah.recipes import catalogue
 from kargah.recipes.base import Recipe
@@ -21,6 +21,7 @@ from kargah.workers.threads import limit_threads
 
 if TYPE_CHECKING:
     from kargah.recipes.runtime import Prepared, RecipeRuntime, Request, Task
+    from kargah.recipes.table import Table
     from kargah.workers.loop import Loop
     from kargah.workers.planner import Planned
 
@@ -97,19 +98,16 @@ def _outcome(loop: "Loop", network: ModelOutput) -> dict[str, Any]:
 
 
 def _request(plan: TrainPlan, recipe: Recipe, attempt: Attempt) -> "Request":
-    from kargah.recipes import table
     from kargah.recipes.runtime import Request
 
     if plan.teacher_model is not None:
         raise NotYetSupported(field="teacher_model")
-    if any(dataset.weight != 1.0 for dataset in plan.datasets):
-        raise NotYetSupported(field="datasets.weight")
     inputs = attempt.directory.inputs
     return Request(
         recipe=recipe.name,
         spec=recipe.spec.model_validate(plan.spec),
         chosen=frozenset(plan.chosen),
-        tables=[table.read(inputs / dataset.folder, dataset.normaliser) for dataset in plan.datasets],
+        tables=[_table(inputs / dataset.folder, dataset) for dataset in plan.datasets],
         base_model=inputs / plan.base_model.folder if plan.base_model else None,
         scratch=attempt.directory.path,
         threads=plan.threads,
@@ -118,9 +116,18 @@ def _request(plan: TrainPlan, recipe: Recipe, attempt: Attempt) -> "Request":
     )
 
 
+def _table(folder: Path, dataset: DatasetInput) -> "Table":
+    from kargah.recipes import table
+
+    found = replace(table.read(folder, dataset.normaliser), title=dataset.title, weight=dataset.weight)
+    return table.renamed(found, dataset.columns) if dataset.columns else found
+
+
 def tell_running(attempt: Attempt, task: "Task", prepared: "Prepared") -> None:
     choices = [asdict(decision) for decision in [*prepared.decisions, *task.decisions]]
-    attempt.tell("Running", total_steps=task.settings.total_steps(len(task.costs)), total_epochs=task.settings.epochs, choices=choices)
+    attempt.tell(
+        "Running", total_steps=task.settings.total_steps(prepared.rows_an_epoch), total_epochs=task.settings.epochs, choices=choices
+    )
 
 
 def _build(plan: TrainPlan, runtime: "RecipeRuntime", prepared: "Prepared", request: "Request") -> "Task":

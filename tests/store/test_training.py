@@ -11,7 +11,7 @@ from kargah.assets import blobs
 from kargah.assets.tables import Asset, Blob
 from kargah.contract.attempt import AttemptDirectory
 from kargah.contract.events import Finished
-from kargah.contract.plans import TrainPlan
+from kargah.contract.plans import DatasetUse, TrainPlan
 from kargah.contract.results import ModelOutput, OutputFile, TrainResult
 from kargah.datasets import bundled
 from kargah.datasets import service as datasets
@@ -191,3 +191,20 @@ def test_what_is_deleted_for_good_frees_its_files(database: Database, actor: Act
     assert set(freed) == kept
     assert [path for path in (tmp_path / "blobs").rglob("*") if path.is_file()] == []
     assert count(database, DatasetVersion) == count(database, Asset) == count(database, Blob) == 0
+
+
+def test_several_data_sets_keep_their_weights_and_column_names_in_the_plan_and_when_done_again(
+    database: Database, actor: Actor, line: str
+) -> None:
+    uses = [line, {"id": line, "weight": 2.5, "columns": {"target": "x"}}]
+    started = start(database, actor, datasets=uses, spec={"columns": {"target": "y", "features": ["x"]}})
+    plan = plan_of(database, started)
+    assert [(dataset.weight, dataset.columns) for dataset in plan.datasets] == [(1, {}), (2.5, {"y": "x"})]
+    again = service.request_like(plan.model_dump(mode="json"))
+    assert [DatasetUse.of(use).weight for use in again.datasets] == [1, 2.5]
+    assert DatasetUse.of(again.datasets[1]).columns == {"target": "x"}
+    with pytest.raises(BadInput) as refusal:
+        start(database, actor, datasets=[line, {"id": line, "columns": {"target": "z"}}])
+    assert refusal.value.code == "COLUMN_MISSING"
+    with pytest.raises(ValueError, match="greater than 0"):
+        TrainingRequest(datasets=[{"id": line, "weight": 0}])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attempts import Job, events_of, of_kind, start
+from attempts import Job, events_of, of_kind, start, write_dataset
 from samples import sentiments, table
 
 from kargah.contract import control
@@ -189,3 +189,28 @@ def test_a_second_worker_of_one_attempt_does_not_start(tmp_path: Path) -> None:
     assert not any(event.kind in LAST_WORDS for event in events_of(directory))
     first.kill()
     first.wait()
+
+
+def test_two_data_sets_are_mixed_by_weight_under_one_name_and_each_is_told_of(tmp_path: Path) -> None:
+    """The second calls its columns otherwise, is twice as long and is seen half as often."""
+    first, second = sentiments(60, seed=1), sentiments(120, seed=2)
+    job = Job(tmp_path, "text-classification", first, spec={"epochs": 2, "batch_size": 10, "columns": {"text": "text", "label": "label"}})
+    directory = job.lay_out()
+    write_dataset(directory.inputs / "more", {"text": ["نه"] * 120, "نظر": second["text"], "حس": second["label"]})
+    plan = files.read_json(directory.plan)
+    more = {**plan["datasets"][0], "folder": "more", "title": "دومی", "weight": 0.5, "columns": {"text": "نظر", "label": "حس"}}
+    files.write_json(directory.plan, {**plan, "datasets": [{**plan["datasets"][0], "title": "نخستین"}, more]})
+    assert start(directory).wait(timeout=240) == 0, directory.log.read_text()
+    events = events_of(directory)
+    running = of_kind(events, "Running")[0]
+    mixed = next(choice for choice in running.choices if choice.name == "sources")
+    assert (mixed.value, mixed.source) == ("نخستین × 1, دومی × 0.5", "chosen")
+    told = events[-1].result["models"][0]["detail"]["sources"]
+    assert [(source["title"], source["weight"], source["train_rows"] + source["rows"]) for source in told] == [
+        ("نخستین", 1, 60),
+        ("دومی", 0.5, 120),
+    ]
+    assert all(0 <= source["metrics"]["accuracy"] <= 1 for source in told)
+    rows = told[0]["train_rows"] + round(told[1]["train_rows"] / 2)
+    assert running.total_steps == 2 * -(-rows // 10) == len(of_kind(events, "Step"))
+    assert load_predictor(directory.outputs / "model").predict(["این گوشی عالی است"])[0]["label"] in {"خوب", "بد"}

@@ -15,7 +15,7 @@ from kargah.recipes.baselines.trees import TreesModel
 from kargah.recipes.errors import NotNumeric, OneClassOnly, RoleMissing, TooFewRows
 from kargah.recipes.labels import decide_kind, numbers_of, ordered
 from kargah.recipes.measures import FloatArray
-from kargah.recipes.parts import divide, named_parts, require_all, sources_of, split_column
+from kargah.recipes.parts import divide, named_parts, require_all, source_decisions, sources_of, split_column
 from kargah.recipes.problem import Problem, ProblemType
 from kargah.recipes.runtime import Baseline, Decision, Prepared, Request, Task, given
 from kargah.recipes.splits import IntArray, strata_of_numbers
@@ -69,9 +69,11 @@ def prepare(request: Request) -> TableData:
     describe |= {"normaliser": request.tables[0].normaliser, "features": [feature.as_dict() for feature in features]}
     decisions = [role_decision, Decision("problem_type", kind.value, *why), log_decision]
     encoded = encode(features, columns, len(targets))
+    sources = sources_of(request, usable)
+    decisions += [*parts.decisions, *source_decisions(sources)]
     data = TableData(
-        problem, targets, parts.train, parts.validation, describe, decisions + parts.decisions, features, encoded, log_target,
-        test_rows=parts.test, split_column=parts.column, sources=sources_of(request, usable),
+        problem, targets, parts.train, parts.validation, describe, decisions, features, encoded, log_target,
+        test_rows=parts.test, split_column=parts.column, sources=sources,
     )  # fmt: skip
     _warn_of_leaks(request, data)
     return data

@@ -9,7 +9,7 @@ import numpy as np
 from kargah.recipes import catalogue, weights
 from kargah.recipes.errors import NormalisersDiffer, NotNumeric, OneClassOnly, RoleMissing, TooFewRows
 from kargah.recipes.labels import LabelKind, as_flags, decide_kind, label_sets, numbers_of, ordered
-from kargah.recipes.parts import divide, named_parts, require_all, sources_of
+from kargah.recipes.parts import divide, named_parts, require_all, source_decisions, sources_of
 from kargah.recipes.problem import Problem, ProblemType
 from kargah.recipes.runtime import Decision, Prepared, Request
 from kargah.recipes.splits import strata_of_numbers
@@ -58,10 +58,11 @@ def prepare(request: Request) -> TextData:
     if kind is ProblemType.SINGLE_LABEL:
         require_all(targets, parts, labels)
     describe = {**problem.as_dict(), "columns": {**dict(roles.fields), "label": roles.label}, "normaliser": request.tables[0].normaliser}
-    decisions = [role_decision, Decision("problem_type", kind.value, *why), *parts.decisions]
+    sources = sources_of(request, usable)
+    decisions = [role_decision, Decision("problem_type", kind.value, *why), *parts.decisions, *source_decisions(sources)]
     return TextData(
         problem, targets, parts.train, parts.validation, describe, decisions, fields,
-        test_rows=parts.test, split_column=parts.column, sources=sources_of(request, usable),
+        test_rows=parts.test, split_column=parts.column, sources=sources,
     )  # fmt: skip
 
 

@@ -151,7 +151,7 @@ def load(folder: Path, problem: Problem, normaliser: dict[str, Any] | None, requ
     Raises UnsafeWeights for a folder with pickled weights only, BaseModelUnusable (with ``reason``) for one that is no
     text encoder, or whose configuration and weights contradict each other: that is found before memory is taken.
     """
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoModelForSequenceClassification
 
     quiet()
     config = _config(folder, problem)

@@ -8,7 +8,7 @@ from sklearn import metrics as sk
 
 from kargah.recipes import measures
 from kargah.recipes.problem import Problem, ProblemType
-from kargah.recipes.sampling import epoch_batches
+from kargah.recipes.sampling import Draw, epoch_batches
 from kargah.recipes.splits import strata_of_numbers, stratified_split
 
 
@@ -74,3 +74,14 @@ def test_an_epochs_order_is_a_function_of_seed_and_epoch_and_holds_every_row_onc
     assert sorted(row for batch in first for row in batch) == list(range(500))
     padding = sum(len(batch) * max(costs[row] for row in batch) for batch in first) - sum(costs)
     assert padding < 0.1 * sum(costs)
+
+
+def test_a_weight_says_how_often_a_row_is_seen_and_each_epoch_sees_others() -> None:
+    draws = [Draw(np.arange(10), 25), Draw(np.arange(10, 50), 20)]
+    epochs = [np.concatenate(epoch_batches([1] * 50, 8, seed=1, epoch=epoch, draws=draws)) for epoch in range(40)]
+    for seen in epochs:
+        counts = np.bincount(seen, minlength=50)
+        assert (counts[:10].sum(), counts[10:].sum()) == (25, 20)
+        assert set(counts[:10]) == {2, 3} and set(counts[10:]) == {0, 1}
+    assert (np.bincount(np.concatenate(epochs), minlength=50) > 0).all()
+    assert (epochs[0] == np.concatenate(epoch_batches([1] * 50, 8, seed=1, epoch=0, draws=draws))).all()

@@ -111,3 +111,26 @@ def test_a_column_that_cannot_split_is_refused_with_the_reason(said: list[str], 
         prepared("text-classification", {**texts(random.Random(1)), "جدا": said}, columns={"text": "متن", "label": "برچسب", "split": "جدا"})
     assert refusal.value.code == code
     assert refusal.value.params["column"] == "جدا"
+
+
+def test_columns_of_a_further_data_set_stand_in_line_by_role_by_name_or_as_said() -> None:
+    recipe = catalogue.get("text-classification")
+    other = {
+        "نظر": [f"دیدگاهی دیگر شمارهٔ {row} دربارهٔ چیزی" for row in range(ROWS)],
+        "رده": ["الف", "ب"] * (ROWS // 2),
+        "زبان": ["fa", "en"] * (ROWS // 2),
+    }
+    columns = [described(name, values) for name, values in other.items()]
+    roles: choosing.Roles = {"text": "متن", "label": "برچسب", "split": "بخش"}
+    proposed = choosing.in_line(recipe, roles, "دومی", columns, {})
+    assert proposed["متن"] == "نظر" and proposed["برچسب"] in {"رده", "زبان"} and "بخش" not in proposed
+    said = choosing.in_line(recipe, roles, "دومی", columns, {"label": "زبان"})
+    assert said == {"متن": "نظر", "برچسب": "زبان"}
+    assert choosing.in_line(recipe, {"text": "نظر", "label": "رده"}, "دومی", columns, {}) == {}
+    for wanted, code in (({"label": "نیست"}, "COLUMN_MISSING"), ({"nose": "رده"}, "BAD_INPUT")):
+        with pytest.raises(BadInput) as refusal:
+            choosing.in_line(recipe, roles, "دومی", columns, wanted)
+        assert refusal.value.code == code
+    with pytest.raises(BadInput) as refusal:
+        choosing.in_line(catalogue.get("tabular"), {"target": "قیمت", "features": ["رده", "سن"]}, "دومی", columns, {"target": "زبان"})
+    assert (refusal.value.code, refusal.value.params["columns"]) == ("COLUMNS_DIFFER", "سن")
