@@ -24,7 +24,7 @@ from kargah.workers.edge import Attempt, run_attempt
 from kargah.workers.reading import containers
 from kargah.workers.reading.batch import Batch, Row, of_rows
 from kargah.workers.reading.delimited import DelimitedTable
-from kargah.workers.reading.errors import HeaderOnly, NoUsableRows
+from kargah.workers.reading.errors import HeaderOnly, NestedTooDeeply, NoUsableRows
 from kargah.workers.reading.findings import Findings
 from kargah.workers.reading.media import Media, media_of
 from kargah.workers.reading.opening import Opened, Part, Reader, open_upload
@@ -75,6 +75,8 @@ class Import:
         self._scratch.mkdir(parents=True, exist_ok=True)
         try:
             return self._imported()
+        except RecursionError:  # what could just be read may be too deep for what comes after
+            raise NestedTooDeeply() from None
         finally:
             containers.clear(self._scratch)
 

@@ -226,6 +226,8 @@ def pointing_before_its_beginning(archive: bytes) -> bytes:
 @example(content=b'{"data": [{"paragraphs": [{"qas": [{"answers": [{"text": 1, "answer_start": "x"}]}]}]}]}', cut=None)
 @example(content=b"PAR1\0\0PAR1", cut=None)
 @example(content=b"\xff\xff\xff\xff\x10\0\0\0", cut=None)
+@example(content=b"text\n" + b"[" * 2000 + b"\nx\n", cut=None)
+@example(content=b'{"a": ' + b"[" * 940 + b"]" * 940 + b"}\n" * 2, cut=None)
 @example(content=pointing_before_its_beginning(zipped({"a.csv": CSV})), cut=None)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_any_bytes_become_a_data_set_or_a_coded_reason(tmp_path_factory: pytest.TempPathFactory, content: bytes, cut: Any) -> None:

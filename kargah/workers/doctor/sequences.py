@@ -81,7 +81,7 @@ def as_list(value: Any) -> list[str] | None:
     if isinstance(value, str) and value.startswith("["):
         try:
             value = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
     return value if isinstance(value, list) and all(isinstance(item, str) for item in value) else None
 
@@ -108,7 +108,7 @@ def _turns(value: Any) -> list[str] | None:
     if isinstance(value, str) and _TURN.match(value):
         try:
             value = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
     if not isinstance(value, list) or not value or not all(isinstance(turn, dict) for turn in value):
         return None
