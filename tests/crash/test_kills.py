@@ -26,7 +26,8 @@ from kargah.jobs.tables import Attempt, EventRow, Job
 from kargah.store.access import Actor, Role
 from kargah.store.database import Database, sqlite_url
 
-KILLS = 20
+#: Of the agent, of the web process, of both, in turn; chaos (test_chaos.py) does it at random and over real trainings.
+KILLS = 9
 NOT_YET_SECONDS = 60.0
 ADMIN = {"email": "admin@example.org", "password": "correct horse battery", "name": "سارا"}
 
@@ -148,13 +149,13 @@ def streamed(processes: Processes, job_id: str) -> list[dict[str, Any]]:
             return [json.loads(line.removeprefix("data:")) for line in answer.iter_lines() if line.startswith("data:")]
 
 
-def test_twenty_kills_of_web_and_agent_lose_and_double_nothing(processes: Processes) -> None:
+def test_kills_of_web_and_agent_lose_and_double_nothing(processes: Processes) -> None:
     check_kills(processes, KILLS)
 
 
 @pytest.mark.postgres
 def test_kills_over_postgresql_lose_and_double_nothing(processes_over_postgresql: Processes) -> None:
-    check_kills(processes_over_postgresql, 6)
+    check_kills(processes_over_postgresql, 3)
 
 
 def check_kills(processes: Processes, count: int) -> None:
