@@ -67,9 +67,12 @@ def has_text(language: str, key: str) -> bool:
 
 
 def amount(language: str, name: str, value: Any) -> Any:
-    """A number that its name says to be an amount, with its unit: ``needed_bytes``, ``about_seconds``, ``test_share``. Else ``value``."""
-    units = {"bytes": size, "seconds": duration, "share": percent}
-    said = units.get(name.rpartition("_")[2]) if "_" in name else None
+    """A number that its name says to be an amount, with its unit: ``needed_bytes``, ``memory_bytes``, ``about_seconds``, ``test_share``.
+
+    Else ``value``.
+    """
+    units = {"memory_bytes": memory, "_bytes": size, "_seconds": duration, "_share": percent}
+    said = next((said for ending, said in units.items() if name.endswith(ending)), None)
     return said(language, value) if said and isinstance(value, int | float) and not isinstance(value, bool) else value
 
 

@@ -56,6 +56,7 @@ def test_what_its_name_says_to_be_an_amount_has_its_unit() -> None:
     assert "2 GB are needed and 1.5 kB are free" in i18n.text("en", "error.DISK_FULL", needed_bytes=2_000_000_000, free_bytes=1_500)
     assert "۱ دقیقه و ۱ ثانیه" in i18n.text("fa", "error.RATE_LIMITED", retry_after_seconds=61)
     assert i18n.amount("en", "leaked_share", 0.125) == "12.5%"
+    assert i18n.amount("en", "peak_memory_bytes", 2**30) == "1 GiB"
     assert (i18n.amount("en", "bytes", 5), i18n.amount("en", "name_bytes", "x")) == (5, "x")
 
 
