@@ -185,3 +185,21 @@ def test_only_what_is_in_the_trash_and_read_is_deleted_for_good(site: Site) -> N
     assert client.delete(f"/api/v1/datasets/{made}", params={"purge": "true"}).json()["code"] == "NOT_IN_TRASH"
     assert client.delete(f"/api/v1/datasets/{made}").status_code == 204
     assert client.delete(f"/api/v1/datasets/{made}", params={"purge": "true"}).json()["code"] == "NOT_IMPORTED"
+
+
+def test_a_second_data_set_is_mixed_in_with_its_weight_and_its_own_column_names(site: Site, browser: httpx.Client, dataset: str) -> None:
+    client = site.client("trainer")
+    client.delete(f"/api/v1/datasets/{dataset}").raise_for_status()
+    client.post("/api/train", json={"epochs": 1}).raise_for_status()
+    client.post(f"/api/v1/datasets/{dataset}/restore").raise_for_status()
+    second = next(one["id"] for one in client.get("/api/v1/datasets").json()["items"] if one["id"] != dataset and one["title"] == "x, y")
+    page = browser.get("/runs/new", params={"dataset": [dataset, second]}).text
+    assert f'name="weight.{second}"' in page and f'name="column.{second}.target"' in page and f'name="column.{dataset}.target"' not in page
+    form = {**form_of(browser, dataset), "dataset": [dataset, second], "role.features": "x", f"weight.{second}": "زیاد"}
+    refused = browser.post("/runs/new", data=form)
+    assert refused.status_code == 422 and 'id="weight-error"' in refused.text and 'value="زیاد"' in refused.text
+    wanted = {**form, f"weight.{second}": "۰٫۵", f"column.{second}.target": "x", "title": "آمیخته"}
+    address = browser.post("/runs/new", data=wanted).headers["location"]
+    again = browser.get("/runs/new", params={"like": address.split("/")[-1].split("?")[0]}).text
+    assert re.search(rf'name="weight.{second}"[^>]*value="0.5"', again)
+    assert '"weight": 0.5' in again.replace("&#34;", '"') or "weight: 0.5" in again

@@ -337,6 +337,27 @@ def classes_of(detail: dict[str, Any]) -> list[ClassRow]:
     ]
 
 
+def sources_of(words: Words, detail: dict[str, Any]) -> tuple[list[str], list[ClassRow]]:
+    """(names of metrics, a row for each data set that was mixed in); both empty for a single one."""
+    told = detail.get("sources") or []
+    keys = list(
+        dict.fromkeys(key for source in told for key, value in source["metrics"].items() if value is not None and key != "eval_loss")
+    )
+    rows = [
+        ClassRow(
+            source["title"],
+            [
+                f"{source['weight']:g}",
+                f"{source['train_rows']:,}",
+                f"{source['rows']:,}",
+                *(latin(key, source["metrics"].get(key)) for key in keys),
+            ],
+        )
+        for source in told
+    ]
+    return [figures.metric_name(words, key) for key in keys], rows
+
+
 def matrix_of(detail: dict[str, Any]) -> Matrix | None:
     """Rows are what is true, columns what was said; the shade is the share of the row."""
     confusion = detail.get("confusion")

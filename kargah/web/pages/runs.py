@@ -64,6 +64,7 @@ def _values(words: Words, data: views.RunData) -> dict[str, Any]:
         "metric_columns": metric_columns,
         "verdict": words.optional(figures.verdict_of(data.versions)) if data.versions else "",
         "classes": views.classes_of(detail),
+        "sources": views.sources_of(words, detail),
         "matrix": views.matrix_of(detail),
         "detail_of": views.name_of(words, chosen) if chosen else "",
         "forecast": forecast_of(words, data),

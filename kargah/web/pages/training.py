@@ -32,7 +32,7 @@ from kargah.training import service as training
 from kargah.training.schemas import TrainingRequest, TrainingStarted
 from kargah.web.deps import Ask
 from kargah.web.idempotency import once_of_form
-from kargah.web.pages import same_as, spec_form, terms_form
+from kargah.web.pages import mixing, same_as, spec_form, terms_form
 from kargah.web.pages.access import see
 from kargah.web.pages.dashboard import recipe_icon
 from kargah.web.pages.forms import Errors, errors_of, schema_errors
@@ -45,6 +45,7 @@ from kargah.web.pages.words import Words
 
 router = APIRouter(include_in_schema=False)
 MOST_DATASETS = 50
+MOST_MIXED = 32
 #: A training may come after one of the newest that are not over.
 MOST_ACTIVE = 30
 ACTIVE = [state for state in State if state not in TERMINAL]
@@ -55,11 +56,13 @@ RESHAPING = {"dataset", "recipe"}
 
 @dataclass(frozen=True)
 class Materials:
-    """What one can train with: data that is ready, the columns of the chosen data, what could be learnt from them, base models."""
+    """What one can train with: data that is ready, the columns of the chosen data (``others``: of those mixed in), what could be learnt
+    from them, base models."""
 
     ready: list[DatasetOut]
     chosen: list[str]
     columns: list[Column]
+    others: dict[str, list[Column]]
     suggestions: list[Suggestion]
     bases: list[ModelOut]
     active: list[JobOut] = field(default_factory=list)
@@ -107,7 +110,7 @@ async def start_training(request: Request, ask: Ask) -> Response:
     begins = await ask.read(begins_of, given, ask.settings.home)
     filled = _filled(_words(request), materials, given, begins)
     try:
-        _checked(request, filled)
+        _checked(request, materials, filled)
         wanted = request_of(materials, filled, dry_run="dry_run" in given)
         body = f"{wanted.model_dump_json()} {begins}"
         made = await once_of_form(ask, given.get("_once", [""])[-1], body, partial(_start, wanted, begins, ask.settings.home))
@@ -135,9 +138,11 @@ class _Refused(Exception):
         self.errors = errors
 
 
-def _checked(request: Request, filled: Filled) -> None:
+def _checked(request: Request, materials: Materials, filled: Filled) -> None:
     """Every field that is wrong at once, each beside itself."""
     wrong = dict(filled.said.errors)
+    if mixing.has_bad_weight(materials.chosen, filled.given):
+        wrong["weight"] = _words(request).text("train.weight_bad", greatest=mixing.GREATEST_WEIGHT)
     try:
         filled.recipe.spec.model_validate(spec_form.spec_given(filled.recipe, filled.given))
     except ValidationError as problem:
@@ -176,7 +181,10 @@ def given_of_run(session: Session, actor: Actor, run_id: str, checkpoint: str = 
     given |= terms_form.given_of(job.priority, Terms.model_validate(job.terms))
     if checkpoint:
         given |= {"from_job": [job.id], "checkpoint": [checkpoint]}
-    given["dataset"] = [of_version[dataset["version_id"]] for dataset in plan["datasets"] if dataset["version_id"] in of_version]
+    used = [(of_version[dataset["version_id"]], dataset) for dataset in plan["datasets"] if dataset["version_id"] in of_version]
+    given["dataset"] = [dataset_id for dataset_id, _ in used]
+    for dataset_id, dataset in used:
+        given |= mixing.given_of(dataset_id, dataset, plan["spec"].get("columns") or {})
     for name in plan["chosen"]:
         value = plan["spec"].get(name)
         if name != "columns" and value is not None:
@@ -200,6 +208,7 @@ def materials_for(session: Session, actor: Actor, wanted: list[str]) -> Material
         ready=ready,
         chosen=chosen,
         columns=datasets.columns(session, actor, chosen[0]) if is_ready else [],
+        others={one: datasets.columns(session, actor, one) for one in chosen[1:MOST_MIXED] if one in known},
         suggestions=datasets.suggest(session, actor, chosen[0]) if is_ready else [],
         bases=models.list_for(session, actor, source="local").items,
         active=jobs.list_for(session, actor, kind="train", states=ACTIVE, limit=MOST_ACTIVE).items,
@@ -244,7 +253,7 @@ def request_of(materials: Materials, filled: Filled, dry_run: bool = False) -> T
     return TrainingRequest(
         recipe=filled.recipe.name,
         title=filled.title.strip()[:300] or None,
-        datasets=materials.chosen[:32],
+        datasets=mixing.uses_of(materials.chosen[:MOST_MIXED], filled.roles, filled.given),
         base_model=filled.base_model[:64] or None if filled.start == BASE else None,
         spec={**({"columns": columns} if columns else {}), **spec},
         dry_run=dry_run,
@@ -265,6 +274,7 @@ def _page(request: Request, materials: Materials, filled: Filled, start: Outlook
         recipes=[_recipe_choice(words, name, filled, materials) for name in catalogue.RECIPES],
         datasets=[_dataset_choice(words, dataset, materials) for dataset in materials.ready],
         roles=spec_form.roles_of(words, filled.recipe, materials.columns, filled.roles, filled.errors),
+        mixed=mixing.fields_of(words, _mixed(materials), materials.others, filled.roles, filled.given),
         reasons=_reasons(words, materials, filled),
         can_base=BASE in filled.recipe.starts_from,
         bases=[
@@ -283,6 +293,11 @@ def _page(request: Request, materials: Materials, filled: Filled, start: Outlook
         outlook=outlook_text(words, start),
         blocked="" if materials.columns else words.text("train.needs_data" if not materials.ready else "train.choose_data"),
     )
+
+
+def _mixed(materials: Materials) -> list[DatasetOut]:
+    by_id = {dataset.id: dataset for dataset in materials.ready}
+    return [by_id[dataset_id] for dataset_id in materials.chosen if dataset_id in by_id]
 
 
 def _same(materials: Materials, filled: Filled, server: str) -> same_as.SameAs:
@@ -320,5 +335,5 @@ def _hidden_error(groups: list[spec_form.Group]) -> bool:
 
 def _other_error(filled: Filled) -> str:
     """What is wrong with no field of the form."""
-    shown = {"datasets", "base_model", "title"}
+    shown = {"datasets", "base_model", "title", "weight"}
     return next((text for name, text in filled.errors.items() if name not in shown and not name.startswith(("spec.", "terms."))), "")
