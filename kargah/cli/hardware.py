@@ -11,7 +11,7 @@ from kargah.cli.words import language, t
 if TYPE_CHECKING:
     from kargah.hardware.schemas import HardwareOut
 
-SCORE_HEADINGS = ("hardware.score.model", "hardware.score.rate", "hardware.score.samples")
+SCORE_HEADINGS = ("hardware.score.model", "hardware.score.texts", "hardware.score.rate", "hardware.score.samples")
 _MARKS = {"good": "✓", "info": "·", "warning": "!"}
 Measure = Annotated[bool | None, typer.Option("--measure/--no-measure", help=t("cli.hardware.measure"))]
 
@@ -64,7 +64,7 @@ def _say(found: "HardwareOut") -> None:
         screen.table(
             ["hardware.score.model", "hardware.score.rate", "hardware.score.samples"],
             facts.of_scores(language(), found.scores),
-            numbers_from=1,
+            numbers_from=2,
         )
     for one in found.advice:
         screen.line(f"{_MARKS[one.level]} {advice.text_of(language(), one)}")

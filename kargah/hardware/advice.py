@@ -30,6 +30,8 @@ def text_of(language: str, advice: Advice) -> str:
             shown[name] = (i18n.memory if name == "memory_bytes" else i18n.size)(language, value)
         elif name.endswith("_seconds"):
             shown[name] = i18n.number(language, 1000 * value, 1)
+        elif isinstance(value, float):
+            shown[name] = i18n.number(language, value, 0 if value.is_integer() else 1)
     return i18n.text(language, f"hardware.advice.{advice.code}", **shown)
 
 

@@ -62,10 +62,11 @@ def of_products(language: str, measured: Measurement) -> Iterator[tuple[str, str
 
 
 def of_scores(language: str, scores: Sequence[Score]) -> list[list[str]]:
-    """Rows of (model, real tokens a second, samples a second)."""
+    """Rows of (model, of what texts, real tokens a second, samples a second)."""
     return [
         [
-            i18n.text(language, f"hardware.model.{score.model}", tokens=score.tokens),
+            i18n.text(language, f"hardware.model.{score.model}"),
+            i18n.text(language, "hardware.score.of_tokens", n=score.tokens),
             _short(language, score.tokens_per_second),
             _short(language, score.samples_per_second),
         ]

@@ -21,7 +21,7 @@ _LEAST_GAIN = 1.1
 #: A product that is so much slower needs no step to be tried: that could take minutes.
 _HOPELESS = 4.0
 _SHAPE = (64, 384, 384)
-_TRIES = 2
+_TRIES = 3
 _MOST_TOKENS = 1024
 
 
@@ -54,7 +54,7 @@ def gain_of_half(loop: Loop) -> float:
         return products
     rows = _typical(loop)
     random_state = torch.get_rng_state()
-    seconds = {precision: _step_seconds(loop, rows, precision) for precision in (EXACT, HALF)}
+    seconds = _quickest_steps(loop, rows)
     torch.set_rng_state(random_state)
     loop.optimizer.zero_grad(set_to_none=True)
     return seconds[EXACT] / seconds[HALF]
@@ -67,13 +67,14 @@ def _typical(loop: Loop) -> list[int]:
     return middling[: max(1, _MOST_TOKENS // max(1, costs[middling[-1]]))]
 
 
-def _step_seconds(loop: Loop, rows: Sequence[int], precision: str) -> float:
-    """The quickest of some, forward and backward, once warm."""
-    loop.task.use_precision(precision)
+def _quickest_steps(loop: Loop, rows: Sequence[int]) -> dict[str, float]:
+    """Seconds forward and backward by precision, in turn, so that other work on the machine disturbs both; the first of each warms up."""
     loop.task.module.train()
-    taken = []
+    taken: dict[str, list[float]] = {EXACT: [], HALF: []}
     for _ in range(1 + _TRIES):
-        started = time.perf_counter()
-        loop.task.loss(rows).backward()  # type: ignore[no-untyped-call]
-        taken.append(time.perf_counter() - started)
-    return min(taken[1:])
+        for precision, seconds in taken.items():
+            loop.task.use_precision(precision)
+            started = time.perf_counter()
+            loop.task.loss(rows).backward()  # type: ignore[no-untyped-call]
+            seconds.append(time.perf_counter() - started)
+    return {precision: min(seconds[1:]) for precision, seconds in taken.items()}

@@ -167,6 +167,7 @@ def test_a_precision_that_is_slower_here_is_refused_with_by_how_much(tmp_path: P
 
 
 def test_measuring_precisions_leaves_no_trace(tmp_path: Path, wants: Wants) -> None:  # noqa: F811
+    torch.set_num_threads(1)
     task = TextLike()
     loop, state = loop_of(task, tmp_path, wants), torch.get_rng_state()
     assert precision.gain_of_half(loop) > 0
