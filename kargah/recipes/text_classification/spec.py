@@ -48,7 +48,8 @@ def guess(columns: list[Column]) -> Match | None:
 
 
 def _label(columns: list[Column], texts: list[Column]) -> Column | None:
-    others = [column for column in columns if column not in texts and not hints.is_identifier(column) and column.distinct > 1]
+    names = {column.name for column in texts}  # there may be thousands, and to compare columns whole is slow
+    others = [column for column in columns if column.name not in names and not hints.is_identifier(column) and column.distinct > 1]
     usable = [c for c in others if c.kind is ColumnKind.LIST or hints.holds_classes(c) or hints.holds_numbers(c)]
     ranked = sorted(usable, key=_label_rank, reverse=True)
     return ranked[0] if ranked else None
