@@ -12,6 +12,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -31,7 +32,7 @@ Wish = dict[str, Any]
 
 def main(wish: Wish, out: BinaryIO) -> None:
     """``wish``: path; then ``other`` (an earlier version's path), ``statistics``, ``format`` (csv, jsonl), or offset, limit, sort,
-    descending, column, contains, longest."""
+    descending, column, contains, longest; ``order``: a file for the order that sorting or searching gives, of which ``orders`` are kept."""
     with pq.ParquetFile(wish["path"]) as file:
         if "other" in wish:
             with pq.ParquetFile(wish["other"]) as other:
@@ -57,7 +58,10 @@ def look(file: Any, wish: Wish) -> dict[str, Any]:
         total = file.metadata.num_rows
         wanted = list(range(offset, min(total, offset + limit)))
     else:
-        order = _order(file, wish)
+        order = _known_order(wish)
+        if order is None:
+            order = _order(file, wish)
+            _keep_order(wish, order)
         total = len(order)
         wanted = order.slice(offset, limit).to_pylist()
     longest = int(wish.get("longest", 2000))
@@ -124,6 +128,33 @@ def _order(file: Any, wish: Wish) -> Any:
         return order
     by = pa.table({"key": pa.chunked_array(keys)})
     return order.take(pc.sort_indices(by, sort_keys=[("key", "descending" if wish.get("descending") else "ascending")]))
+
+
+def _known_order(wish: Wish) -> Any:
+    """The order of an earlier page of the same look; null where none is kept."""
+    if not wish.get("order") or not Path(wish["order"]).exists():
+        return None
+    with pa.memory_map(wish["order"]) as source, pa.ipc.open_file(source) as kept:
+        os.utime(wish["order"])
+        return kept.get_batch(0).column(0)
+
+
+def _keep_order(wish: Wish, order: Any) -> None:
+    """Beside the newest others; no room for it is no harm."""
+    if not wish.get("order"):
+        return
+    path, schema = Path(wish["order"]), pa.schema([("order", pa.int64())])
+    temporary = path.with_suffix(f".{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with pa.OSFile(str(temporary), "wb") as target, pa.ipc.new_file(target, schema) as file:
+            file.write_batch(pa.record_batch([order], schema=schema))
+        temporary.replace(path)
+        others = sorted(path.parent.glob("*.arrow"), key=lambda kept: kept.stat().st_mtime, reverse=True)
+        for old in others[int(wish["orders"]) :]:
+            old.unlink(missing_ok=True)
+    except OSError:
+        temporary.unlink(missing_ok=True)
 
 
 def _contains(batch: Any, column: str | None, pattern: str) -> Any:

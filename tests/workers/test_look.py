@@ -62,3 +62,23 @@ def test_what_has_no_measure_is_left_out_and_lists_are_counted(tmp_path: Path) -
     assert found.keys() == {"گفت‌وگو", "نا"}
     assert (found["گفت‌وگو"]["measure"], found["گفت‌وگو"]["bins"]) == ("items", [[0, 0, 1], [1, 1, 1]])
     assert (found["نا"]["count"], found["نا"]["nulls"]) == (1, 1)
+
+
+def test_an_order_is_worked_out_once_and_the_oldest_are_forgotten(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"n": [(row * 7) % 100 for row in range(100)]}), tmp_path / "t.parquet", row_group_size=9)
+    folder = tmp_path / "cache" / "orders"
+
+    def page(name: str, **asked: Any) -> list[int]:
+        wish = {"path": str(tmp_path / "t.parquet"), "limit": 10, "order": str(folder / f"{name}.arrow"), "orders": 2, **asked}
+        out = io.BytesIO()
+        look.main(wish, out)
+        return [row["cells"]["n"] for row in json.loads(out.getvalue())["rows"]]
+
+    assert page("a", sort="n", offset=20) == list(range(20, 30))
+    assert page("a", sort="n", offset=50) == list(range(50, 60))
+    assert page("b", sort="n", contains="9") == [9, 19, 29, 39, 49, 59, 69, 79, 89, 90]
+    assert page("b", sort="n", contains="9", offset=100) == []
+    page("c", sort="n", descending=True)
+    assert {path.name for path in folder.iterdir()} == {"b.arrow", "c.arrow"}
+    assert page("none", contains="nothing") == []
+    assert page("none", contains="nothing") == []
