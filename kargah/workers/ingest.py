@@ -49,8 +49,8 @@ def main(path: str) -> int:
 
 def _work(plan: Plan, attempt: Attempt) -> dict[str, Any]:
     assert isinstance(plan, IngestPlan)
-    attempt.tell("Running")
     with fetching.fetched(plan, attempt.directory, attempt.tell, attempt.wants.check) as (plan, got):
+        attempt.tell("Running")
         result = Import(plan, attempt.directory, attempt.tell, attempt.wants.check).run()
     if got is not None:
         result = result.model_copy(update={"source": got.source, "source_filename": got.filename})

@@ -117,7 +117,7 @@ def test_from_login_to_a_downloaded_model(server: Server, trained: Path, finishe
     assert (trained / "model.zip").stat().st_size > 1000
     assert "remote" in done(trained, "models", "list")
     done(trained, "datasets", "delete", dataset)
-    assert "remote" in refused(trained, 1, "datasets", "delete", dataset, "--purge")
+    assert "remote" in refused(trained, 5, "datasets", "delete", dataset, "--purge")
     assert dataset in done(trained, "datasets", "restore", dataset)
     assert "remote" in done(trained, "jobs", "show", newest["id"])
     assert done(trained, "jobs", "logs", newest["id"], "--follow")
