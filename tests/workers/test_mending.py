@@ -62,13 +62,6 @@ class SmallTask:
         return False
 
 
-@pytest.fixture
-def wants(tmp_path: Path) -> Wants:
-    made = Wants(tmp_path / "control.json", Teller(EventWriter(tmp_path / "unused.jsonl")), tmp_path / "memory.jsonl")
-    made.close()
-    return made
-
-
 def loop_of(task: SmallTask, folder: Path, wants: Wants, **spec: Any) -> Loop:
     tell = Teller(EventWriter(folder / "events.jsonl"))
     problem = Problem.of(ProblemType.REGRESSION, (), "auto")

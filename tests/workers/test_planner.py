@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from attempts import Job
-from test_mending import ROWS, SmallTask, loop_of, messages, wants  # noqa: F401 - a fixture
+from test_mending import ROWS, SmallTask, loop_of, messages
 from transformers import BertConfig, BertForSequenceClassification
 
 from kargah.engine.packing import Packed
@@ -59,7 +59,7 @@ def gradient_of(task: TextLike, rows: list[int]) -> torch.Tensor:
     return torch.cat([parameter.grad.flatten() for parameter in task.module.parameters() if parameter.grad is not None])
 
 
-def test_planning_leaves_no_trace_in_what_is_learnt(tmp_path: Path, wants: Wants) -> None:  # noqa: F811
+def test_planning_leaves_no_trace_in_what_is_learnt(tmp_path: Path, wants: Wants) -> None:
     """Weights, buffers and random state are those of before; the longest row's memory grows with its length."""
     task = TextLike()
     before, state = {name: tensor.clone() for name, tensor in task.module.state_dict().items()}, torch.get_rng_state()
@@ -72,7 +72,7 @@ def test_planning_leaves_no_trace_in_what_is_learnt(tmp_path: Path, wants: Wants
     assert {decision.name for decision in task.decisions} == {"micro_batch_size", "gradient_checkpointing"}
 
 
-def test_activations_made_again_give_the_same_gradients_and_take_less(tmp_path: Path, wants: Wants) -> None:  # noqa: F811
+def test_activations_made_again_give_the_same_gradients_and_take_less(tmp_path: Path, wants: Wants) -> None:
     """Dropout included: what is dropped the second time is what was dropped the first."""
     plain, thrifty = TextLike(), TextLike()
     whole = planner.measured(plain).row_bytes
@@ -81,7 +81,7 @@ def test_activations_made_again_give_the_same_gradients_and_take_less(tmp_path: 
     assert torch.allclose(gradient_of(plain, [0, 9, 20]), gradient_of(thrifty, [0, 9, 20]), atol=1e-6)
 
 
-def test_with_little_memory_smaller_passes_learn_what_the_batch_would(tmp_path: Path, wants: Wants) -> None:  # noqa: F811
+def test_with_little_memory_smaller_passes_learn_what_the_batch_would(tmp_path: Path, wants: Wants) -> None:
     """Where even one row does not fit, activations are made again; where that does not do, it is said."""
     task, tight = SmallTask(), SmallTask()
     loop_of(task, tmp_path / "ample", wants).run()
@@ -96,12 +96,12 @@ def test_with_little_memory_smaller_passes_learn_what_the_batch_would(tmp_path: 
     assert [code for code, _ in messages(tmp_path / "none")] == ["train.memory_short"]
 
 
-def test_a_row_that_cannot_be_measured_is_left_to_the_step_that_meets_it(tmp_path: Path, wants: Wants) -> None:  # noqa: F811
+def test_a_row_that_cannot_be_measured_is_left_to_the_step_that_meets_it(tmp_path: Path, wants: Wants) -> None:
     task = SmallTask(bad_row=0)
     assert planner.plan(loop_of(task, tmp_path, wants)).network.row_bytes == 0
 
 
-def test_what_the_first_steps_foresee_is_told_once_by_what_they_took(tmp_path: Path, wants: Wants) -> None:  # noqa: F811
+def test_what_the_first_steps_foresee_is_told_once_by_what_they_took(tmp_path: Path, wants: Wants) -> None:
     """The first step, which warms up, does not count: of the others each row takes a quarter of a second."""
     task = SmallTask()
     loop = loop_of(task, tmp_path, wants, max_steps=16)
@@ -114,7 +114,7 @@ def test_what_the_first_steps_foresee_is_told_once_by_what_they_took(tmp_path: P
     assert told[0][1]["peak_memory_bytes"] >= memory.used_bytes() // 2
 
 
-def test_a_short_training_is_not_foreseen_when_it_is_all_but_over(tmp_path: Path, wants: Wants) -> None:  # noqa: F811
+def test_a_short_training_is_not_foreseen_when_it_is_all_but_over(tmp_path: Path, wants: Wants) -> None:
     loop = loop_of(SmallTask(), tmp_path, wants)
     loop.watch = Foresight(loop, planner.plan(loop)).note
     loop.run()
@@ -130,7 +130,7 @@ def test_the_peak_of_memory_is_seen_and_forgotten_when_asked() -> None:
     assert memory.free_bytes() > 0
 
 
-def settled(folder: Path, wants: Wants, asked: str, gain: float | None, dry_run: bool = False) -> tuple[Any, TextLike]:  # noqa: F811
+def settled(folder: Path, wants: Wants, asked: str, gain: float | None, dry_run: bool = False) -> tuple[Any, TextLike]:
     task = TextLike()
     loop = loop_of(task, folder, wants)
     loop.spec = TextClassificationSpec(precision=asked)  # type: ignore[arg-type]
@@ -154,19 +154,19 @@ def test_a_precision_is_used_where_it_was_asked_for_and_pays(
     gain: float | None,
     dry_run: bool,
     used: str,
-    why: str,  # noqa: F811
+    why: str,
 ) -> None:
     decision, task = settled(tmp_path, wants, asked, gain, dry_run)
     assert (decision.value, decision.why, task.used[-1]) == (used, why, used)
 
 
-def test_a_precision_that_is_slower_here_is_refused_with_by_how_much(tmp_path: Path, wants: Wants) -> None:  # noqa: F811
+def test_a_precision_that_is_slower_here_is_refused_with_by_how_much(tmp_path: Path, wants: Wants) -> None:
     with pytest.raises(PrecisionHurts) as refused:
         settled(tmp_path, wants, "bf16", 0.0077)
     assert refused.value.params["times"] == pytest.approx(130, rel=0.02)
 
 
-def test_measuring_precisions_leaves_no_trace(tmp_path: Path, wants: Wants) -> None:  # noqa: F811
+def test_measuring_precisions_leaves_no_trace(tmp_path: Path, wants: Wants) -> None:
     torch.set_num_threads(1)
     task = TextLike()
     loop, state = loop_of(task, tmp_path, wants), torch.get_rng_state()
