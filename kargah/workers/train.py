@@ -217,9 +217,14 @@ def recommended(models: list[ModelOutput], prepared: "Prepared") -> str | None:
     """The best by the primary metric on the validation rows; among equals the first, which is the network."""
     best: ModelOutput | None = None
     for model in models:
-        if prepared.problem.better(model.validation_value, best.validation_value if best else None):
+        if prepared.problem.better(_chosen_by(model), _chosen_by(best) if best else None):
             best = model
     return best.name if best else None
+
+
+def _chosen_by(model: ModelOutput) -> float | None:
+    """A baseline that an older release left behind was measured on the validation rows alone."""
+    return model.validation_value if model.validation_value is not None else model.metrics[model.primary_metric]
 
 
 def main() -> int:
