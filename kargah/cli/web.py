@@ -17,6 +17,7 @@ from kargah.kit.settings import Settings
 
 #: For an answer that is being computed at the end; streams need none of it.
 GRACE_SECONDS = 1
+SAY_AGAIN_SECONDS = 1.0
 #: A client that takes nothing of what it was sent for this long is cut off by the kernel, whatever the answer was.
 UNTAKEN_SECONDS = 120
 
@@ -62,8 +63,17 @@ class OwnedServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self._on_started()
+        self._say_started()
         gc.freeze()  # what was imported is never garbage: later collections need not look at it
+
+    def _say_started(self) -> None:
+        """On a full disk the address is written once there is room; it is served meanwhile."""
+        try:
+            self._on_started()
+        except OSError as error:
+            if not files.is_full(error):
+                raise
+            asyncio.get_running_loop().call_later(SAY_AGAIN_SECONDS, self._say_started)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

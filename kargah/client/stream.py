@@ -12,7 +12,8 @@ from kargah.client.transport import Transport
 SILENCE_SECONDS = 40.0
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 10.0
-_MENDABLE_STATUSES = frozenset({429, 502, 503, 504})
+#: 500 too: reading again changes nothing, and a server that is just dying answers so.
+_MENDABLE_STATUSES = frozenset({429, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True)

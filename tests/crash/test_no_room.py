@@ -1,12 +1,17 @@
 """A disk that is really full: the training is paused with its work intact, holds nothing meanwhile, and goes on by itself."""
 
 import contextlib
+import json
 import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
-from support.agents import COUNT, seat, tick_until
+from support.agents import COUNT, environment, seat, tick_until
 from support.databases import person
 
 from kargah.assets import blobs
@@ -80,6 +85,57 @@ class Workshop:
     def is_paused_on_a_full_disk(self, job_id: str) -> bool:
         self.fill()
         return self.job(job_id).state == "PAUSED"
+
+
+def test_a_web_process_that_starts_on_a_full_disk_serves_and_says_where_once_there_is_room(small_disk: Path, tmp_path: Path) -> None:
+    said = small_disk / "run" / "web.json"
+    first = start_web(small_disk, tmp_path)
+    address = eventually(lambda: where(said, first.pid))
+    first.kill()
+    first.wait()
+    filler = small_disk / "filler"
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(b"\0" * 4096):
+            pass
+    port = address.rpartition(":")[2]
+    web = start_web(small_disk, tmp_path, KARGAH_PORT=port)
+    try:
+        eventually(lambda: is_served(address))
+        assert web.poll() is None and where(said, web.pid) is None
+        filler.unlink()
+        assert eventually(lambda: where(said, web.pid)) == address
+    finally:
+        web.kill()
+        web.wait()
+
+
+def start_web(home: Path, elsewhere: Path, **changes: str) -> "subprocess.Popen[bytes]":
+    """Its database and its log are not on the disk that is full."""
+    settings = {"KARGAH_PORT": "0", "KARGAH_DATABASE_URL": f"sqlite:///{elsewhere / 'kargah.db'}", **changes}
+    with (elsewhere / "web.log").open("ab") as log:
+        return subprocess.Popen([sys.executable, "-m", "kargah", "web"], env=environment(home, **settings), stdout=log, stderr=log)
+
+
+def where(said: Path, pid: int) -> str | None:
+    with contextlib.suppress(OSError, ValueError):
+        place = json.loads(said.read_bytes())
+        return f"http://{place['host']}:{place['port']}" if place["pid"] == pid else None
+    return None
+
+
+def is_served(address: str) -> bool:
+    with contextlib.suppress(httpx.TransportError):
+        return httpx.get(f"{address}/health").status_code == 200
+    return False
+
+
+def eventually(found: Callable[[], Any]) -> Any:
+    """A limit against hanging, not a measurement."""
+    until = time.monotonic() + 90
+    while not (answer := found()):
+        assert time.monotonic() < until, "it never came to that"
+        time.sleep(0.05)
+    return answer
 
 
 @pytest.mark.timeout(600)
