@@ -229,6 +229,7 @@ def pointing_before_its_beginning(archive: bytes) -> bytes:
 @example(content=b"text\n" + b"[" * 2000 + b"\nx\n", cut=None)
 @example(content=b'{"a": ' + b"[" * 940 + b"]" * 940 + b"}\n" * 2, cut=None)
 @example(content=pointing_before_its_beginning(zipped({"a.csv": CSV})), cut=None)
+@example(content=pointing_before_its_beginning(workbook(داده=SHEET)), cut=None)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_any_bytes_become_a_data_set_or_a_coded_reason(tmp_path_factory: pytest.TempPathFactory, content: bytes, cut: Any) -> None:
     """Also good files of every format that were cut off, or in which one byte was changed."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from kargah.workers.reading import bulk, signs
 from kargah.workers.reading.batch import of_rows
 from kargah.workers.reading.delimited import DelimitedTable
 from kargah.workers.reading.findings import Findings
+from kargah.workers.reading.profile import PLAIN_NUMBER
 from kargah.workers.reading.source import examine
 
 BLOCK_BYTES = 64
@@ -95,6 +97,15 @@ def test_the_rough_patterns_let_nothing_through_that_the_exact_ones_find(values:
     assert signs.missing(column) == {value for value in values if numbers.is_missing(value)}
     suspicious = set(signs.suspicious(column))
     assert {value for value in values for _, _, exact in signs.SIGNS if exact.search(value)} <= suspicious
+
+
+@given(value=st.one_of(st.from_regex(PLAIN_NUMBER.replace(r"\z", r"\Z")), st.text("0123456789.-eE+ ", max_size=18)))
+@settings(max_examples=300, deadline=None)
+def test_a_plain_number_is_one_number_to_arrow_and_to_python(value: str) -> None:
+    column = pa.array([value])
+    if pc.match_substring_regex(column, PLAIN_NUMBER)[0].as_py():
+        assert not numbers.is_identifier(value)
+        assert pc.cast(column, pa.float64())[0].as_py() == numbers.parse_number(value)
 
 
 @given(text=st.one_of(st.text("سلامكيىةأؤئ۱٢3aZ_ \t\u200c\u064b\u0640،«»!.\u00a0\u0654ۀ", max_size=30), st.text(max_size=30)))

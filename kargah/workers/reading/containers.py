@@ -67,13 +67,13 @@ def unpack(path: Path, filename: str, scratch: Path, tick: Tick) -> Contents:
     kind = compression(head)
     if kind is not None:
         target = scratch / "expanded"
-        with _archive_errors(kind), path.open("rb") as raw, closing(_expanding(raw, kind)) as expanding:
+        with archive_errors(kind), path.open("rb") as raw, closing(_expanding(raw, kind)) as expanding:
             _copy(expanding, target, limit_bytes(path), tick)
         if compression(head_of(target)) or head_of(target).startswith(_ZIP):
             raise NestedArchive(kind=kind)
         return Contents([Member(target, _without_ending(filename))])
     if head.startswith(_ZIP) and not is_workbook(path):
-        with _archive_errors("zip"):
+        with archive_errors("zip"):
             return _unzipped(path, scratch, tick)
     return Contents([Member(path, filename)])
 
@@ -93,7 +93,7 @@ def limit_bytes(path: Path) -> int:
 
 def is_workbook(path: Path) -> bool:
     """Whether a zip is an Excel workbook. Raises BrokenArchive when it cannot even be listed."""
-    with _archive_errors("zip"), zipfile.ZipFile(path) as archive:
+    with archive_errors("zip"), zipfile.ZipFile(path) as archive:
         names = set(archive.namelist())
         return "[Content_Types].xml" in names and any(name.startswith("xl/") for name in names)
 
@@ -109,7 +109,7 @@ def check_sizes(path: Path, archive: zipfile.ZipFile) -> None:
 
 
 def media_bytes(archive: zipfile.ZipFile, name: str) -> bytes:
-    with _archive_errors("zip"), archive.open(name) as file:
+    with archive_errors("zip"), archive.open(name) as file:
         content = file.read(MAX_MEDIA_BYTES + 1)
     if len(content) > MAX_MEDIA_BYTES:
         raise ExpandsTooMuch(limit_bytes=MAX_MEDIA_BYTES)
@@ -200,7 +200,7 @@ def _expanding(raw: BinaryIO, kind: str) -> io.BufferedIOBase:
 
 
 @contextmanager
-def _archive_errors(kind: str) -> Iterator[None]:
+def archive_errors(kind: str) -> Iterator[None]:
     try:
         yield
     except (EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError, UnicodeError):

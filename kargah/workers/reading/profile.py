@@ -26,6 +26,8 @@ NORMALISED_CHARACTERS = 1_000_000
 _MAX_CATEGORY_CHARACTERS, _LONG_CATEGORY_CHARACTERS = 60, 25
 _PLAIN_KINDS = (ColumnKind.TEXT, ColumnKind.CATEGORY, ColumnKind.INTEGER, ColumnKind.NUMBER, ColumnKind.BOOLEAN)
 _WHOLE = 2**53
+#: What is certainly a number and no identifier, and says the same to Arrow as to Python; all whole ones are exact.
+PLAIN_NUMBER = r"\A-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,15})?\z"
 
 
 @dataclass(frozen=True)
@@ -286,14 +288,18 @@ class NumberProfile:
         """Take in values with their counts; the values that are no numbers."""
         if not self.possible:
             return set()
+        values = pa.array(present, pa.string())
+        plain = pc.match_substring_regex(values, PLAIN_NUMBER)
+        if pc.any(plain).as_py():
+            self._take_plain(values.filter(plain), pa.array(present.values(), pa.int64()).filter(plain))
         bad: set[str] = set()
-        for value, count in present.items():
+        for value in values.filter(pc.invert(plain)).to_pylist():
             number = None if numbers.is_identifier(value) else numbers.parse_number(value)
             if number is None:
                 bad.add(value)
-                self._bad += count
+                self._bad += present[value]
             else:
-                self._take(value, number, count)
+                self._take(value, number, present[value])
         if self._bad > 20 and self._bad > self._parsed:
             self.possible = False
         self.bad_examples += sorted(bad)[: max(0, 5 - len(self.bad_examples))]
@@ -313,17 +319,29 @@ class NumberProfile:
         if self._bad:
             findings.note("NOT_NUMBERS", "warning", column=column, count=self._bad, lines=self.bad_lines, examples=self.bad_examples)
 
+    def _take_plain(self, values: Any, counts: Any) -> None:
+        found = pc.cast(values, pa.float64())
+        rows = pc.sum(counts).as_py()
+        self._count(rows, pc.sum(pc.multiply(found, counts)).as_py(), *pc.min_max(found).as_py().values())
+        if len(self.values) < self._max_distinct:
+            self.values.update(found.to_pylist())
+        self.whole = self.whole and pc.all(pc.equal(pc.floor(found), found)).as_py()
+        self.pointed = self.pointed or pc.any(pc.match_substring(values, ".")).as_py()
+
     def _take(self, value: str, number: float, count: int) -> None:
-        self._parsed += count
-        self._sum += number * count
+        self._count(count, number * count, number, number)
         if len(self.values) < self._max_distinct:
             self.values.add(number)
-        self.minimum = number if self.minimum is None else min(self.minimum, number)
-        self.maximum = number if self.maximum is None else max(self.maximum, number)
         self.whole = self.whole and number.is_integer() and abs(number) <= _WHOLE
         self.pointed = self.pointed or "." in value or "٫" in value
         if not (value.isascii() and "," not in value and value[-1:].isdigit()):
             self._rewritten += count
+
+    def _count(self, rows: int, total: float, least: float, most: float) -> None:
+        self._parsed += rows
+        self._sum += total
+        self.minimum = least if self.minimum is None else min(self.minimum, least)
+        self.maximum = most if self.maximum is None else max(self.maximum, most)
 
 
 class DateProfile:

@@ -12,15 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from kargah.recipes.columns import Column, ColumnKind
 from kargah.text import numbers
 from kargah.text.normalise import Normaliser
-from kargah.workers.reading.batch import Batch, Lines, Row, ahead, of_rows
+from kargah.workers.reading.batch import BATCH_CHARACTERS, BATCH_ROWS, Batch, Lines, Row, ahead, of_rows
 from kargah.workers.reading.findings import Findings
 from kargah.workers.reading.media import Media
-from kargah.workers.reading.profile import ColumnProfile, Look
+from kargah.workers.reading.profile import PLAIN_NUMBER, ColumnProfile, Look
 
 #: Different values remembered over all columns, 64 bits each; and rows remembered to tell duplicates.
 DISTINCT_BUDGET, DUPLICATES_BUDGET = 2_000_000, 3_000_000
@@ -133,11 +134,23 @@ def write_typed(
 def _typed(raw: Path, columns: list[Column], schema: Any, media: Media | None) -> Iterator[Any]:
     convert = [_converter(column.kind, media) for column in columns]
     with pa.OSFile(str(raw)) as file, pa.ipc.open_stream(file) as reader:
-        for batch in reader:
+        for batch in _gathered(reader):
             size = batch.num_rows if media is None else MEDIA_BATCH_ROWS
             for start in range(0, batch.num_rows, size):
                 part = batch.slice(start, size).columns
                 yield pa.record_batch([function(array) for function, array in zip(convert, part, strict=True)], schema=schema)
+
+
+def _gathered(batches: Iterable[Any]) -> Iterator[Any]:
+    """Those that came in small ones, as of a very wide table, together: each becomes a row group."""
+    waiting: list[Any] = []
+    for batch in batches:
+        waiting.append(batch)
+        if sum(each.num_rows for each in waiting) >= BATCH_ROWS or sum(each.nbytes for each in waiting) >= BATCH_CHARACTERS:
+            yield pa.concat_batches(waiting) if len(waiting) > 1 else batch
+            waiting = []
+    if waiting:
+        yield pa.concat_batches(waiting)
 
 
 _MEDIA = pa.struct([("path", pa.string()), ("bytes", pa.binary())])
@@ -174,6 +187,8 @@ def _converter(kind: ColumnKind, media: Media | None) -> Callable[[Any], Any]:
     function = functions[kind]
 
     def convert(array: Any) -> Any:
+        if kind in (ColumnKind.INTEGER, ColumnKind.NUMBER) and pc.all(pc.match_substring_regex(array, PLAIN_NUMBER)).as_py():
+            return pc.cast(pc.cast(array, pa.float64()), _TYPES[kind])
         values = array.to_pylist()
         known = {value: function(value) for value in set(values) if value is not None}
         return pa.array([known.get(value) for value in values], _TYPES[kind])

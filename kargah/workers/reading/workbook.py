@@ -16,9 +16,9 @@ from openpyxl.utils.exceptions import InvalidFileException
 from kargah.recipes.columns import ColumnKind
 from kargah.text import detect
 from kargah.workers.reading.batch import Cell, Row
-from kargah.workers.reading.containers import check_sizes
+from kargah.workers.reading.containers import archive_errors, check_sizes
 from kargah.workers.reading.delimited import MAX_COLUMNS, unique_names
-from kargah.workers.reading.errors import BrokenTable, EmptyFile, ExpandsTooMuch, TooManyColumns
+from kargah.workers.reading.errors import BrokenArchive, BrokenTable, EmptyFile, ExpandsTooMuch, TooManyColumns
 from kargah.workers.reading.findings import Findings
 
 _HEADER_SAMPLE_ROWS = 200
@@ -137,7 +137,7 @@ class _workbook:  # noqa: N801 - a context manager
 def _check(path: Path) -> None:
     """Before anything is parsed: no document types, no bombs."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with archive_errors("xlsx"), zipfile.ZipFile(path) as archive:
             check_sizes(path, archive)
             for entry in archive.infolist():
                 if entry.filename.endswith((".xml", ".rels")):
@@ -146,7 +146,7 @@ def _check(path: Path) -> None:
                             raise BrokenTable(kind="Excel")
                 if entry.filename.endswith("sharedStrings.xml") and entry.file_size > _MAX_STRINGS_BYTES:
                     raise ExpandsTooMuch(limit_bytes=_MAX_STRINGS_BYTES)
-    except _BROKEN:
+    except (*_BROKEN, BrokenArchive):
         raise BrokenTable(kind="Excel") from None
 
 
