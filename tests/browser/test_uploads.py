@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, Route
+from support.axe import faults_of
 from support.browser_people import Person
 from support.watching import visitor
 from support.web_alone import WebAlone, web_alone
@@ -69,6 +70,8 @@ def test_a_closed_tab_and_a_server_that_starts_anew_go_on_where_they_were(person
     person.go("/datasets")
     page.wait_for_selector("#unfinished [data-mark]")
     assert "بزرگ.bin" in page.inner_text("#unfinished")
+    page.click("#from-url summary")
+    assert faults_of(page) == []
     page.set_input_files("#file", path)
     page.wait_for_selector("#unfinished .chosen")
     page.click("file-drop button.go")

@@ -1,5 +1,6 @@
 """One real server for all tests of this folder, and one training that everybody may look at."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,10 +8,14 @@ import httpx
 import pytest
 from support.server import TERMINAL, Server, running_with_admin, wait_for
 
+from kargah.datasets.bundled import SAMPLES
+
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running_with_admin(tmp_path_factory.mktemp("server") / "home", job_threads=1) as running:
+    roots, allowed = json.dumps([str(SAMPLES)]), json.dumps(["127.0.0.1"])
+    home = tmp_path_factory.mktemp("server") / "home"
+    with running_with_admin(home, job_threads=1, import_roots=roots, url_import_allow=allowed) as running:
         yield running
 
 

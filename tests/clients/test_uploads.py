@@ -1,18 +1,23 @@
 """Large files by the SDK: they arrive whole over links that drop, and go on in another process."""
 
 import hashlib
+import json
 import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from support.far import far_server
 from support.server import Server
 
 from kargah.client import Kargah
 from kargah.client.uploads import PIECES_FROM_BYTES, Uploads
+from kargah.datasets.bundled import SAMPLES
 from kargah.kit import packing
 
 SIZE_BYTES = 40 << 20
@@ -65,6 +70,25 @@ def test_a_folder_is_packed_the_same_each_time_and_nothing_from_outside_comes_al
     os.utime(folder / "manifest.csv", (0, 0))
     assert packing.pack(folder, tmp_path / "second.zip").read_bytes() == first
     assert [path.relative_to(folder).as_posix() for path in packing.members(folder)] == ["manifest.csv", "صدا/یک.wav"]
+
+
+def test_the_terminal_adds_folders_addresses_and_paths_of_the_server(server: Server, tmp_path: Path) -> None:
+    folder = tmp_path / "پوشه"
+    folder.mkdir()
+    for part in ("train.csv", "test.csv"):
+        (folder / part).write_text("متن,برچسب\nسلام,مثبت\nبد بود,منفی\n", encoding="utf-8")
+    with far_server() as far:
+        far.files["/گونه.csv"] = (SAMPLES / "genre-fa.csv").read_bytes()
+        made = json.loads(added(server, str(folder), f"{far.url}/گونه.csv", "--json").stdout)
+    assert [(item["title"], item["version"]["rows"]) for item in made] == [("پوشه", 4), ("گونه", 2000)]
+    assert json.loads(added(server, str(SAMPLES / "genre-fa.csv"), "--on-server", "--json").stdout)["version"]["rows"] == 2000
+    for refused in (["http://169.254.169.254/x"], ["/etc/passwd", "--on-server"]):
+        assert added(server, *refused).returncode == 5
+
+
+def added(server: Server, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "kargah", "--language", "en", "datasets", "add", *arguments]
+    return subprocess.run([*command, "--server", server.url, "--token", server.token], capture_output=True, text=True, timeout=240)
 
 
 @contextmanager
