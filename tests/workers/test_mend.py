@@ -9,6 +9,8 @@ from support.imports import mend as mended
 
 from kargah.contract.fixes import ORDER, AnyFix, Fix
 from kargah.kit.errors import KargahError
+from kargah.recipes import catalogue
+from kargah.recipes.columns import Column
 
 CSV = (
     "متن,برچسب,قیمت\n"
@@ -85,7 +87,8 @@ def test_a_split_is_the_same_for_the_same_seed_and_keeps_groups_and_shares(tmp_p
         f"نوشتهٔ شمارهٔ {number},{'الف' if number % 4 else 'ب'},{number // 2}\n" for number in range(400)
     )
     asked = {"kind": "split", "stratify": "برچسب", "group": "نویسنده", "validation_share": 0.2, "test_share": 0.1}
-    once, again = fix(tmp_path / "1", content, asked).table(), fix(tmp_path / "2", content, asked).table()
+    made = fix(tmp_path / "1", content, asked)
+    once, again = made.table(), fix(tmp_path / "2", content, asked).table()
     other = fix(tmp_path / "3", content, {**asked, "seed": 7}).table()
     assert once == again
     assert once["split"] != other["split"]
@@ -93,6 +96,7 @@ def test_a_split_is_the_same_for_the_same_seed_and_keeps_groups_and_shares(tmp_p
     assert [parts[writer] for writer in once["نویسنده"]] == once["split"]
     assert abs(once["split"].count("validation") - 80) <= 6
     assert abs(once["split"].count("test") - 40) <= 6
+    assert catalogue.guess([Column.model_validate(column) for column in made.result.columns])[0][1].columns["split"] == "split"
 
 
 def test_test_rows_that_training_has_seen_are_found_and_taken_out(tmp_path: Path) -> None:
