@@ -54,7 +54,10 @@ async def receive(request: Request, ask: Asking) -> Upload:
     """
     form = _Form(_boundary_of(request))
     limit_bytes = await _limit_bytes(request, ask)
-    digest = await blobs.put_stream(ask.settings.home, form.file_chunks(request.stream()), limit_bytes, form.stated())
+    try:
+        digest = await blobs.put_stream(ask.settings.home, form.file_chunks(request.stream()), limit_bytes, form.stated())
+    except blobs.HashDiffers as error:
+        raise blobs.HashDiffers(path=form.filename, expected=error.params["expected"]) from error
     if form.filename is None:
         raise BadUpload(field=FILE_FIELD, reason="no_file")
     return Upload(form.filename, digest, form.fields)

@@ -114,6 +114,19 @@ def test_a_file_that_is_not_what_its_sender_has_is_refused_and_begun_again(site:
     assert client.post(f"/api/v1/uploads/{begun['id']}/finish", json={}).json()["sha256"] == SHA256
 
 
+def test_a_small_file_is_checked_by_the_hash_beside_it(site: Site) -> None:
+    client = site.client("trainer")
+
+    def sent(sha256: str) -> httpx.Response:
+        return client.post("/api/v1/datasets", files={"file": ("کوچک.csv", CONTENT[:500])}, data={"_sha256": sha256})
+
+    right = hashlib.sha256(CONTENT[:500]).hexdigest()
+    refused = sent(SHA256)
+    assert (refused.status_code, refused.json()["code"], refused.json()["params"]["path"]) == (422, "HASH_DIFFERS", "کوچک.csv")
+    assert not blobs.path_of(site.settings.home, right).exists()
+    assert sent(right).status_code == 201
+
+
 def test_what_may_come_is_said_first_and_held(make_site: Callable[..., Site]) -> None:
     site = make_site(upload_limit_bytes=50_000, user_quota_bytes=30_000)
     site.register("admin")
