@@ -83,7 +83,8 @@ class Finding(BaseModel):
 
 class Seen(BaseModel):
     """Of ``sampled`` rows, every ``every``-th: how many would be ``cut`` at ``max_length``, their ``words`` and ``tokens``, the spread of
-    their lengths (``bins``, special tokens included). ``suggested`` holds 99 % of them whole; ``limit`` is the model's own."""
+    their lengths (``bins``, special tokens included). ``suggested`` holds 99 % of them whole, so far
+    as the model takes such lengths (``limit``)."""
 
     version_id: str
     model_version_id: str
@@ -98,6 +99,7 @@ class Seen(BaseModel):
     limit: int
     longest: int
     cut: int
+    cut_at_suggested: int
     words: int
     tokens: int
     unknown: int
@@ -157,16 +159,19 @@ async def seen(wish: Wish, model_version_id: str) -> Seen:
 
 def findings_of(told: dict[str, Any]) -> list[dict[str, Any]]:
     """What of it one should know, in order of weight: codes with parameters."""
-    share = told["cut"] / max(1, told["sampled"])
+    share, left = (told[name] / max(1, told["sampled"]) for name in ("cut", "cut_at_suggested"))
     lengths = {
         "max_length": told["max_length"],
         "suggested": told["suggested"],
         "longest": told["longest"],
         "percent": round(100 * share, 1),
+        "left": round(100 * left, 1),
     }
     found = [{"code": "tokens.cut" if told["cut"] else "tokens.whole", "params": lengths}]
     if told["cut"] and told["suggested"] > told["max_length"]:
         found.append({"code": "tokens.longer", "params": lengths})
+    elif told["cut"] and told["max_length"] == told["limit"]:
+        found.append({"code": "tokens.limit_reached", "params": lengths})
     elif told["suggested"] < told["max_length"]:
         found.append({"code": "tokens.shorter", "params": lengths})
     pieces = told["tokens"] / max(1, told["words"])

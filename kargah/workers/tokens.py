@@ -23,7 +23,7 @@ from kargah.workers import look, statistics
 
 #: So many rows, evenly spaced, tell of lengths and shares.
 SAMPLE_ROWS = 2000
-#: A suggested length holds this share of the sample whole, and is a multiple of eight.
+#: A suggested length holds this share of the sample whole where the model takes so much, and is a multiple of eight.
 WHOLE_SHARE, MULTIPLE = 0.99, 8
 #: Tokenizers without a limit of their own say a number beyond all bounds.
 UNLIMITED = 1_000_000
@@ -133,6 +133,7 @@ def _told(file: Any, wish: Wish, seer: Seer) -> dict[str, Any]:
         "limit": seer.limit,
         "longest": lengths[-1] if lengths else 0,
         "cut": sum(seer.cuts(encoding, max_length) for encoding in sample),
+        "cut_at_suggested": sum(seer.cuts(encoding, suggested) for encoding in sample),
         "words": sum(len(text.split()) for row in texts for text in row),
         "tokens": sum(map(len, own)),
         "unknown": sum(token == seer.unknown for row in own for token in row),

@@ -60,7 +60,8 @@ def test_the_suggested_length_holds_nearly_all_rows_and_labels_have_the_ids_of_a
     assert (told["sampled"], sum(count for _, _, count in told["bins"])) == (300, 300)
     assert told["words"] == sum(len(text.split()) for text in columns["text"])
     assert [(row["label"], row["label_id"]) for row in told["rows"][:2]] == [("خوب", 1), ("بد", 0)]
-    assert tokens.run(wish(folder, columns, max_length=8))["cut"] > 250
+    short = tokens.run(wish(folder, columns, max_length=8))
+    assert (short["cut"] > 250, short["cut_at_suggested"]) == (True, 1)
 
 
 def test_a_model_without_tokens_is_refused_with_its_kind(folder: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What a model will see of a data set: a page without scripts."""
 
+import unicodedata
 from typing import Any
 from urllib.parse import urlencode
 
@@ -104,6 +105,7 @@ def _values(words: Words, seen: Seen) -> dict[str, Any]:
                 "number": words.number(row.number),
                 "texts": [cell(text) for text in row.texts],
                 "tokens": [(cell(token.text), token.id, token.state) for token in row.tokens],
+                "direction": _direction(row.texts),
                 "length": words.number(row.length),
                 "label": "" if row.label is None else cell(row.label, 60),
                 "label_id": "" if row.label_id is None else str(row.label_id),
@@ -111,6 +113,12 @@ def _values(words: Words, seen: Seen) -> dict[str, Any]:
             for row in seen.rows
         ],
     }
+
+
+def _direction(texts: list[str]) -> str:
+    """That of the first letter that has one: the tokens begin with a Latin one of the tokenizer's own."""
+    strong = (unicodedata.bidirectional(letter) for text in texts for letter in text)
+    return "ltr" if next((kind for kind in strong if kind in ("L", "R", "AL")), "L") == "L" else "rtl"
 
 
 def _lengths(words: Words, seen: Seen) -> Histogram | None:
