@@ -41,6 +41,9 @@ class Ranks:
         return float(present[-1])
 
 
+ALONE = Ranks()
+
+
 def _sum(parameters: list[nn.Parameter]) -> None:
     """One message for all of them: many small ones wait for each other."""
     parts = [torch.zeros_like(parameter) if parameter.grad is None else parameter.grad for parameter in parameters]

@@ -14,7 +14,7 @@ import torch
 
 from kargah.contract.control import Want
 from kargah.engine.clipping import clip
-from kargah.engine.ranks import Ranks
+from kargah.engine.ranks import ALONE, Ranks
 from kargah.recipes.base import Spec
 from kargah.recipes.errors import Diverged, Exploded
 from kargah.recipes.measures import Evaluation, FloatArray
@@ -63,7 +63,7 @@ class Loop:
     best: Tensors | None = None
     skipped: set[int] = field(default_factory=set)
     watch: Watch = field(default=lambda *_: None)
-    ranks: Ranks = Ranks()
+    ranks: Ranks = ALONE
     optimizer: torch.optim.Optimizer = field(init=False)
     total_steps: int = field(init=False)
     _saved_at: float = field(init=False, default_factory=time.monotonic)
