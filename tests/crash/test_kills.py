@@ -27,7 +27,7 @@ from kargah.store.access import Actor, Role
 from kargah.store.database import Database, sqlite_url
 
 #: Of the agent, of the web process, of both, in turn; chaos (test_chaos.py) does it at random and over real trainings.
-KILLS = 9
+KILLS = 20
 NOT_YET_SECONDS = 60.0
 ADMIN = {"email": "admin@example.org", "password": "correct horse battery", "name": "سارا"}
 
@@ -149,7 +149,7 @@ def streamed(processes: Processes, job_id: str) -> list[dict[str, Any]]:
             return [json.loads(line.removeprefix("data:")) for line in answer.iter_lines() if line.startswith("data:")]
 
 
-def test_kills_of_web_and_agent_lose_and_double_nothing(processes: Processes) -> None:
+def test_twenty_kills_of_web_and_agent_lose_and_double_nothing(processes: Processes) -> None:
     check_kills(processes, KILLS)
 
 
