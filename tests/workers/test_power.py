@@ -7,7 +7,6 @@ import pytest
 import torch
 from support.power import Blackouts, each_failing
 from test_mending import SmallTask, loop_of, messages
-from test_mending import wants as wants
 
 from kargah.assets import blobs
 from kargah.contract import wire
