@@ -8,7 +8,7 @@ from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from kargah.contract.events import Asked
-from kargah.jobs import history, processes, states
+from kargah.jobs import cgroups, history, processes, states
 from kargah.jobs.states import LeaseLost, State
 from kargah.jobs.supervision import Condemned, Held
 from kargah.jobs.tables import Attempt, Job
@@ -48,6 +48,16 @@ def _over(job: Row[Any], terms: Terms, held: Held, now: datetime, spent_seconds:
         if used_bytes > terms.memory_limit_bytes:
             return Condemned("MEMORY_LIMIT", {"limit_bytes": terms.memory_limit_bytes, "used_bytes": used_bytes}, MEMORY_GRACE_SECONDS)
     return None
+
+
+def judge_dead(database: Database, held: Held) -> None:
+    """Condemn one that the kernel has ended because it grew beyond its limit between two looks."""
+    used_bytes = cgroups.overrun(cgroups.name_of(held.job_id, held.fence.attempt)) if held.condemned is None else None
+    if used_bytes is None:
+        return
+    with database.read() as session:
+        limit_bytes = Terms.model_validate(session.get_one(Job, held.job_id).terms).memory_limit_bytes
+    held.condemned = Condemned("MEMORY_LIMIT", {"limit_bytes": limit_bytes, "used_bytes": used_bytes}, 0.0)
 
 
 def _spent_seconds(session: Session, job_ids: Sequence[str], now: datetime) -> dict[str, float]:

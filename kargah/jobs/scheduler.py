@@ -169,6 +169,8 @@ class Scheduler:
         for held in self.held.values():
             held.state = state_of.get(held.job_id)
         dead = {held.job_id for held in self.held.values() if supervision.is_dead(held)}
+        for job_id in dead:
+            limits.judge_dead(self._database, self.held[job_id])
         self._carry_together(dead)
         for held in list(self.held.values()):
             try:

@@ -30,6 +30,11 @@ def memory_used_bytes() -> int | None:
     return None
 
 
+def memory_group() -> Path | None:
+    """The innermost group of this process that counts memory, as a folder; None where there is none to be seen."""
+    return next((folder for folder in _folders("memory") if (folder / "cgroup.procs").exists()), None)
+
+
 def _folders(controller: str) -> Iterator[Path]:
     """The group of this process and those above it, the innermost first. Inside a container the paths may not exist: then its root."""
     for line in _lines(OWN):

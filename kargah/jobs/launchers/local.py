@@ -6,11 +6,13 @@ from pathlib import Path
 from kargah.contract.attempt import AttemptDirectory
 from kargah.contract.plans import InputFile
 from kargah.contract.process import start_worker
+from kargah.jobs import cgroups
 from kargah.jobs.launchers import forge
 from kargah.jobs.processes import Child
 from kargah.jobs.projection import Trades
 from kargah.jobs.resources import Grant
 from kargah.jobs.tables import Job
+from kargah.jobs.terms import Terms
 from kargah.kit import files
 
 #: Where memory runs out, the kernel ends a worker, which goes on from its checkpoint, before the server (-1000 … 1000).
@@ -37,4 +39,7 @@ def start(trades: Trades, job: Job, directory: AttemptDirectory, grant: Grant, h
     child: Child = warm or start_worker(module, directory, grant.threads, gpus, grant.gpu_share)
     with suppress(OSError):  # it is gone already, or this system has no such file
         Path(f"/proc/{child.pid}/oom_score_adj").write_text(OOM_SCORE)
+    limit_bytes = Terms.model_validate(job.terms).memory_limit_bytes
+    if limit_bytes is not None:
+        cgroups.confine(child.pid, cgroups.name_of(job.id, job.attempt), limit_bytes)
     return child

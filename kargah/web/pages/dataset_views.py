@@ -292,7 +292,7 @@ def bars_of(words: Words, column: Column, most: int) -> list[Bar]:
     if longest < 2:
         return []
     return [
-        Bar(cell(label.value, 60), round(100 * label.count / longest), words.percent(label.count / column.rows), words.number(label.count), 1)
+        Bar(cell(label.value, 60), round(100 * label.count / longest), words.percent(label.count / column.rows), words.number(label.count))
         for label in column.top[:most]
     ]
 
