@@ -83,7 +83,8 @@ def ours(folder: Path, seconds: float) -> Found:
     costs = [len(ids) for ids, _ in items]
     task = SimpleNamespace(module=model, settings=settings, costs=costs, loss=loss, pads=False, stepped=lambda _: None)
     unused: Any = None
-    loop = Loop(task, unused, TrainState(plan="", threads=torch.get_num_threads()), unused, unused, unused, spec)  # type: ignore[arg-type]
+    prepared: Any = SimpleNamespace(rows_an_epoch=len(costs), draws=())
+    loop = Loop(task, prepared, TrainState(plan="", threads=torch.get_num_threads()), unused, unused, unused, spec)  # type: ignore[arg-type]
     order = [batches for epoch in range(20) for batches in loop.batches_by_step(epoch)]
 
     def step(number: int) -> int:

@@ -32,7 +32,8 @@ def trained(ranks: Ranks) -> dict[str, Tensor]:
     settings = Settings(**{name: getattr(spec, name) for name in Settings.__dataclass_fields__})
     task: Any = SimpleNamespace(module=module, settings=settings, costs=[1] * ROWS, loss=loss, pads=False, stepped=lambda _: None)
     nothing: Any = None
-    loop = Loop(task, nothing, TrainState(plan="", threads=1), nothing, nothing, nothing, spec, ranks=ranks)
+    prepared: Any = SimpleNamespace(rows_an_epoch=ROWS, draws=())
+    loop = Loop(task, prepared, TrainState(plan="", threads=1), nothing, nothing, nothing, spec, ranks=ranks)
     steps = [batches for epoch in range(2) for batches in loop.batches_by_step(epoch)][:STEPS]
     losses = [loop.step(batches).loss for batches in steps]
     return {**module.state_dict(), "losses": torch.tensor(losses)}
