@@ -117,6 +117,7 @@ def test_the_line_is_shown_in_its_order_moved_by_mouse_and_put_back(person: Pers
     assert page.locator(".jobs > li").first.locator(".waits b").inner_text() == "نفر ۱ در صف"
     page.click(f"#first-{line[2]}")
     wait_for_order(person, "سوم", "نخست", "دوم")
+    page.evaluate("document.querySelectorAll('#toasts .toast').forEach((toast) => toast.remove())")  # the next is the one to take back
     page.click(f"#down-{line[2]}")
     wait_for_order(person, "نخست", "سوم", "دوم")
     page.locator("#toasts .toast button").last.click()
