@@ -47,8 +47,21 @@ def _input(text: str) -> Any:
 
 
 def _row(given: str, output: dict[str, Any]) -> list[str]:
-    if "value" in output:
-        return [given, i18n.number(language(), output["value"]), ""]
-    answer = output["label"] if "label" in output else ", ".join(output["labels"])
+    """In each of the forms that ``recipes.predictor`` names."""
     score = output.get("score")
-    return [given, answer, "" if score is None else i18n.percent(language(), score)]
+    return [given, _answer(output), "" if score is None else i18n.percent(language(), score)]
+
+
+def _answer(output: dict[str, Any]) -> str:
+    if "value" in output:
+        return i18n.number(language(), output["value"])
+    if "entities" in output:
+        return ", ".join(f"{found['text']} ({found['label']})" for found in output["entities"]) or "–"
+    if "fills" in output:
+        return ", ".join(fill["text"] for fill in output["fills"])
+    if "vector" in output:
+        return " ".join(f"{number:.3f}" for number in output["vector"][:6])
+    for form in ("answer", "text", "label"):
+        if form in output:
+            return str(output[form]) or "–"
+    return ", ".join(output["labels"])

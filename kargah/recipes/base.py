@@ -4,7 +4,7 @@ Text for people is not here: a field's label and help are the keys ``spec.<field
 (or ``spec.<recipe>.<field>.…`` where one recipe means something of its own).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,8 +70,31 @@ class Match:
 
 
 @dataclass(frozen=True)
+class Question:
+    """A field of what a model of a recipe is asked. ``is_column``: ``name`` is a column's own name, else a role's."""
+
+    name: str
+    long: bool = True
+    is_column: bool = False
+    required: bool = True
+
+
+Roles = Mapping[str, str | list[str]]
+
+
+def asked_roles(first: str, *further: str) -> Callable[[Roles], list[Question]]:
+    """The first role always, the further ones where columns were learnt in them."""
+    return lambda columns: [Question(first), *(Question(role) for role in further if columns.get(role))]
+
+
+@dataclass(frozen=True)
 class Recipe:
-    """A task the system can learn. ``target`` is the role that is learned; ``runtime``: the package whose code workers import."""
+    """A task the system can learn. ``target`` is the role that is learned ("" where the text itself is), ``runtime`` the package whose
+    code workers import.
+
+    ``questions``: what its models are asked, given the columns that were learnt from. ``pipeline_tags``: what hubs call its tasks, by the
+    kind of problem; "" for all others. ``structures``: tasks that the form of columns tells (``recipes.tasks``) and that it learns.
+    """
 
     name: str
     spec: type[Spec]
@@ -79,5 +102,11 @@ class Recipe:
     target: str
     runtime: str
     guess: Callable[[list[Column]], Match | None]
+    questions: Callable[[Roles], list[Question]]
+    pipeline_tags: Mapping[str, str]
     starts_from: tuple[str, ...] = ("scratch",)
+    structures: tuple[str, ...] = ()
     version: int = 1
+
+    def pipeline_tag(self, kind: str) -> str:
+        return self.pipeline_tags.get(kind) or self.pipeline_tags[""]

@@ -33,7 +33,7 @@ def guess(columns: list[Column], aimed: bool = False) -> list[tuple[Recipe, Matc
     matches = [(recipe, match) for recipe in RECIPES.values() if (match := match_of(recipe, columns)) is not None]
     task = None if aimed else by_structure(columns)
     if task is not None:
-        matches = [pair for pair in matches if pair[0].name == task.name]
+        matches = [pair for pair in matches if task.name in pair[0].structures]
     return sorted(matches, key=lambda pair: pair[1].score, reverse=True)
 
 
@@ -50,8 +50,8 @@ def match_of(recipe: Recipe, columns: list[Column]) -> Match | None:
 def task_of(columns: list[Column]) -> Task | None:
     """What the table is for: what its form tells, else what the likeliest recipe would learn."""
     task = by_structure(columns)
-    if task is not None and task.name not in RECIPES:
-        return task
+    if task is not None and task.name != text_classification.RECIPE.name:
+        return replace(task, has_recipe=any(task.name in recipe.structures for recipe in RECIPES.values()))
     matches = guess(columns)
     if not matches:
         return None

@@ -16,7 +16,14 @@ Input = str | dict[str, Any]
 
 
 class Predictor(Protocol):
-    """``predict`` answers in the order of ``inputs``: ``{"label", "score", "scores"}``, ``{"labels", "scores"}`` or ``{"value"}``.
+    """``predict`` answers in the order of ``inputs``, each in one of these forms (``forms.py`` of the pages and the CLI show them):
+
+    - a column's value: ``{"label", "score", "scores"}``, ``{"labels", "scores"}`` or ``{"value"}``;
+    - parts of the asked text: ``{"text", "entities": [{"start", "end", "label", "text", "score"}]}``, places in characters;
+    - a piece of a text: ``{"answer", "score", "start", "end"}``, the answer "" where the text has none;
+    - words for a gap: ``{"fills": [{"text", "score"}]}``;
+    - a text that was written: ``{"text"}``;
+    - a vector: ``{"vector": [numbers]}``.
 
     Raises a BadInput that names the index and the field of an input that cannot be answered; then none is answered.
     """

@@ -1,5 +1,7 @@
-"""What is asked of a model: one of several labels, any of several, or a number; and how an answer is scored."""
+"""What is asked of a model and how its answers are scored. Recipes whose answer is a column's value share ``ColumnProblem``."""
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -9,8 +11,53 @@ import numpy as np
 from kargah.recipes import measures
 from kargah.recipes.errors import MetricUnfit
 from kargah.recipes.measures import Evaluation, FloatArray
+from kargah.recipes.metrics import LOWER_IS_BETTER
 
-_LOWER_IS_BETTER = frozenset({"mae", "rmse", "eval_loss"})
+
+class Problem(ABC):
+    """``labels``: what the answers are made of, where that is a list. The primary metric picks the best checkpoint and the model to use.
+
+    Targets and scores are arrays with one entry a row, of whatever kind the recipe needs: numbers, or objects (``rows_of``).
+    """
+
+    primary_metric: str
+    labels: tuple[str, ...]
+
+    @property
+    @abstractmethod
+    def kind(self) -> str:
+        """Its name in texts: ``card.problem.<kind>``."""
+
+    @abstractmethod
+    def evaluate(self, targets: FloatArray, scores: FloatArray, with_interval: bool = False) -> Evaluation:
+        """The interval of the primary metric may take a second: ask for it once."""
+
+    @abstractmethod
+    def as_dict(self) -> dict[str, Any]:
+        """What kargah.json keeps of it, with at least ``labels`` and ``primary_metric``."""
+
+    @property
+    def lower_is_better(self) -> bool:
+        return self.primary_metric in LOWER_IS_BETTER
+
+    def better(self, value: float | None, than: float | None) -> bool:
+        if value is None or than is None:
+            return than is None and value is not None
+        return value < than if self.lower_is_better else value > than
+
+
+def rows_of(values: Sequence[Any]) -> FloatArray:
+    """One object a row, so that rows can be picked as from any array: lists of tags, of answers, of token losses."""
+    rows = np.empty(len(values), dtype=object)
+    rows[:] = values
+    return rows
+
+
+def known_metric(wanted: str, metrics: Sequence[str]) -> str:
+    """The first of ``metrics`` for "auto". Raises MetricUnfit when the wanted one is not among them."""
+    if wanted not in ("auto", *metrics):
+        raise MetricUnfit(field="spec.primary_metric", metric=wanted, known=", ".join(metrics))
+    return metrics[0] if wanted == "auto" else wanted
 
 
 class ProblemType(StrEnum):
@@ -27,11 +74,11 @@ _METRICS = {
 
 
 @dataclass(frozen=True)
-class Problem:
-    """``labels`` is empty for regression. ``threshold`` counts for multi-label only.
+class ColumnProblem(Problem):
+    """One of several labels, any of several, or a number. ``labels`` is empty for regression; ``threshold`` counts for multi-label only.
 
-    The primary metric picks the best checkpoint and the recommended model. Its default is the field's: accuracy for one
-    label, micro F1 for many, R² for a number; macro F1 stands beside it always.
+    The primary metric's default is the field's: accuracy for one label, micro F1 for many, R² for a number; macro F1 stands
+    beside it always.
     """
 
     type: ProblemType
@@ -40,28 +87,20 @@ class Problem:
     threshold: float = 0.5
 
     @classmethod
-    def of(cls, problem_type: ProblemType, labels: tuple[str, ...], wanted_metric: str) -> "Problem":
+    def of(cls, problem_type: ProblemType, labels: tuple[str, ...], wanted_metric: str) -> "ColumnProblem":
         """Raises MetricUnfit when the wanted metric is not one of this kind of problem."""
-        metrics = _METRICS[problem_type]
-        if wanted_metric not in ("auto", *metrics):
-            raise MetricUnfit(field="spec.primary_metric", metric=wanted_metric, known=", ".join(metrics))
-        return cls(problem_type, labels, metrics[0] if wanted_metric == "auto" else wanted_metric)
+        return cls(problem_type, labels, known_metric(wanted_metric, _METRICS[problem_type]))
+
+    @property
+    def kind(self) -> str:
+        return self.type.value
 
     @property
     def outputs(self) -> int:
         return max(1, len(self.labels))
 
-    @property
-    def lower_is_better(self) -> bool:
-        return self.primary_metric in _LOWER_IS_BETTER
-
-    def better(self, value: float | None, than: float | None) -> bool:
-        if value is None or than is None:
-            return than is None and value is not None
-        return value < than if self.lower_is_better else value > than
-
     def evaluate(self, targets: FloatArray, scores: FloatArray, with_interval: bool = False) -> Evaluation:
-        """``scores`` are probabilities [rows, labels], or values [rows] for regression. The interval may take a second: ask for it once."""
+        """``scores`` are probabilities [rows, labels], or values [rows] for regression."""
         primary = self.primary_metric if with_interval else None
         if self.type is ProblemType.REGRESSION:
             return measures.regression(targets, scores, primary)
@@ -84,6 +123,6 @@ class Problem:
         return {"problem_type": kind, "labels": labels, "primary_metric": self.primary_metric, "threshold": self.threshold}
 
     @classmethod
-    def from_dict(cls, stored: dict[str, Any]) -> "Problem":
+    def from_dict(cls, stored: dict[str, Any]) -> "ColumnProblem":
         kind = ProblemType(stored["problem_type"])
         return cls(kind, tuple(stored["labels"]), stored["primary_metric"], stored["threshold"])

@@ -206,6 +206,10 @@ class Task(Protocol):
         """Told after each optimizer step, with the rate that it used."""
         ...
 
+    def weight(self, rows: Sequence[int]) -> float:
+        """What these rows count for in the mean of a step: their number, or, where tokens are learnt, the number of those."""
+        ...
+
     def loss(self, rows: Sequence[int]) -> torch.Tensor:
         """Mean loss of training rows, named by their position in ``train_rows``. Uses torch's random state only."""
         ...

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from kargah.recipes import hints
+from kargah.recipes.base import Match
 from kargah.recipes.columns import Column, ColumnKind
 
 Roles = dict[str, str]
@@ -22,6 +23,14 @@ def by_structure(columns: Sequence[Column]) -> Task | None:
     """The task that the form of the columns tells beyond doubt, or None where labels and numbers decide."""
     finders = (_conversations, _preferences, _instructions, _answers, _tags, _sound, _pictures, _pairs, _running_text)
     return next((task for find in finders if (task := find(columns)) is not None), None)
+
+
+def proposed(columns: Sequence[Column], name: str) -> Match | None:
+    """What a recipe for the task ``name`` would learn, where the form of the columns tells that task."""
+    task = by_structure(columns)
+    if task is None or task.name != name:
+        return None
+    return Match(0.95, dict(task.columns), ((f"guess.structure.{name}", {"columns": ", ".join(task.columns.values())}),), {})
 
 
 def _conversations(columns: Sequence[Column]) -> Task | None:

@@ -1,6 +1,7 @@
 """Model cards: README.md in English with the front matter that hubs read, README.fa.md in Persian. The words stand in ``cards.po``."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from kargah.contract.plans import TrainPlan
 from kargah.contract.results import Interval
 from kargah.kit import files, i18n
-from kargah.recipes.problem import ProblemType
+from kargah.recipes import catalogue
 from kargah.recipes.runtime import Prepared
 
 if TYPE_CHECKING:
     from kargah.workers.outputs import Made
 
-_TASKS = {"text-classification": "text-classification", "tabular": "tabular-classification"}
+#: A class of transformers, by its name.
+_FOR_A_TASK = re.compile(r"For[A-Z]|LMHeadModel$")
 
 
 def write(folder: Path, plan: TrainPlan, made: "Made", prepared: Prepared, interval: Interval | None) -> None:
@@ -24,11 +26,9 @@ def write(folder: Path, plan: TrainPlan, made: "Made", prepared: Prepared, inter
 
 
 def _front_matter(plan: TrainPlan, made: "Made", prepared: Prepared) -> str:
-    task = _TASKS[plan.recipe]
-    if plan.recipe == "tabular" and prepared.problem.type is ProblemType.REGRESSION:
-        task = "tabular-regression"
+    task = catalogue.get(plan.recipe).pipeline_tag(prepared.problem.kind)
     lines = ["---", f"pipeline_tag: {task}", "tags:", "- kargah", f"- {plan.recipe}"]
-    if made.architecture.endswith("ForSequenceClassification"):
+    if _FOR_A_TASK.search(made.architecture):
         lines.append("library_name: transformers")
     lines += ["datasets:", *(f"- {_yaml(dataset.title)}" for dataset in plan.datasets)]
     if plan.base_model is not None and made.family == "network":
@@ -41,7 +41,7 @@ def _body(language: str, plan: TrainPlan, made: "Made", prepared: Prepared, inte
         return i18n.text(language, f"card.{key}", **params)
 
     problem = prepared.problem
-    family, kind = i18n.text(language, f"family.{made.family}"), say(f"problem.{problem.type.value}")
+    family, kind = i18n.text(language, f"family.{made.family}"), say(f"problem.{problem.kind}")
     value = made.evaluation.metrics[problem.primary_metric]
     intro = say("intro", family=family, kind=kind, architecture=made.architecture)
     parts = [f"# {plan.title} ({made.name})", intro, f"## {say('results')}"]

@@ -109,7 +109,7 @@ class Loop:
 
     # ---- the training step, whole ------------------------------------------------------------------------------------
     def step(self, batches: list[list[int]]) -> StepDone:
-        """One optimizer step over all ``batches`` (accumulated): the mean over their samples, whatever their sizes."""
+        """One optimizer step over all ``batches`` (accumulated): the mean over their samples (or learnt tokens), whatever their sizes."""
         self.task.module.train()
         self.optimizer.zero_grad(set_to_none=True)
         total, samples = self._learnt_from(batches)
@@ -137,8 +137,9 @@ class Loop:
 
     def _passes(self, pieces: list[list[int]]) -> tuple[float, int]:
         samples, total = sum(len(piece) for piece in pieces), 0.0
+        whole = sum(self.task.weight(piece) for piece in pieces)
         for piece in filter(None, map(self.ranks.share, pieces)):
-            loss = self.task.loss(piece) * (len(piece) / samples)
+            loss = self.task.loss(piece) * (self.task.weight(piece) / whole)
             loss.backward()  # type: ignore[no-untyped-call]
             total += loss.item()
         return self.ranks.sum_gradients(self.task.module.parameters(), total), samples

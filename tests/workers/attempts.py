@@ -1,6 +1,7 @@
 """Real attempts for tests: a data set laid out as the importer does, a plan, and the worker as its own process."""
 
 import csv
+import json
 import os
 import subprocess
 import sys
@@ -44,7 +45,8 @@ def _kind(present: Sequence[Any], distinct: int) -> ColumnKind:
         (bool, ColumnKind.BOOLEAN),
         (int, ColumnKind.INTEGER),
         ((int, float), ColumnKind.NUMBER),
-        (list, ColumnKind.LIST),
+        (dict, ColumnKind.ANSWERS),
+        (list, ColumnKind.MESSAGES if isinstance(present[0], list) and isinstance(next(iter(present[0]), None), dict) else ColumnKind.LIST),
     ):
         if all(isinstance(value, python_type) for value in present):
             return kind
@@ -62,6 +64,11 @@ def read_csv(path: Path, delimiter: str = ",") -> dict[str, list[Any]]:
     with path.open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file, delimiter=delimiter))
     return {name: _parsed([row[name] for row in rows]) for name in rows[0]}
+
+
+def read_jsonl(path: Path) -> dict[str, list[Any]]:
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    return {name: [row[name] for row in rows] for name in rows[0]}
 
 
 def _parsed(values: list[str]) -> list[Any]:

@@ -13,7 +13,7 @@ from kargah.contract import wire
 from kargah.contract.wire import EventWriter
 from kargah.kit.errors import KargahError
 from kargah.recipes.base import Spec
-from kargah.recipes.problem import Problem, ProblemType
+from kargah.recipes.problem import ColumnProblem, ProblemType
 from kargah.recipes.runtime import Prepared, Settings
 from kargah.workers import keeper
 from kargah.workers.checkpoint import Keeping, TrainState
@@ -38,6 +38,9 @@ class SmallTask:
         self.settings = Settings(4, None, 8, learning_rate, 0.0, 0.0, 0.0, 1, None, 7)
         self.inputs = torch.linspace(-1, 1, ROWS)[:, None]
         self.most_rows, self.bad_row = most_rows, bad_row
+
+    def weight(self, rows: Sequence[int]) -> float:
+        return len(rows)
 
     def loss(self, rows: Sequence[int]) -> torch.Tensor:
         if len(rows) > self.most_rows:
@@ -64,7 +67,7 @@ class SmallTask:
 
 def loop_of(task: SmallTask, folder: Path, wants: Wants, **spec: Any) -> Loop:
     tell = Teller(EventWriter(folder / "events.jsonl"))
-    problem = Problem.of(ProblemType.REGRESSION, (), "auto")
+    problem = ColumnProblem.of(ProblemType.REGRESSION, (), "auto")
     targets = (3 * task.inputs[:, 0] + 1).double().numpy()
     prepared = Prepared(problem, targets, np.arange(ROWS), np.arange(ROWS), {}, [])
     chosen = Spec(checkpoint_seconds=3600, **spec)

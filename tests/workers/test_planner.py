@@ -40,6 +40,9 @@ class TextLike(SmallTask):
         self.costs = [3 + row for row in range(ROWS)]
         self.used: list[str] = []
 
+    def weight(self, rows: Any) -> float:
+        return len(rows)
+
     def loss(self, rows: Any) -> torch.Tensor:
         logits = self.network(Packed.of([[5 + (row + place) % 200 for place in range(self.costs[row])] for row in rows]))
         return torch.nn.functional.cross_entropy(logits, torch.tensor([row % 3 for row in rows]))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from attempts import Job, events_of, of_kind, read_csv
+from attempts import Job, events_of, of_kind, read_csv, read_jsonl
 from support.forge import Forge
 from test_training import counted_steps, weights
 
@@ -32,9 +32,9 @@ def sample_of(recipe: Recipe) -> dict[str, list[Any]]:
     """The small table that every recipe brings."""
     found = find_spec(recipe.runtime)
     assert found is not None and found.submodule_search_locations
-    samples = sorted((Path(found.submodule_search_locations[0]) / "samples").glob("*.csv"))
-    assert samples, f"{recipe.name} brings no samples/*.csv: what it promises cannot be tried"
-    return read_csv(samples[0])
+    samples = sorted((Path(found.submodule_search_locations[0]) / "samples").glob("*.*"))
+    assert samples, f"{recipe.name} brings no samples/*.csv or *.jsonl: what it promises cannot be tried"
+    return read_csv(samples[0]) if samples[0].suffix == ".csv" else read_jsonl(samples[0])
 
 
 @pytest.fixture(scope="module")

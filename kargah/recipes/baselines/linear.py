@@ -10,7 +10,7 @@ import numpy as np
 from kargah.kit import files
 from kargah.recipes.measures import FloatArray
 from kargah.recipes.ngrams import NgramVocabulary
-from kargah.recipes.problem import Problem, ProblemType
+from kargah.recipes.problem import ColumnProblem, ProblemType
 
 _C = 0.5
 Texts = Sequence[str]
@@ -25,7 +25,7 @@ class LinearModel:
     probabilities (softmax or sigmoid of scale × margin + shift).
     """
 
-    problem: Problem
+    problem: ColumnProblem
     vocabularies: list[NgramVocabulary]
     coefficients: FloatArray
     intercept: FloatArray
@@ -33,7 +33,7 @@ class LinearModel:
     shift: float = 0.0
 
     @classmethod
-    def fit(cls, problem: Problem, fields: Sequence[Texts], targets: FloatArray, check: Check) -> "LinearModel":
+    def fit(cls, problem: ColumnProblem, fields: Sequence[Texts], targets: FloatArray, check: Check) -> "LinearModel":
         """``fields``: for each field the texts of all training rows."""
         vocabularies = [NgramVocabulary.fit(texts, check) for texts in fields]
         matrix = _stacked([vocabulary.matrix(texts, check) for vocabulary, texts in zip(vocabularies, fields, strict=True)])
@@ -100,7 +100,7 @@ class LinearModel:
         files.write_json(folder / "linear.json", {"scale": self.scale, "shift": self.shift, "vocabularies": vocabularies})
 
     @classmethod
-    def load(cls, folder: Path, problem: Problem) -> "LinearModel":
+    def load(cls, folder: Path, problem: ColumnProblem) -> "LinearModel":
         from safetensors.numpy import load_file
 
         tensors, stored = load_file(folder / "model.safetensors"), files.read_json(folder / "linear.json")
@@ -114,7 +114,7 @@ def _stacked(matrices: list[Any]) -> Any:
     return matrices[0] if len(matrices) == 1 else hstack(matrices, format="csr")
 
 
-def _solve(problem: Problem, matrix: Any, targets: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _solve(problem: ColumnProblem, matrix: Any, targets: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return (coefficients [outputs, features], intercept [outputs])."""
     if problem.type is ProblemType.REGRESSION:
         return _ridge(matrix, targets)
@@ -124,7 +124,7 @@ def _solve(problem: Problem, matrix: Any, targets: FloatArray) -> tuple[FloatArr
     return _support_vectors(problem, matrix, targets.astype(np.int64))
 
 
-def _support_vectors(problem: Problem, matrix: Any, targets: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _support_vectors(problem: ColumnProblem, matrix: Any, targets: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Two classes have one margin, shown as its two halves. A label that these rows lack gets a margin out of reach."""
     from sklearn.svm import LinearSVC
 

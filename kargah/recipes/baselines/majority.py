@@ -7,7 +7,7 @@ import numpy as np
 
 from kargah.kit import files
 from kargah.recipes.measures import FloatArray
-from kargah.recipes.problem import Problem, ProblemType
+from kargah.recipes.problem import ColumnProblem, ProblemType
 from kargah.recipes.splits import IntArray
 
 
@@ -20,7 +20,7 @@ class Majority:
     family: str = "majority"
 
     @classmethod
-    def fit(cls, problem: Problem, targets: FloatArray) -> "Majority":
+    def fit(cls, problem: ColumnProblem, targets: FloatArray) -> "Majority":
         if problem.type is ProblemType.SINGLE_LABEL:
             return cls(np.bincount(targets.astype(np.int64), minlength=problem.outputs) / len(targets))
         return cls(np.asarray(targets.mean(axis=0), dtype=np.float64))

@@ -11,7 +11,7 @@ import numpy as np
 
 from kargah.kit import files
 from kargah.recipes.measures import FloatArray
-from kargah.recipes.problem import Problem, ProblemType
+from kargah.recipes.problem import ColumnProblem, ProblemType
 
 #: A split can tell so many values of a category apart; the rest is "other" (the recipe folds them).
 MAX_CATEGORIES = 254
@@ -24,14 +24,14 @@ _NODE_FIELDS = ("feature_idx", "num_threshold", "left", "right", "value", "missi
 class TreesModel:
     """``nodes``: all trees' nodes one after another, children numbered from the first; ``roots`` int64 [iterations, outputs]."""
 
-    problem: Problem
+    problem: ColumnProblem
     nodes: dict[str, FloatArray]
     bitsets: FloatArray
     roots: FloatArray
     start: FloatArray
 
     @classmethod
-    def fit(cls, problem: Problem, features: FloatArray, targets: FloatArray, categories: int, seed: int) -> "TreesModel":
+    def fit(cls, problem: ColumnProblem, features: FloatArray, targets: FloatArray, categories: int, seed: int) -> "TreesModel":
         """``categories``: how many of the first columns are category codes, each with every code 0 … n-1 present."""
         from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
         from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -52,7 +52,7 @@ class TreesModel:
         return cls._exported(problem, model)
 
     @classmethod
-    def _exported(cls, problem: Problem, model: Any) -> "TreesModel":
+    def _exported(cls, problem: ColumnProblem, model: Any) -> "TreesModel":
         trees = [tree for iteration in model._predictors for tree in iteration]
         node_ends = np.cumsum([0, *(len(tree.nodes) for tree in trees)])
         bitset_ends = np.cumsum([0, *(len(tree.raw_left_cat_bitsets) for tree in trees)])
@@ -114,7 +114,7 @@ class TreesModel:
         files.write_json(folder / "trees.json", {"iterations": len(self.roots), "nodes": self.parameters})
 
     @classmethod
-    def load(cls, folder: Path, problem: Problem) -> "TreesModel":
+    def load(cls, folder: Path, problem: ColumnProblem) -> "TreesModel":
         from safetensors.numpy import load_file
 
         tensors = load_file(folder / "model.safetensors")

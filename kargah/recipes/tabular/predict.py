@@ -13,7 +13,7 @@ from kargah.recipes.errors import InputMissing, InputNotNumber, InputNotRow
 from kargah.recipes.labels import number_of
 from kargah.recipes.measures import FloatArray
 from kargah.recipes.predictor import Input, about
-from kargah.recipes.problem import Problem, ProblemType
+from kargah.recipes.problem import ColumnProblem, ProblemType
 from kargah.recipes.table import normaliser_of
 from kargah.recipes.tabular.data import Encoded, Feature, encode
 
@@ -23,7 +23,7 @@ class TablePredictor:
     """An input is a row: ``{column: value}``. A column that is null counts as a gap; one that is absent is an error."""
 
     about: dict[str, Any]
-    problem: Problem
+    problem: ColumnProblem
     features: list[Feature]
     score: Callable[[Encoded], FloatArray]
 
@@ -52,14 +52,16 @@ class TablePredictor:
 def load(folder: Path, threads: int) -> TablePredictor:
     """Read any model of this recipe: network, trees or majority."""
     told = about(folder)
-    problem, features = Problem.from_dict(told), [Feature(**feature) for feature in told["features"]]
+    problem, features = ColumnProblem.from_dict(told), [Feature(**feature) for feature in told["features"]]
     score = _scorer(folder, told, problem, features, threads)
     if told["family"] != "majority" and problem.type is ProblemType.REGRESSION and told["log_target"]:
         return TablePredictor(told, problem, features, lambda encoded: np.exp(np.clip(score(encoded), -700, 700)))
     return TablePredictor(told, problem, features, score)
 
 
-def _scorer(folder: Path, told: dict[str, Any], problem: Problem, features: list[Feature], threads: int) -> Callable[[Encoded], FloatArray]:
+def _scorer(
+    folder: Path, told: dict[str, Any], problem: ColumnProblem, features: list[Feature], threads: int
+) -> Callable[[Encoded], FloatArray]:
     if told["family"] == "majority":
         majority = Majority.load(folder)
         return lambda encoded: majority.scores(np.arange(len(encoded.numbers)))

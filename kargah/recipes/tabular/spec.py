@@ -3,7 +3,7 @@
 from typing import Literal
 
 from kargah.recipes import hints
-from kargah.recipes.base import AUTO, SPLIT, Match, Recipe, Role, Spec, knob
+from kargah.recipes.base import AUTO, SPLIT, Match, Question, Recipe, Role, Roles, Spec, knob
 from kargah.recipes.columns import Column, ColumnKind
 
 
@@ -51,6 +51,12 @@ def _score(features: list[Column], why: str) -> float:
     return round(0.15 + 0.55 * tabular + 0.1 * (why == "guess.target_named"), 3)
 
 
+def asked_features(columns: Roles) -> list[Question]:
+    features = columns.get("features") or []
+    names = [features] if isinstance(features, str) else features
+    return [Question(name, long=False, is_column=True, required=False) for name in names]
+
+
 RECIPE = Recipe(
     name="tabular",
     spec=TabularSpec,
@@ -58,4 +64,6 @@ RECIPE = Recipe(
     target="target",
     runtime="kargah.recipes.tabular",
     guess=guess,
+    questions=asked_features,
+    pipeline_tags={"": "tabular-classification", "regression": "tabular-regression"},
 )

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from kargah.kit import files
 from kargah.recipes.measures import FloatArray
 from kargah.recipes.parts import VALIDATION
-from kargah.recipes.problem import Problem, ProblemType
+from kargah.recipes.problem import ColumnProblem, ProblemType
 from kargah.recipes.runtime import Decision, Defaults, Request, Settings, decide_settings, one_thread
 from kargah.recipes.tabular.data import Encoded, Feature
 from kargah.recipes.tabular.model import TableConfig, TableNetwork
@@ -30,7 +30,7 @@ _FARTHEST = 8.0  # spreads from the mean: a value farther out counts as this far
 class TableModel:
     """All that answering takes. ``scale`` = (mean, spread) of the learnt target."""
 
-    problem: Problem
+    problem: ColumnProblem
     network: TableNetwork
     features: list[Feature]
     scale: tuple[float, float] = (0.0, 1.0)
@@ -66,7 +66,7 @@ class TableModel:
         save_file({name: tensor.contiguous() for name, tensor in self.network.state_dict().items()}, folder / "model.safetensors")
 
     @classmethod
-    def load(cls, folder: Path, problem: Problem, features: list[Feature]) -> "TableModel":
+    def load(cls, folder: Path, problem: ColumnProblem, features: list[Feature]) -> "TableModel":
         from safetensors.torch import load_file
 
         config = files.read_json(folder / "config.json")
@@ -112,6 +112,9 @@ class TableTask:
 
     def stepped(self, learning_rate: float) -> None:
         pass
+
+    def weight(self, rows: Sequence[int]) -> float:
+        return len(rows)
 
     def loss(self, rows: Sequence[int]) -> Tensor:
         picked = torch.tensor(list(rows))

@@ -16,7 +16,7 @@ from kargah.recipes.errors import NotNumeric, OneClassOnly, RoleMissing, TooFewR
 from kargah.recipes.labels import decide_kind, numbers_of, ordered
 from kargah.recipes.measures import FloatArray
 from kargah.recipes.parts import divide, named_parts, require_all, source_decisions, sources_of, split_column
-from kargah.recipes.problem import Problem, ProblemType
+from kargah.recipes.problem import ColumnProblem, ProblemType
 from kargah.recipes.runtime import Baseline, Decision, Prepared, Request, Task, given
 from kargah.recipes.splits import IntArray, strata_of_numbers
 from kargah.recipes.table import as_label, normaliser_of
@@ -35,6 +35,7 @@ BASELINE_LIBRARIES = ("sklearn.ensemble",)
 class TableData(Prepared):
     """``encoded``: all rows. ``learnt``: targets in the scale that is learnt (the logarithm where ``log_target``)."""
 
+    problem: ColumnProblem
     features: list[Feature]
     encoded: Encoded
     log_target: bool
@@ -57,7 +58,7 @@ def prepare(request: Request) -> TableData:
     kind, why = decide_kind(_WANTED[spec.problem_type], [described], 1, None, "problem_type" in request.chosen)
     usable, targets, labels, strata = _targets(request, target, kind, raw_target)
     columns = {name: [values[row] for row in usable] for name, values in columns.items()}
-    problem = Problem.of(kind, labels, spec.primary_metric)
+    problem = ColumnProblem.of(kind, labels, spec.primary_metric)
     groups, named = [tuple(map(str, row)) for row in zip(*columns.values(), strict=True)], named_parts(request)
     parts = divide(request, named and [named[row] for row in usable], groups, strata)
     if kind is ProblemType.SINGLE_LABEL:

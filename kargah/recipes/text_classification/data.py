@@ -10,7 +10,7 @@ from kargah.recipes import catalogue, weights
 from kargah.recipes.errors import NormalisersDiffer, NotNumeric, OneClassOnly, RoleMissing, TooFewRows
 from kargah.recipes.labels import LabelKind, as_flags, decide_kind, label_sets, numbers_of, ordered
 from kargah.recipes.parts import divide, named_parts, require_all, source_decisions, sources_of
-from kargah.recipes.problem import Problem, ProblemType
+from kargah.recipes.problem import ColumnProblem, ProblemType
 from kargah.recipes.runtime import Decision, Prepared, Request
 from kargah.recipes.splits import strata_of_numbers
 from kargah.recipes.table import Table, normaliser_of
@@ -21,6 +21,7 @@ from kargah.recipes.text_classification.spec import RECIPE, TextClassificationSp
 class TextData(Prepared):
     """``fields``: normalised texts of all rows, one list a field (the text, and the pair when there is one)."""
 
+    problem: ColumnProblem
     fields: list[list[str]]
 
     def texts_of(self, rows: Iterable[int]) -> list[list[str]]:
@@ -53,7 +54,7 @@ def prepare(request: Request) -> TextData:
     kind, why = decide_kind(spec.problem_type, described, len(roles.label), spec.label_separator, "problem_type" in request.chosen)
     usable, targets, labels, strata = _targets(request, roles, kind, fields, raw_labels)
     fields, named = [[texts[row] for row in usable] for texts in fields], named_parts(request)
-    problem = Problem.of(kind, labels, spec.primary_metric)
+    problem = ColumnProblem.of(kind, labels, spec.primary_metric)
     parts = divide(request, named and [named[row] for row in usable], _groups(fields), strata)
     if kind is ProblemType.SINGLE_LABEL:
         require_all(targets, parts, labels)

@@ -11,7 +11,7 @@ from kargah.recipes.baselines.majority import Majority
 from kargah.recipes.errors import InputMissing, InputNotText
 from kargah.recipes.measures import FloatArray
 from kargah.recipes.predictor import Input, about
-from kargah.recipes.problem import Problem
+from kargah.recipes.problem import ColumnProblem
 from kargah.recipes.table import normaliser_of
 
 Fields = list[list[str]]
@@ -19,10 +19,10 @@ Fields = list[list[str]]
 
 @dataclass
 class TextPredictor:
-    """``score``: fields (normalised texts, one list a field) → scores as Problem.answer takes them."""
+    """``score``: fields (normalised texts, one list a field) → scores as ColumnProblem.answer takes them."""
 
     about: dict[str, Any]
-    problem: Problem
+    problem: ColumnProblem
     score: Callable[[Fields], FloatArray]
 
     def predict(self, inputs: Sequence[Input]) -> list[dict[str, Any]]:
@@ -54,11 +54,11 @@ class TextPredictor:
 def load(folder: Path, threads: int) -> TextPredictor:
     """Read any model of this recipe: network, linear or majority."""
     told = about(folder)
-    problem = Problem.from_dict(told)
+    problem = ColumnProblem.from_dict(told)
     return TextPredictor(told, problem, _scorer(folder, told, problem, threads))
 
 
-def _scorer(folder: Path, told: dict[str, Any], problem: Problem, threads: int) -> Callable[[Fields], FloatArray]:
+def _scorer(folder: Path, told: dict[str, Any], problem: ColumnProblem, threads: int) -> Callable[[Fields], FloatArray]:
     if told["family"] == "majority":
         import numpy as np
 
@@ -70,7 +70,7 @@ def _scorer(folder: Path, told: dict[str, Any], problem: Problem, threads: int) 
     return _network(folder, problem, threads)
 
 
-def _network(folder: Path, problem: Problem, threads: int) -> Callable[[Fields], FloatArray]:
+def _network(folder: Path, problem: ColumnProblem, threads: int) -> Callable[[Fields], FloatArray]:
     import torch
 
     from kargah.recipes.text_classification import loading

@@ -1,11 +1,10 @@
-"""Transformers of the ``transformers`` library: a small one from scratch, or a base model's folder. Safetensors only, no remote code."""
+"""Transformers of the ``transformers`` library: a small one from scratch, or a base model."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from kargah.engine.classifiers import HEADS, UnpaddedClassifier
@@ -13,12 +12,11 @@ from kargah.engine.dropout import make_dropout_cheap
 from kargah.engine.packing import Packed
 from kargah.engine.vocabulary import CompactVocabulary, compact
 from kargah.kit import files
-from kargah.recipes import weights
-from kargah.recipes.errors import BaseModelUnusable
-from kargah.recipes.problem import Problem, ProblemType
+from kargah.recipes import base_models
+from kargah.recipes.problem import ColumnProblem, ProblemType
 from kargah.recipes.runtime import Request
 from kargah.recipes.text_classification.presets import Preset
-from kargah.recipes.tokenizing import SPECIAL_TOKENS, base_tokenizer
+from kargah.recipes.tokenizing import SPECIAL_TOKENS
 
 _PROBLEM_NAMES = {
     ProblemType.SINGLE_LABEL: "single_label_classification",
@@ -26,15 +24,6 @@ _PROBLEM_NAMES = {
     ProblemType.REGRESSION: "regression",
 }
 _LONGEST = 512
-_OFFLINE: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
-
-
-def quiet() -> None:
-    """No progress bars of transformers in a worker's log."""
-    from transformers.utils import logging
-
-    silence: Any = logging.disable_progress_bar
-    silence()
 
 
 class Transformer(nn.Module):
@@ -108,14 +97,14 @@ class Transformer(nn.Module):
         files.write_json(folder / "config.json", {**config, "kargah_scale": scale})
 
 
-def label_settings(problem: Problem) -> dict[str, Any]:
+def label_settings(problem: ColumnProblem) -> dict[str, Any]:
     """What a transformers configuration must say about the task."""
     labels = problem.labels or ("value",)
     named = {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
     return {"num_labels": problem.outputs, "problem_type": _PROBLEM_NAMES[problem.type], **named}
 
 
-def small_transformer(tokenizer: Any, problem: Problem, preset: Preset, max_length: int) -> Transformer:
+def small_transformer(tokenizer: Any, problem: ColumnProblem, preset: Preset, max_length: int) -> Transformer:
     """A BERT small enough to learn from thousands of rows."""
     from transformers import BertConfig, BertForSequenceClassification
 
@@ -145,57 +134,10 @@ def fast_tokenizer(tokenizer: Any) -> Any:
     return make(tokenizer_object=tokenizer, model_input_names=inputs, clean_up_tokenization_spaces=False, **special)
 
 
-def load(folder: Path, problem: Problem, normaliser: dict[str, Any] | None, request: Request) -> tuple[Transformer, Any]:
-    """Return (model, tokenizer) of a base model's folder, the head fresh, our normaliser put before the tokenizer's own.
-
-    Raises UnsafeWeights for a folder with pickled weights only, BaseModelUnusable (with ``reason``) for one that is no
-    text encoder, or whose configuration and weights contradict each other: that is found before memory is taken.
-    """
+def load(folder: Path, problem: ColumnProblem, normaliser: dict[str, Any] | None, request: Request) -> tuple[Transformer, Any]:
+    """Return (model, tokenizer) of a base model's folder, the head fresh. Raises what ``base_models.load`` does."""
     from transformers import AutoModelForSequenceClassification
 
-    quiet()
-    config = _config(folder, problem)
-    shapes = weights.shapes_of(folder)
-    _check_shapes(config, shapes)
-    request.check()
-    model = AutoModelForSequenceClassification.from_pretrained(
-        folder, config=config, ignore_mismatched_sizes=True, dtype=torch.float32, use_safetensors=True, **_OFFLINE
-    )
-    return Transformer(model), base_tokenizer(folder, normaliser)
-
-
-def _config(folder: Path, problem: Problem) -> Any:
-    from transformers import AutoConfig
-    from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
-
-    if not (folder / "config.json").exists():
-        raise BaseModelUnusable(field="base_model", reason="no_config")
-    try:
-        config = AutoConfig.from_pretrained(folder, **_OFFLINE, **label_settings(problem))
-    except (ValueError, KeyError, OSError) as error:
-        raise BaseModelUnusable(field="base_model", reason="unknown_family", detail=str(error)[:200]) from error
-    if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
-        raise BaseModelUnusable(field="base_model", reason="family", detail=config.model_type)
-    return config
-
-
-def _check_shapes(config: Any, shapes: dict[str, tuple[int, ...]]) -> None:
-    """Build the model on the meta device (no memory) and compare every tensor that the file has with its place in the model.
-
-    Names are compared by their ends, since a file of the bare encoder lacks the prefix. The head may differ: it is replaced.
-    """
-    from transformers import AutoModelForSequenceClassification
-
-    make: Any = AutoModelForSequenceClassification
-    with torch.device("meta"):
-        model = make.from_config(config, trust_remote_code=False)
-    prefix = f"{model.base_model_prefix}."
-    wanted = {name.removeprefix(prefix): tuple(tensor.shape) for name, tensor in model.state_dict().items() if name.startswith(prefix)}
-    stored = {name.removeprefix(prefix): shape for name, shape in shapes.items()}
-    if not any(name in stored for name in wanted):
-        raise BaseModelUnusable(field="base_model", reason="family", detail=config.model_type)
-    for name, shape in wanted.items():
-        if name in stored and stored[name] != shape:
-            raise BaseModelUnusable(field="base_model", reason="shapes", detail=f"{name}: {list(stored[name])}, config: {list(shape)}")
-        if name not in stored and ".layer" in name:
-            raise BaseModelUnusable(field="base_model", reason="shapes", detail=f"{name}: absent")
+    settings = label_settings(problem)
+    model, tokenizer = base_models.load(folder, AutoModelForSequenceClassification, normaliser, request.check, **settings)
+    return Transformer(model), tokenizer

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from kargah.recipes import hints
-from kargah.recipes.base import AUTO, SPLIT, Match, Recipe, Role, Spec, knob
+from kargah.recipes.base import AUTO, SPLIT, Match, Recipe, Role, Spec, asked_roles, knob
 from kargah.recipes.columns import Column, ColumnKind
 
 Preset = Literal["auto", "bag", "cnn", "bilstm", "transformer"]
@@ -93,5 +93,8 @@ RECIPE = Recipe(
     target="label",
     runtime="kargah.recipes.text_classification",
     guess=guess,
+    questions=asked_roles("text", "text_pair"),
+    pipeline_tags={"": "text-classification"},
     starts_from=("scratch", "base_model"),
+    structures=("text-classification",),
 )

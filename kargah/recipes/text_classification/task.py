@@ -13,7 +13,7 @@ from kargah.kit import files
 from kargah.recipes.measures import FloatArray
 from kargah.recipes.ngrams import NgramVocabulary
 from kargah.recipes.parts import TEST, VALIDATION
-from kargah.recipes.problem import Problem, ProblemType
+from kargah.recipes.problem import ColumnProblem, ProblemType
 from kargah.recipes.runtime import Decision, Defaults, Request, Settings, all_threads, decide_settings, one_thread
 from kargah.recipes.text_classification import pretrained
 from kargah.recipes.text_classification.data import TextData
@@ -31,7 +31,7 @@ _SIZES = ("hidden_size", "num_layers", "dropout", "vocab_size")
 class TextModel:
     """A network with its encoding: all that answering takes. ``scale`` = (mean, spread) of a regression target."""
 
-    problem: Problem
+    problem: ColumnProblem
     network: nn.Module
     encoding: Encoding
     architecture: str
@@ -119,6 +119,9 @@ class TextTask:
     @property
     def architecture(self) -> str:
         return self.model.architecture
+
+    def weight(self, rows: Sequence[int]) -> float:
+        return len(rows)
 
     def loss(self, rows: Sequence[int]) -> Tensor:
         batch = self.model.encoding.collate([self.items[row] for row in rows])

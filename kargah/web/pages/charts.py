@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from kargah.recipes.metrics import OF_QUALITY
 from kargah.web.pages import figures
 from kargah.web.pages.run_views import RunData
 from kargah.web.pages.words import Words
@@ -9,12 +10,13 @@ from kargah.web.pages.words import Words
 #: Group → its curves. The first is what training says at each step, the second what is measured on held-out data.
 GROUPS: dict[str, tuple[str, ...]] = {
     "loss": ("loss", "eval_loss"),
-    "quality": ("accuracy", "macro_f1", "weighted_f1", "micro_f1", "r2", "mae", "rmse"),
+    "quality": OF_QUALITY,
     "speed": ("samples_per_second", "tokens_per_second"),
     "learning_rate": ("learning_rate",),
 }
 #: What a page asks for of each curve: more than a screen has columns.
 CURVE_POINTS = 4000
+COLOURS = 8
 SPARSE = {"eval_loss", *GROUPS["quality"]}
 NOISY = {"loss", "samples_per_second", "tokens_per_second"}
 
@@ -39,8 +41,10 @@ def _group(words: Words, name: str, keys: tuple[str, ...]) -> dict[str, Any]:
         "key": name,
         "title": words.text(f"chart.{name}"),
         "from_zero": name in {"loss", "speed", "learning_rate"},
-        "series": [
-            {"key": key, "label": figures.metric_name(words, key), "colour": index, "sparse": key in SPARSE, "noisy": key in NOISY}
-            for index, key in enumerate(keys, start=1)
-        ],
+        "series": [_series(words, key, index) for index, key in enumerate(keys)],
     }
+
+
+def _series(words: Words, key: str, index: int) -> dict[str, Any]:
+    colour = 1 + index % COLOURS
+    return {"key": key, "label": figures.metric_name(words, key), "colour": colour, "sparse": key in SPARSE, "noisy": key in NOISY}

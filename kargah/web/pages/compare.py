@@ -13,6 +13,7 @@ from starlette.responses import Response
 from kargah.jobs import history
 from kargah.jobs import service as jobs
 from kargah.monitoring.trainings import Named
+from kargah.recipes.metrics import LOWER_IS_BETTER
 from kargah.runs.schemas import RunOut
 from kargah.store.access import Actor
 from kargah.web.deps import Ask
@@ -151,7 +152,7 @@ def _name_of(words: Words, model: dict[str, Any]) -> str:
 
 def _metric_row(words: Words, key: str, models: list[dict[str, Any]]) -> Row:
     values = [(model.get("metrics") or {}).get(key) for model in models]
-    best = _best(values, lower=key in figures.LOWER_IS_BETTER)
+    best = _best(values, lower=key in LOWER_IS_BETTER)
     intervals = [_interval(model, key) for model in models]
     cells = [
         Cell(latin(key, value), best=value is not None and value == best, interval=interval)

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from kargah.models.schemas import ModelVersionOut
+from kargah.recipes.metrics import LOWER_IS_BETTER, OF_QUALITY, SHARES
 from kargah.web.pages.words import Words
 
-SHARES = {"accuracy", "macro_f1", "weighted_f1", "micro_f1", "eval_accuracy"}
-LOWER_IS_BETTER = {"loss", "eval_loss", "mae", "rmse"}
-#: What the strip of a run shows, in this order, as many as are known.
-STRIP = ("loss", "eval_loss", "accuracy", "macro_f1", "r2", "mae", "rmse", "samples_per_second")
+#: How many figures the strip of a run shows: the losses, then qualities, then the speed.
 STRIP_LENGTH = 5
 #: What is smaller keeps its exponent: a dozen zeros are no easier to read.
 SMALLEST_WRITTEN_OUT = 1e-12
@@ -67,7 +65,10 @@ def short(value: float | None) -> str:
 
 
 def strip_of(words: Words, metrics: dict[str, float | None], best: dict[str, float]) -> list[Figure]:
-    known = [key for key in STRIP if metrics.get(key) is not None][:STRIP_LENGTH]
+    losses, qualities, speed = (
+        [key for key in keys if metrics.get(key) is not None] for keys in (("loss", "eval_loss"), OF_QUALITY, ("samples_per_second",))
+    )
+    known = [*losses, *qualities[: STRIP_LENGTH - len(losses) - len(speed)], *speed]
     return [Figure(metric_name(words, key), reading(words, key, metrics[key]), _best(words, key, best)) for key in known]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from kargah.jobs.schemas import EventOut, JobOut
 from kargah.jobs.states import State
 from kargah.models.schemas import ModelVersionOut
+from kargah.recipes.metrics import OF_QUALITY, SHARES
 from kargah.runs.schemas import RunOut
 from kargah.training.failures import Fix
 from kargah.web.pages import figures
@@ -310,7 +311,7 @@ def _model_row(words: Words, version: ModelVersionOut) -> ModelRow:
         seconds=words.duration_or_less(version.detail.get("train_seconds")),
         size=words.size(version.size_bytes),
         recommended=version.recommended,
-        width=round(100 * value) if value is not None and key in figures.SHARES else 0,
+        width=round(100 * value) if value is not None and key in SHARES else 0,
         zip_address=f"/api/v1/models/{version.id}/zip",
         file_name=f"{version.name}.zip",
     )
@@ -320,14 +321,13 @@ def latin(key: str, value: float | None) -> str:
     """In tables that one copies from: Latin digits."""
     if value is None:
         return "–"
-    return f"{100 * value:.1f}%" if key in figures.SHARES else figures.short(value)
+    return f"{100 * value:.1f}%" if key in SHARES else figures.short(value)
 
 
 def metric_columns(versions: list[ModelVersionOut]) -> list[str]:
     """All metrics that a table of these models shows, the primary one first."""
     primary = versions[0].primary_metric or "" if versions else ""
-    shown = ("accuracy", "macro_f1", "weighted_f1", "micro_f1", "mae", "rmse", "r2")
-    return [primary, *(key for key in shown if key != primary and any(version.metrics.get(key) is not None for version in versions))]
+    return [primary, *(key for key in OF_QUALITY if key != primary and any(version.metrics.get(key) is not None for version in versions))]
 
 
 def classes_of(detail: dict[str, Any]) -> list[ClassRow]:

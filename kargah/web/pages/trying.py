@@ -12,11 +12,12 @@ from kargah.jobs import service as jobs
 from kargah.kit.errors import KargahError
 from kargah.models import service as models
 from kargah.models.schemas import ModelVersionOut
+from kargah.recipes import catalogue
 from kargah.runs import service as runs
 from kargah.serving import service as serving
 from kargah.store.access import Actor
 from kargah.web.deps import Ask
-from kargah.web.pages import figures
+from kargah.web.pages.answers import Answer, answer_of
 from kargah.web.pages.forms import errors_of, form_of
 from kargah.web.pages.render import render
 from kargah.web.pages.run_views import RunData, name_of
@@ -24,7 +25,6 @@ from kargah.web.pages.shell import page_of
 from kargah.web.pages.words import Words
 
 router = APIRouter(include_in_schema=False)
-MOST_SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Place:
     name: str
     label: str
     long: bool
+    required: bool
     is_column: bool
 
 
@@ -46,9 +47,7 @@ class TryIt:
     places: list[Place]
     values: dict[str, str] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
-    answers: list[figures.Bar] = field(default_factory=list)
-    value: str = ""
-    headline: str = ""
+    answer: Answer | None = None
 
 
 def of_versions(words: Words, data: RunData, model: str | None = None) -> TryIt | None:
@@ -66,17 +65,13 @@ def _try_it(words: Words, chosen: ModelVersionOut, versions: list[ModelVersionOu
 
 
 def places_of(words: Words, plan: dict[str, Any]) -> list[Place]:
-    roles = plan["spec"].get("columns") or {}
-    if plan["recipe"] == "tabular":
-        features = roles.get("features") or []
-        return [
-            Place(f"in-{index}", name, long=False, is_column=True)
-            for index, name in enumerate([features] if isinstance(features, str) else features)
-        ]
-    places = [Place("text", words.text("role.text"), long=True, is_column=False)]
-    if roles.get("text_pair"):
-        places.append(Place("text_pair", words.text("role.text_pair"), long=True, is_column=False))
-    return places
+    questions = catalogue.get(plan["recipe"]).questions(plan["spec"].get("columns") or {})
+    return [
+        Place(f"in-{index}", asked.name, asked.long, asked.required, is_column=True)
+        if asked.is_column
+        else Place(asked.name, words.text(f"role.{asked.name}"), asked.long, asked.required, is_column=False)
+        for index, asked in enumerate(questions)
+    ]
 
 
 def _plan_of(session: Session, actor: Actor, version_id: str) -> tuple[ModelVersionOut, list[ModelVersionOut], dict[str, Any]]:
@@ -103,7 +98,7 @@ async def try_version(version_id: str, request: Request, ask: Ask) -> Response:
     places = places_of(page.words, plan)
     try:
         found = await serving.predict(ask, version.id, [_question(places, values)])
-        more: dict[str, Any] = _answer(page.words, found.outputs[0])
+        more: dict[str, Any] = {"answer": answer_of(page.words, found.outputs[0])}
         status = 200
     except KargahError as error:
         more, status = {"errors": {"": errors_of(request, error, {})[""]}}, error.status
@@ -112,18 +107,6 @@ async def try_version(version_id: str, request: Request, ask: Ask) -> Response:
 
 
 def _question(places: list[Place], values: dict[str, str]) -> dict[str, Any]:
-    return {place.label if place.is_column else place.name: values.get(place.name, "") for place in places}
-
-
-def _answer(words: Words, output: dict[str, Any]) -> dict[str, Any]:
-    """The answer first, then how sure the model is of each label."""
-    if "value" in output:
-        return {"value": figures.short(output["value"]), "headline": words.text("try.value")}
-    scores = sorted((output.get("scores") or {}).items(), key=lambda pair: -pair[1])[:MOST_SHOWN]
-    bars = [_bar(words, label, score, index) for index, (label, score) in enumerate(scores)]
-    labels = output.get("labels", [output.get("label")])
-    return {"answers": bars, "headline": words.text("list.comma").join(str(label) for label in labels) or words.text("try.no_label")}
-
-
-def _bar(words: Words, label: str, score: float, index: int) -> figures.Bar:
-    return figures.Bar(label, round(100 * score), words.percent(score), colour=1 if index == 0 else 4)
+    """What was left empty is not asked, unless it is a column's: there it is a gap."""
+    asked = [place for place in places if values.get(place.name) or place.required or place.is_column]
+    return {place.label if place.is_column else place.name: values.get(place.name, "") for place in asked}

@@ -12,7 +12,7 @@ from sklearn.svm import LinearSVC
 from kargah.recipes.baselines.linear import LinearModel
 from kargah.recipes.baselines.trees import TreesModel
 from kargah.recipes.ngrams import NgramVocabulary, character_ngrams, word_ngrams
-from kargah.recipes.problem import Problem, ProblemType
+from kargah.recipes.problem import ColumnProblem, ProblemType
 
 TEXTS = ["این گوشی خوب است", "کتاب بد بود", "خوب و زیبا", "می‌رسد اما دیر", "it works , mostly", "بد، خیلی بد!"] * 5
 TARGETS = np.array([0, 1, 0, 2, 2, 1] * 5)
@@ -39,7 +39,7 @@ def test_the_features_are_those_of_sklearns_tfidf() -> None:
 @pytest.mark.parametrize("labels", [("a", "b", "c"), ("a", "b")])
 def test_the_linear_model_decides_as_sklearns_does_and_survives_its_folder(tmp_path: Path, labels: tuple[str, ...]) -> None:
     targets = np.minimum(TARGETS, len(labels) - 1)
-    problem = Problem.of(ProblemType.SINGLE_LABEL, labels, "auto")
+    problem = ColumnProblem.of(ProblemType.SINGLE_LABEL, labels, "auto")
     model = LinearModel.fit(problem, [TEXTS], targets, nothing)
     matrix = NgramVocabulary.fit(TEXTS, nothing).matrix(TEXTS, nothing)
     theirs = LinearSVC(C=0.5, random_state=0).fit(matrix, targets).decision_function(matrix)
@@ -62,7 +62,9 @@ def test_exported_trees_predict_what_sklearn_predicts_gaps_and_unknown_categorie
     features[:40, 0] = np.arange(40)
     signal = np.nan_to_num(features[:, 1]) + (np.nan_to_num(features[:, 0]) % 7 > 3)
     targets = signal if kind == "regression" else np.digitize(signal, np.quantile(signal, np.linspace(0, 1, outputs + 1)[1:-1]))
-    problem = Problem.of(ProblemType.REGRESSION if kind == "regression" else ProblemType.SINGLE_LABEL, tuple("abcd"[:outputs]), "auto")
+    problem = ColumnProblem.of(
+        ProblemType.REGRESSION if kind == "regression" else ProblemType.SINGLE_LABEL, tuple("abcd"[:outputs]), "auto"
+    )
     made = HistGradientBoostingRegressor if kind == "regression" else HistGradientBoostingClassifier
     theirs = made(max_iter=200, learning_rate=0.08, min_samples_leaf=20, early_stopping=False, random_state=1, categorical_features=[0])
     theirs.fit(features, targets)

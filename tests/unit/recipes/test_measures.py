@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from kargah.recipes import measures
-from kargah.recipes.problem import Problem, ProblemType
+from kargah.recipes.problem import ColumnProblem, ProblemType
 from kargah.recipes.sampling import Draw, epoch_batches
 from kargah.recipes.splits import strata_of_numbers, stratified_split
 
@@ -15,7 +15,7 @@ from kargah.recipes.splits import strata_of_numbers, stratified_split
 def test_single_label_metrics_are_sklearns() -> None:
     generator = np.random.default_rng(0)
     targets, scores = generator.integers(0, 3, 200), generator.dirichlet(np.ones(4), 200)
-    found = Problem.of(ProblemType.SINGLE_LABEL, ("a", "b", "c", "d"), "auto").evaluate(targets, scores, with_interval=True)
+    found = ColumnProblem.of(ProblemType.SINGLE_LABEL, ("a", "b", "c", "d"), "auto").evaluate(targets, scores, with_interval=True)
     predicted = scores.argmax(axis=1)
     assert found.metrics["accuracy"] == pytest.approx(sk.accuracy_score(targets, predicted))
     assert found.metrics["macro_f1"] == pytest.approx(sk.f1_score(targets, predicted, average="macro"))
@@ -29,11 +29,11 @@ def test_single_label_metrics_are_sklearns() -> None:
 def test_multi_label_and_regression_metrics_are_sklearns() -> None:
     generator = np.random.default_rng(1)
     flags, scores = generator.integers(0, 2, (100, 3)), generator.random((100, 3))
-    found = Problem.of(ProblemType.MULTI_LABEL, ("a", "b", "c"), "auto").evaluate(flags, scores).metrics
+    found = ColumnProblem.of(ProblemType.MULTI_LABEL, ("a", "b", "c"), "auto").evaluate(flags, scores).metrics
     for name in ("micro", "macro", "weighted"):
         assert found[f"{name}_f1"] == pytest.approx(sk.f1_score(flags, scores >= 0.5, average=name))
     truth, values = generator.normal(size=50), generator.normal(size=50)
-    numbers = Problem.of(ProblemType.REGRESSION, (), "auto").evaluate(truth, values).metrics
+    numbers = ColumnProblem.of(ProblemType.REGRESSION, (), "auto").evaluate(truth, values).metrics
     assert numbers["r2"] == pytest.approx(sk.r2_score(truth, values))
     assert numbers["mae"] == pytest.approx(sk.mean_absolute_error(truth, values))
     assert numbers["rmse"] == pytest.approx(sk.root_mean_squared_error(truth, values))

@@ -1,0 +1,70 @@
+"""Base models' folders as models of ``transformers``: safetensors only, no remote code, checked before memory is taken."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kargah.recipes import weights
+from kargah.recipes.errors import BaseModelUnusable
+from kargah.recipes.tokenizing import base_tokenizer
+
+OFFLINE: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
+
+
+def load(folder: Path, auto: Any, normaliser: dict[str, Any] | None, check: Callable[[], None], **settings: Any) -> tuple[Any, Any]:
+    """Return (model in fp32, tokenizer with our normaliser before its own). ``auto``: the AutoModelFor… of the task, whose head may be
+    fresh; ``settings`` go into the configuration.
+
+    Raises UnsafeWeights for a folder with pickled weights only, BaseModelUnusable (with ``reason``) for one that is of no family for
+    this task, or whose configuration and weights contradict each other.
+    """
+    quiet()
+    config = _config(folder, auto, settings)
+    shapes = weights.shapes_of(folder)
+    _check_shapes(config, auto, shapes)
+    check()
+    model = auto.from_pretrained(folder, config=config, ignore_mismatched_sizes=True, dtype=torch.float32, use_safetensors=True, **OFFLINE)
+    return model, base_tokenizer(folder, normaliser)
+
+
+def quiet() -> None:
+    """No progress bars of transformers in a worker's log."""
+    from transformers.utils import logging
+
+    silence: Any = logging.disable_progress_bar
+    silence()
+
+
+def _config(folder: Path, auto: Any, settings: dict[str, Any]) -> Any:
+    from transformers import AutoConfig
+
+    if not (folder / "config.json").exists():
+        raise BaseModelUnusable(field="base_model", reason="no_config")
+    try:
+        config = AutoConfig.from_pretrained(folder, **OFFLINE, **settings)
+    except (ValueError, KeyError, OSError) as error:
+        raise BaseModelUnusable(field="base_model", reason="unknown_family", detail=str(error)[:200]) from error
+    if type(config) not in auto._model_mapping:
+        raise BaseModelUnusable(field="base_model", reason="family", detail=config.model_type)
+    return config
+
+
+def _check_shapes(config: Any, auto: Any, shapes: dict[str, tuple[int, ...]]) -> None:
+    """Build the model on the meta device (no memory) and compare every tensor that the file has with its place in the model.
+
+    Names are compared by their ends, since a file of the bare model lacks the prefix. The head may differ: it is replaced.
+    """
+    with torch.device("meta"):
+        model = auto.from_config(config, trust_remote_code=False)
+    prefix = f"{model.base_model_prefix}."
+    wanted = {name.removeprefix(prefix): tuple(tensor.shape) for name, tensor in model.state_dict().items() if name.startswith(prefix)}
+    stored = {name.removeprefix(prefix): shape for name, shape in shapes.items()}
+    if not any(name in stored for name in wanted):
+        raise BaseModelUnusable(field="base_model", reason="family", detail=config.model_type)
+    for name, shape in wanted.items():
+        if name in stored and stored[name] != shape:
+            raise BaseModelUnusable(field="base_model", reason="shapes", detail=f"{name}: {list(stored[name])}, config: {list(shape)}")
+        if name not in stored and ".layer" in name:
+            raise BaseModelUnusable(field="base_model", reason="shapes", detail=f"{name}: absent")
