@@ -4,10 +4,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 rm -f .coverage .coverage.*
-# A training computes on as many threads as it is granted; the tests grant one.
+cores=$(nproc)
+# A training computes on as many threads as it is granted; the tests grant one. (To nproc this is the number of cores.)
 export OMP_NUM_THREADS=1
 if [ $# -gt 0 ]; then exec .venv/bin/python -m pytest "$@"; fi
-cores=$(nproc)
 processes=${KARGAH_TEST_PROCESSES:-$((cores < 4 ? cores : 4))}
 .venv/bin/python -m coverage run -m pytest --numprocesses "$processes" --dist loadfile
 .venv/bin/python -m coverage combine --quiet
