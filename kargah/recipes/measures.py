@@ -36,7 +36,7 @@ def single_label(targets: FloatArray, scores: FloatArray, labels: tuple[str, ...
     if primary == "accuracy":
         interval: Interval | None = wilson(float(np.diag(counts).sum()), len(targets))
     else:
-        interval = _bootstrap(len(targets), primary, lambda rows: _from_confusion(confusion(targets[rows], predicted[rows], len(labels))))
+        interval = bootstrap(len(targets), primary, lambda rows: _from_confusion(confusion(targets[rows], predicted[rows], len(labels))))
     return Evaluation(metrics, interval, {"classes": table, "confusion": {"labels": list(labels), "counts": counts.tolist()}})
 
 
@@ -47,14 +47,14 @@ def multi_label(targets: FloatArray, scores: FloatArray, labels: tuple[str, ...]
     clipped = np.clip(scores, 1e-7, 1 - 1e-7)
     loss = float(-np.where(truth, np.log(clipped), np.log1p(-clipped)).mean())
     metrics: dict[str, float | None] = {"eval_loss": loss, **_from_flags(truth, predicted)}
-    interval = _bootstrap(len(truth), primary, lambda rows: _from_flags(truth[rows], predicted[rows]))
+    interval = bootstrap(len(truth), primary, lambda rows: _from_flags(truth[rows], predicted[rows]))
     hits = (truth & predicted).sum(axis=0)
     return Evaluation(metrics, interval, {"classes": _table(labels, hits, predicted.sum(axis=0), truth.sum(axis=0))})
 
 
 def regression(targets: FloatArray, values: FloatArray, primary: str | None) -> Evaluation:
     """``targets`` and ``values`` float [rows], in the target's own unit."""
-    interval = _bootstrap(len(targets), primary, lambda rows: _errors(targets[rows], values[rows]))
+    interval = bootstrap(len(targets), primary, lambda rows: _errors(targets[rows], values[rows]))
     shown = np.linspace(0, len(targets) - 1, min(len(targets), 200)).astype(int)
     sample = [[float(targets[row]), float(values[row])] for row in shown]
     return Evaluation(_errors(targets, values), interval, {"predicted_against_true": sample})
@@ -118,7 +118,8 @@ def _log_loss(targets: FloatArray, scores: FloatArray) -> float:
     return float(-np.log(np.clip(chosen, 1e-12, 1.0)).mean())
 
 
-def _bootstrap(rows: int, metric: str | None, measure: Callable[[IntArray], dict[str, float | None]]) -> Interval | None:
+def bootstrap(rows: int, metric: str | None, measure: Callable[[IntArray], dict[str, float | None]]) -> Interval | None:
+    """95 % interval of ``metric`` over resampled rows, seeded; ``measure`` takes row numbers. None where no metric is asked for."""
     if metric is None:
         return None
     generator = np.random.default_rng(0)
