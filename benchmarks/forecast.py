@@ -34,11 +34,11 @@ class Case:
     rows: int
     recipe: str
     spec: dict[str, Any] = field(default_factory=dict)
-    base: bool = False
+    base: Path | None = None
 
 
 CASES = (
-    Case("minilm", "en-sst2/train.csv", 1000, "text-classification", {"epochs": 1, "batch_size": 8}, base=True),
+    Case("minilm", "en-sst2/train.csv", 1000, "text-classification", {"epochs": 1, "batch_size": 8}, minilm()),
     Case("small_transformer", "sentiment-deepsentipers/train.csv", 2000, "text-classification", {"epochs": 2, "preset": "transformer"}),
     Case("table", "tabular-house-tehran/housePrice.csv", 3000, "tabular", {"epochs": 30, "columns": {"target": "Price"}}),
 )
@@ -95,12 +95,12 @@ def trained(case: Case, folder: Path, ingested: tuple[Path, dict[str, Any]], *, 
     directory = attempts.new_attempt(folder, "dry" if dry_run else "real")
     shutil.copytree(dataset, directory.inputs / "dataset-1")
     if case.base:
-        (directory.inputs / "base").symlink_to(minilm())
+        (directory.inputs / "base").symlink_to(case.base)
     plan = TrainPlan(
         job_id="local", threads=usable_cores(), title=case.name, recipe=recipe.name,
         spec=choosing.complete(recipe, match, case.spec, columns), chosen=sorted(case.spec), dry_run=dry_run,
         datasets=[DatasetInput(folder="dataset-1", title=case.name, normaliser=result["normaliser"])],
-        base_model=BaseModelInput(folder="base", title="MiniLM") if case.base else None,
+        base_model=BaseModelInput(folder="base", title=case.base.name) if case.base else None,
     )  # fmt: skip
     finished = attempts.run("train", directory, plan.model_dump(mode="json"), lambda *_: None)
     return finished, list(said(directory.events))

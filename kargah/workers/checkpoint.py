@@ -22,6 +22,7 @@ from kargah.kit.clock import iso, utc_now
 MANIFEST = "state.json"
 _PREFIX = "step-"
 _DAMAGED = "damaged-"
+_PAGE_BYTES = 4096
 Tensors = dict[str, torch.Tensor]
 
 
@@ -72,10 +73,55 @@ class Keeping:
     best: bool = True
 
 
-def snapshot(state: TrainState, module: torch.nn.Module, optimizer: torch.optim.Optimizer, best: Tensors | None) -> Snapshot:
-    """Copies everything but ``best``, which nobody changes. This is all that training has to wait for."""
-    parts = {"model": copied(module), "optimizer": _optimizer_tensors(optimizer), **({"best": best} if best else {})}
+class Copies:
+    """Memory that tensors are copied into, again and again: pages that nobody has touched yet cost many times the copying.
+
+    What was copied under a name before is overwritten by the next copy of that name.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[str, Tensors] = {}
+
+    def of(self, name: str, tensors: Tensors) -> Tensors:
+        held = self._held.setdefault(name, {})
+        for key, tensor in tensors.items():
+            if key not in held:
+                held[key] = torch.empty(tensor.shape, dtype=tensor.dtype)
+            held[key].copy_(tensor)
+        return {key: held[key] for key in tensors}
+
+    def make_ready(self, name: str, tensors: Tensors) -> None:
+        """Touch the pages that ``of`` will want; what is held already stays as it is. By numpy: torch would start threads of its own."""
+        held = self._held.setdefault(name, {})
+        for key, tensor in tensors.items():
+            if key not in held:
+                fresh = torch.empty(tensor.shape, dtype=tensor.dtype)
+                fresh.view(-1).view(torch.uint8).numpy()[::_PAGE_BYTES] = 0
+                held[key] = fresh
+
+
+def snapshot(
+    state: TrainState, module: torch.nn.Module, optimizer: torch.optim.Optimizer, best: Tensors | None, copies: Copies | None = None
+) -> Snapshot:
+    """All that training has to wait for. Weights that do not learn, and ``best``, which nobody changes, are not copied.
+
+    With ``copies`` the snapshot before this one must be done with.
+    """
+    copies = copies or Copies()
+    tensors = {**copies.of("optimizer", _optimizer_tensors(optimizer)), "random_state": torch.get_rng_state()}
+    parts = {"model": copied(module, copies), "optimizer": tensors, **({"best": best} if best else {})}
     return Snapshot(replace(state), parts)
+
+
+def getting_ready(module: torch.nn.Module, optimizer: torch.optim.Optimizer, copies: Copies) -> Callable[[], None]:
+    """What makes a first snapshot take no longer than those after it, to be called beside the training."""
+    weights, tensors = _learning(module), _optimizer_tensors(optimizer)
+
+    def touch() -> None:
+        for name, wanted in {"model": weights, "optimizer": tensors, "best": weights}.items():
+            copies.make_ready(name, wanted)
+
+    return touch
 
 
 def write(folder: Path, taken: Snapshot, keeping: Keeping = Keeping()) -> tuple[Path, int]:
@@ -128,19 +174,21 @@ def restore(path: Path, module: torch.nn.Module, optimizer: torch.optim.Optimize
     return load_file(path / "best.safetensors") if (path / "best.safetensors").exists() else None
 
 
-def copied(module: torch.nn.Module) -> Tensors:
+def copied(module: torch.nn.Module, copies: Copies, name: str = "model") -> Tensors:
     """The weights as they are now, apart from what training does to them next."""
-    return {name: _copy(tensor) for name, tensor in module.state_dict().items()}
+    moved = copies.of(name, _learning(module))
+    return {key: moved.get(key, tensor) for key, tensor in module.state_dict().items()}
 
 
-def _copy(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.detach().clone(memory_format=torch.contiguous_format)
+def _learning(module: torch.nn.Module) -> Tensors:
+    """The state without weights that do not learn. (Second names of those are in it: no two tensors of a file may share memory.)"""
+    frozen = {name for name, parameter in module.named_parameters() if not parameter.requires_grad and parameter.is_contiguous()}
+    return {name: tensor for name, tensor in module.state_dict().items() if name not in frozen}
 
 
 def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> Tensors:
     states = optimizer.state_dict()["state"].items()
-    tensors = {f"{index}.{key}": _copy(value) for index, state in states for key, value in state.items()}
-    return {**tensors, "random_state": torch.get_rng_state()}
+    return {f"{index}.{key}": value for index, state in states for key, value in state.items()}
 
 
 def _write(target: Path, taken: Snapshot) -> int:

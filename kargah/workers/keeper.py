@@ -34,12 +34,18 @@ class Keeper:
     def folder(self) -> Path:
         return self._job_path / "checkpoints"
 
-    def save(self, taken: Snapshot, started: float, check: Check) -> None:
-        """Begin to write; returns at once unless the one before is not done. ``started`` (monotonic): since when training has waited."""
+    def save(self, take: Callable[[], Snapshot], check: Check) -> None:
+        """Begin to write what ``take`` returns; at once unless the one before is not done, whose memory it may use again."""
+        started = time.monotonic()
         self.wait(check)
+        taken = take()
         stall_seconds = round(time.monotonic() - started, 3)
-        self._thread = threading.Thread(target=self._write, args=(taken, stall_seconds), name="checkpoint", daemon=True)
-        self._thread.start()
+        self._beside(lambda: self._write(taken, stall_seconds))
+
+    def get_ready(self, prepare: Check) -> None:
+        """``prepare`` the next save beside the training, if nothing is being written."""
+        if self._thread is None or not self._thread.is_alive():
+            self._beside(prepare)
 
     def wait(self, check: Check) -> None:
         """Until what was begun is on the disk. ``check`` is called meanwhile and may raise."""
@@ -57,13 +63,20 @@ class Keeper:
         if self._thread is not None:
             self._thread.join()
 
+    def _beside(self, work: Check) -> None:
+        def run() -> None:
+            try:
+                work()
+            except BaseException as error:  # noqa: BLE001 - carried to the thread that trains
+                self._error = error
+
+        self._thread = threading.Thread(target=run, name="checkpoint", daemon=True)
+        self._thread.start()
+
     def _write(self, taken: Snapshot, stall_seconds: float) -> None:
-        try:
-            path, size_bytes = self._patiently(lambda: checkpoint.write(self.folder, taken, self._keeping), taken.size_bytes)
-            where = str(path.relative_to(self._job_path))
-            self._tell("Saved", step=taken.state.step, path=where, size_bytes=size_bytes, best=taken.is_best, stall_seconds=stall_seconds)
-        except BaseException as error:  # noqa: BLE001 - carried to the thread that trains
-            self._error = error
+        path, size_bytes = self._patiently(lambda: checkpoint.write(self.folder, taken, self._keeping), taken.size_bytes)
+        where = str(path.relative_to(self._job_path))
+        self._tell("Saved", step=taken.state.step, path=where, size_bytes=size_bytes, best=taken.is_best, stall_seconds=stall_seconds)
 
     def _patiently(self, write: Callable[[], Made], needed_bytes: int) -> Made:
         self._make_room(needed_bytes)

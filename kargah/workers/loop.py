@@ -22,7 +22,7 @@ from kargah.recipes.parts import VALIDATION
 from kargah.recipes.runtime import Prepared, Settings, Task
 from kargah.recipes.sampling import epoch_batches
 from kargah.workers import checkpoint
-from kargah.workers.checkpoint import Tensors, TrainState
+from kargah.workers.checkpoint import Copies, Snapshot, Tensors, TrainState
 from kargah.workers.keeper import Keeper
 from kargah.workers.mending import mended
 from kargah.workers.telling import Teller
@@ -67,6 +67,8 @@ class Loop:
     optimizer: torch.optim.Optimizer = field(init=False)
     total_steps: int = field(init=False)
     _saved_at: float = field(init=False, default_factory=time.monotonic)
+    _copies: Copies = field(init=False, default_factory=Copies)
+    _ready: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         self.optimizer = _optimizer(self.task.module, self.settings)
@@ -181,7 +183,8 @@ class Loop:
         result, problem = self._scored_or_kept(), self.prepared.problem
         value = result.metrics[problem.primary_metric]
         if problem.better(value, self.state.best_value) or self.best is None:
-            self.best = checkpoint.copied(self.task.module)
+            self.keeper.wait(self.wants.check_stop)  # it may still write the best ones before, whose memory is used again
+            self.best = checkpoint.copied(self.task.module, self._copies, "best")
             self.state.best_value, self.state.best_step, self.state.evaluations_without_gain = value, self.state.step, 0
         else:
             self.state.evaluations_without_gain += 1
@@ -219,9 +222,12 @@ class Loop:
             raise PauseWanted if want is Want.PAUSE else TerminateWanted
 
     def _save_when_due(self) -> None:
-        every = self.spec.checkpoint_steps
-        if time.monotonic() - self._saved_at >= self.spec.checkpoint_seconds or (every and self.state.step % every == 0):
+        every, waited = self.spec.checkpoint_steps, time.monotonic() - self._saved_at
+        if waited >= self.spec.checkpoint_seconds or (every and self.state.step % every == 0):
             self._save()
+        elif not self._ready and (every or waited >= self.spec.checkpoint_seconds / 2):
+            self._ready = True
+            self.keeper.get_ready(checkpoint.getting_ready(self.task.module, self.optimizer, self._copies))
 
     def _save_and_wait(self) -> None:
         self._save()
@@ -229,10 +235,12 @@ class Loop:
 
     def _save(self) -> None:
         """Training waits for the copy, and for the checkpoint before if the disk is that slow; the rest is done beside it."""
-        started = time.monotonic()
-        taken = checkpoint.snapshot(self.state, self.task.module, self.optimizer, self.best)
-        self.keeper.save(taken, started, self.wants.check_stop)
-        self._saved_at = time.monotonic()
+
+        def take() -> Snapshot:
+            return checkpoint.snapshot(self.state, self.task.module, self.optimizer, self.best, self._copies)
+
+        self.keeper.save(take, self.wants.check_stop)
+        self._saved_at, self._ready = time.monotonic(), True
 
 
 def _optimizer(module: torch.nn.Module, settings: Settings) -> torch.optim.Optimizer:
