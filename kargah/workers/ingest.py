@@ -85,7 +85,7 @@ class Import:
         raw, parts = self._read(opened)
         with media_of(opened.contents) as media:
             columns = self._columns(raw, opened.parts[0].table.kinds(), media)
-            examination = Examination(columns)
+            examination = Examination(columns, raw.personal_rows())
             target = self._folder / "data.parquet"
             preview = write_typed(self._raw_path, target, columns, self._rows_of(raw), media, examination.see)
         self._say_task(columns)

@@ -79,7 +79,7 @@ class Mending:
         raw = self._write_rows(changes)
         columns = self._columns(raw)
         target = self._folder / "data.parquet"
-        examination = Examination(columns)
+        examination = Examination(columns, raw.personal_rows())
         preview = write_typed(self._raw_path, target, columns, lambda done: self._progress(done, raw.rows), see=examination.see)
         self._raw_path.unlink()
         examination.say(self._findings)

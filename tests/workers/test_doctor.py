@@ -119,6 +119,15 @@ def test_numbers_that_only_look_like_somebodys_are_left(plain: str) -> None:
     assert personal.mask(plain) == plain
 
 
+def test_personal_data_is_found_in_whatever_part_of_a_long_table_it_stands(tmp_path: Path) -> None:
+    rows = clean(45_000)
+    places = (1, 15_000, 29_999, 45_000)
+    for place in places:
+        rows[place - 1] = f"شمارهٔ {place} من ۰۹۱۲۳۴۵۶۷۸۹", rows[place - 1][1]
+    found = read(tmp_path, table(rows)).problems["PERSONAL_PHONE"]
+    assert (found["count"], found["rows"]) == (len(places), list(places))
+
+
 def test_tags_are_repaired_and_turns_are_judged() -> None:
     assert repaired(["O", "I-PER", "I-PER", "O", "B-LOC", "I-ORG"]) == ["O", "B-PER", "I-PER", "O", "B-LOC", "B-ORG"]
     assert alternates(["system", "user", "assistant", "user"])

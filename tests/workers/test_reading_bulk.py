@@ -15,7 +15,7 @@ from kargah.kit.errors import KargahError
 from kargah.text import numbers
 from kargah.workers.doctor.likeness import exact_loose_key, loose_key
 from kargah.workers.reading import bulk, signs
-from kargah.workers.reading.batch import of_rows
+from kargah.workers.reading.batch import behind, of_rows
 from kargah.workers.reading.delimited import DelimitedTable
 from kargah.workers.reading.findings import Findings
 from kargah.workers.reading.profile import PLAIN_NUMBER
@@ -85,8 +85,55 @@ def test_a_good_file_is_read_by_blocks_to_its_end_and_a_bad_quote_leaves_only_th
     assert path.read_bytes()[rest.offset :].decode().startswith('"جمله')
 
 
+@given(pieces=st.lists(st.sampled_from(["a\n", "\r\n", "b\r", "\n", "سلام\r\n", "x" * 70 + "\n"]), max_size=30), asked=st.randoms())
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_line_of_a_row_is_the_same_in_whatever_order_rows_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pieces: list[str], asked: Any
+) -> None:
+    monkeypatch.setattr(bulk, "BLOCK_BYTES", BLOCK_BYTES)
+    path = tmp_path / "data.csv"
+    content = "".join(pieces).encode()
+    path.write_bytes(content)
+    starts = [0, *(place + 1 for place, byte in enumerate(content) if byte == ord("\n"))]
+    lines = {start: len(io.StringIO(content[:start].decode(), newline=None).read().split("\n")) for start in starts}
+    asked.shuffle(starts)
+    numbers = bulk.LineNumbers(path)
+    assert {start: numbers.at(start) for start in starts} == lines
+
+
+def test_rows_with_personal_data_are_known_of_one_stretch() -> None:
+    known = signs.PersonalRows()
+    assert known.within(1, 5) is None
+    known.add(11, 10, [0, 9])
+    known.add(21, 10, [3])
+    known.add(41, 10, [0])  # does not go on where the stretch ended
+    assert known.within(11, 20) == [0, 9, 13]
+    assert known.within(12, 9) == [8]
+    assert known.within(21, 3) == []
+    assert [known.within(10, 5), known.within(30, 2), known.within(41, 5)] == [None] * 3
+
+
+def test_what_is_given_away_is_done_in_order_and_its_failure_comes_back() -> None:
+    done: list[int] = []
+
+    def work(item: int) -> None:
+        if item == 3:
+            raise OSError(28, "No space left on device")
+        done.append(item)
+
+    with pytest.raises(OSError, match="No space"), behind(work) as give:
+        for item in range(9):
+            give(item)
+    assert done == [0, 1, 2]
+    with pytest.raises(OSError, match="No space"), behind(work) as give:
+        give(3)
+
+
 SIGNED = st.lists(
-    st.sampled_from([*"=+-@\t\r\n 5۵.\u202a\u2069\u200c\u00a0\u2003\ufeff", "Ø§", "Ù…", "ط§ظ„", "NaN", "N/A", "—", "a"]), max_size=6
+    st.sampled_from(
+        ["123 456-789", "۱۲۳۴۵", *"=+-@\t\r\n 5۵.\u202a\u2069\u200c\u00a0\u2003\ufeff", "Ø§", "Ù…", "ط§ظ„", "NaN", "N/A", "—", "a"]
+    ),
+    max_size=6,
 )
 
 
@@ -96,6 +143,7 @@ def test_the_rough_patterns_let_nothing_through_that_the_exact_ones_find(values:
     column = pa.array(values, pa.string())
     assert signs.missing(column) == {value for value in values if numbers.is_missing(value)}
     suspicious = set(signs.suspicious(column))
+    assert signs.remarkable(column) == signs.Remarkable(signs.missing(column), signs.suspicious(column), signs.personal(column))
     assert {value for value in values for _, _, exact in signs.SIGNS if exact.search(value)} <= suspicious
 
 

@@ -3,6 +3,7 @@
 Where only a part is looked at, the finding says of how many rows it speaks (``looked_at``). Places are rows of the table, from 1.
 """
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from kargah.recipes.columns import Column
@@ -16,6 +17,7 @@ from kargah.workers.doctor.probe import OneSideProbe
 from kargah.workers.doctor.roles import Roles
 from kargah.workers.doctor.sequences import Conversations, Tags
 from kargah.workers.reading.findings import Findings
+from kargah.workers.reading.signs import PersonalRows
 
 
 class Family(Protocol):
@@ -27,11 +29,11 @@ class Family(Protocol):
 
 
 class Examination:
-    """``see`` every batch of the typed table in their order, then ``say``."""
+    """``see`` every batch of the typed table in their order, then ``say``. ``personal``: what reading already saw, by column."""
 
-    def __init__(self, columns: list[Column]) -> None:
+    def __init__(self, columns: list[Column], personal: Mapping[str, PersonalRows]) -> None:
         self._columns, self._roles = columns, Roles.of(columns)
-        self._families = _families(columns, self._roles)
+        self._families = _families(columns, self._roles, personal)
 
     def see(self, batch: Any, first_row: int) -> None:
         for family in self._families:
@@ -43,11 +45,11 @@ class Examination:
             family.say(findings)
 
 
-def _families(columns: list[Column], roles: Roles) -> list[Family]:
+def _families(columns: list[Column], roles: Roles, personal: Mapping[str, PersonalRows]) -> list[Family]:
     return [
         Cells(columns),
         NumbersAmongText(columns),
-        PersonalData(columns),
+        PersonalData(columns, personal),
         Languages(columns),
         Duplicates(columns, roles),
         Leaks(columns, roles),

@@ -39,7 +39,10 @@ def loose_key(text: str) -> str:
         known = codecs.charmap_encode(text, "strict", _ENCODE)[0]
     except UnicodeEncodeError:
         return exact_loose_key(text)
-    return codecs.charmap_decode(b" ".join(known.translate(*_folding()).split()), "strict", _CHARACTERS)[0]
+    known = known.translate(*_folding())
+    while b"  " in known:  # quicker than to split and to join
+        known = known.replace(b"  ", b" ")
+    return codecs.charmap_decode(known.strip(b" "), "strict", _CHARACTERS)[0]
 
 
 def exact_loose_key(text: str) -> str:
@@ -70,7 +73,7 @@ class LikeTexts:
 
     def add(self, key: str) -> bool:
         """Whether an earlier text is like this one. ``key``: as ``loose_key`` makes it."""
-        shingles = frozenset(crc32(second, crc32(first + b" ")) for first, second in pairwise(key.encode().split()))
+        shingles = frozenset(map(crc32, map(b" ".join, pairwise(key.encode().split()))))
         if len(shingles) < FEWEST_SHINGLES:
             return False
         smallest = sorted(shingles)[:_BUCKETS_A_TEXT]

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, get_args
 
 import pyarrow as pa
@@ -12,12 +12,13 @@ from kargah.contract.fixes import Personal
 from kargah.recipes.columns import Column, ColumnKind
 from kargah.workers.doctor.places import Places
 from kargah.workers.doctor.roles import TEXTUAL
+from kargah.workers.reading import signs
 from kargah.workers.reading.findings import Findings
+from kargah.workers.reading.signs import PersonalRows
 
 ALL: tuple[Personal, ...] = get_args(Personal)
 #: Numbers of ten digits pass the national check by chance once in eleven: a column speaks of persons when half of them do.
 NATIONAL_ID_SHARE = 0.5
-_LIKELY = "@|[0-9۰-۹٠-٩](?:[ \u200c-]?[0-9۰-۹٠-٩]){8,}"
 _TO_LATIN = str.maketrans("۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩", "01234567890123456789")
 _GAP = "[ \u200c-]?"
 #: Tried in this order: the longer numbers first, so that a card is not read as a phone.
@@ -81,9 +82,13 @@ def _holds(kind: Personal, found: str) -> bool:
 
 
 class PersonalData:
-    """Looks with a fast pattern at all texts and all whole numbers, and closely at what it lets through."""
+    """Looks closely at those texts and whole numbers that a fast pattern lets through.
 
-    def __init__(self, columns: list[Column]) -> None:
+    ``known``: for a column of texts, in which rows the pattern was found when they were read.
+    """
+
+    def __init__(self, columns: list[Column], known: Mapping[str, PersonalRows]) -> None:
+        self._known = {column.name: known[column.name] for column in columns if column.kind in TEXTUAL and column.name in known}
         self._names = [column.name for column in columns if column.kind in TEXTUAL or _could_be_ids(column)]
         self._places: dict[tuple[str, Personal], Places] = {}
         self._ten_digits: Counter[str] = Counter()
@@ -92,8 +97,8 @@ class PersonalData:
         for name in self._names:
             values = batch.column(name)
             values = values if pa.types.is_string(values.type) else pc.cast(values, pa.string())
-            mask_of_likely = pc.match_substring_regex(values, _LIKELY)
-            for index in pc.indices_nonzero(mask_of_likely).to_pylist():
+            known = self._known[name].within(first_row, len(values)) if name in self._known else None
+            for index in signs.personal(values) if known is None else known:
                 self._look(name, values[index].as_py(), first_row + index)
 
     def say(self, findings: Findings) -> None:

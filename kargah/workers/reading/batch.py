@@ -1,7 +1,9 @@
 """Rows on their way through the reader: columns of strings, and the line of the file on which each row begins."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil
 from typing import Any, TypeVar
@@ -12,6 +14,7 @@ Cell = str | None
 Row = tuple[int, list[Cell]]
 Lines = Callable[[], Sequence[int]]
 Item = TypeVar("Item")
+Said = TypeVar("Said")
 BATCH_ROWS, BATCH_CHARACTERS = 10_000, 16 << 20
 
 
@@ -59,6 +62,35 @@ def ahead(items: Iterator[Item]) -> Iterator[Item]:
         while (item := coming.result()) is not None:
             coming = pool.submit(next, items, None)
             yield item
+
+
+def abreast(function: Callable[[Item], Said], items: Iterable[Item], threads: int = 1) -> Iterator[tuple[Item, Said]]:
+    """Each item, in order, with what ``function`` says of it; so many threads look at those that come next."""
+    waiting: deque[tuple[Item, Future[Said]]] = deque()
+    with ThreadPoolExecutor(threads, thread_name_prefix="abreast") as pool:
+        for item in items:
+            waiting.append((item, pool.submit(function, item)))
+            if len(waiting) > threads:
+                first, said = waiting.popleft()
+                yield first, said.result()
+        for first, said in waiting:
+            yield first, said.result()
+
+
+@contextmanager
+def behind(work: Callable[[Item], Any]) -> Iterator[Callable[[Item], None]]:
+    """What is given is worked on in a thread, one after the other; ``work``'s exception comes when the next is given, or at the end."""
+    done: Future[Any] = Future()
+    done.set_result(None)
+
+    def give(item: Item) -> None:
+        nonlocal done
+        done.result()
+        done = pool.submit(work, item)
+
+    with ThreadPoolExecutor(1, thread_name_prefix="behind") as pool:
+        yield give
+        done.result()
 
 
 def _batch(lines: list[int], cells: list[list[Cell]]) -> Batch:

@@ -4,8 +4,10 @@ A block is cut where a row ends. Its quotes must all stand as RFC 4180 has them:
 another width are left to the careful reader, which reads that block; quotes of another kind leave it the rest of the file.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -18,27 +20,61 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _LINE_FEED, _RETURN = (pa.scalar(ord(character), pa.uint8()) for character in "\n\r")
 
 
+class LineNumbers:
+    """On which lines of a file rows begin. Of most files only some first ones are asked for: no line is counted before."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known = [(0, 1)]
+
+    def at(self, offset: int) -> int:
+        """``offset``: of the byte with which the row begins."""
+        place = bisect_right(self._known, offset, key=itemgetter(0))
+        known, line = self._known[place - 1]
+        if known < offset:
+            line += sum(map(_breaks_in, self._between(known, offset)))
+            self._known.insert(place, (offset, line))
+        return line
+
+    def _between(self, start: int, end: int) -> Iterator[bytes]:
+        """In pieces that part no \\r\\n."""
+        with self._path.open("rb") as file:
+            file.seek(start)
+            while (here := file.tell()) < end:
+                piece = file.read(min(BLOCK_BYTES, end - here))
+                yield piece + file.read(1) if piece.endswith(b"\r") else piece
+
+
 @dataclass(frozen=True)
 class Block:
-    """Whole rows as they stand in the file, the first at byte ``offset`` on line ``line``.
+    """Whole rows as they stand in the file, the first at byte ``offset``.
 
-    ``columns``: None where Arrow cannot tell; rows in which nothing stands are not among them. ``is_plain``: each line is a row.
+    ``columns``: None where Arrow cannot tell; rows in which nothing stands are not among them.
     """
 
     content: bytes
     offset: int
-    line: int
     columns: list[Any] | None
-    is_plain: bool
+    numbers: LineNumbers = field(compare=False, repr=False)
 
     @property
     def end(self) -> int:
         return self.offset + len(self.content)
 
+    @property
+    def line(self) -> int:
+        return self.numbers.at(self.offset)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether each line is a row."""
+        lines = _breaks_in(self.content) + (self.content[-1] not in b"\r\n")
+        return b'"' not in self.content and self.columns is not None and len(self.columns[0]) == lines
+
 
 @dataclass(frozen=True)
 class Rest:
-    """From here on it is for the careful reader."""
+    """From this byte and line on it is for the careful reader."""
 
     offset: int
     line: int
@@ -54,17 +90,15 @@ def blocks(path: Path, delimiter: str, width: int) -> Iterator[Block | Rest]:
     with path.open("rb") as file:
         offset = len(_BYTE_ORDER_MARK) if file.read(3) == _BYTE_ORDER_MARK else 0
         file.seek(offset)
-        line, waiting = 1, b""
+        numbers, waiting = LineNumbers(path), b""
         while content := waiting + (more := file.read(BLOCK_BYTES)):
             end = _end_of_rows(content, edges, is_last=len(more) < BLOCK_BYTES)
             if end == 0:
-                yield Rest(offset, line)
+                yield Rest(offset, LineNumbers(path).at(offset))
                 return
             whole, waiting = content[:end], content[end:]
-            lines = _lines_of(whole)
-            columns = _parsed(whole, delimiter, width)
-            yield Block(whole, offset, line, columns, b'"' not in whole and columns is not None and len(columns[0]) == lines)
-            offset, line = offset + end, line + lines
+            yield Block(whole, offset, _parsed(whole, delimiter, width), numbers)
+            offset += end
 
 
 def _end_of_rows(content: bytes, edges: bytes, is_last: bool) -> int:
@@ -89,15 +123,15 @@ def _end_of_rows(content: bytes, edges: bytes, is_last: bool) -> int:
     return 0
 
 
-def _lines_of(content: bytes) -> int:
-    """How many lines begin here; \\r\\n is one break."""
+def _breaks_in(content: bytes) -> int:
+    """\\r\\n is one break of lines."""
     data = pa.Array.from_buffers(pa.uint8(), len(content), [None, pa.py_buffer(content)])
     feeds = pc.equal(data, _LINE_FEED)
     breaks = feeds.true_count
     if b"\r" in content:
         returns = pc.equal(data, _RETURN)
         breaks += returns.true_count - pc.and_(returns[:-1], feeds[1:]).true_count
-    return int(breaks) + (content[-1] not in b"\r\n")
+    return int(breaks)
 
 
 def _parsed(content: bytes, delimiter: str, width: int) -> list[Any] | None:

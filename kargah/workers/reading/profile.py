@@ -55,8 +55,7 @@ class Look:
     """What a thread may find out of a batch beforehand: hashes of the values as bytes; of running text, what stands out."""
 
     hashes: list[int]
-    missing: set[str] | None = None
-    suspicious: list[str] | None = None
+    remarkable: signs.Remarkable | None = None
 
 
 class ColumnProfile:
@@ -67,6 +66,7 @@ class ColumnProfile:
         self.rows = self.nulls = 0
         self.normaliser_counts: Counter[str] = Counter()
         self.values_changed = self.values_normalised = 0
+        self.personal_rows = signs.PersonalRows()
         self._findings, self._normaliser = findings, normaliser
         self._hashes: set[int] = set()
         self._numbers = NumberProfile(max_distinct)
@@ -82,21 +82,24 @@ class ColumnProfile:
         """Changes nothing: may be asked of the next batch while this one is added."""
         hashes = list(map(hash, values.cast(pa.binary()).to_pylist()))
         if self._is_varied and not self._numbers.possible:
-            return Look(hashes, signs.missing(values), signs.suspicious(values))
+            return Look(hashes, signs.remarkable(values))
         return Look(hashes)
 
     def add(self, values: Any, look: Look, lines: Lines) -> Any:
         """Take in a batch; give it back with the spellings of "missing" as null."""
+        remarkable = look.remarkable
+        if remarkable is not None:
+            self.personal_rows.add(self.rows + 1, len(values), remarkable.personal)
         self.rows += len(values)
         counted = self._counted(values)
         different = pa.array(counted, pa.string()) if counted is not None else values if self._is_varied else pc.unique(values)
-        missing = signs.missing(different) if look.missing is None else look.missing
+        missing = signs.missing(different) if remarkable is None else remarkable.missing
         stretch = self._without_missing(Stretch(values, lines), missing)
         present = None if counted is None else {value: count for value, count in counted.items() if value not in missing}
         self._measure(stretch, present, different, missing)
         self._remember(look.hashes, missing, has_nulls=values.null_count > 0)
         if not self._are_all_numbers(stretch, present):
-            self._inspect(stretch, present, signs.suspicious(different) if look.suspicious is None else look.suspicious)
+            self._inspect(stretch, present, signs.suspicious(different) if remarkable is None else remarkable.suspicious)
         return stretch.values
 
     @property
@@ -288,6 +291,7 @@ class NumberProfile:
         """Take in values with their counts; the values that are no numbers."""
         if not self.possible:
             return set()
+        most = self._parsed + sum(present.values())  # if all that come are numbers
         values = pa.array(present, pa.string())
         plain = pc.match_substring_regex(values, PLAIN_NUMBER)
         if pc.any(plain).as_py():
@@ -295,13 +299,15 @@ class NumberProfile:
         bad: set[str] = set()
         for value in values.filter(pc.invert(plain)).to_pylist():
             number = None if numbers.is_identifier(value) else numbers.parse_number(value)
-            if number is None:
-                bad.add(value)
-                self._bad += present[value]
-            else:
+            if number is not None:
                 self._take(value, number, present[value])
-        if self._bad > 20 and self._bad > self._parsed:
-            self.possible = False
+                continue
+            bad.add(value)
+            self._bad += present[value]
+            most -= present[value]
+            if self._bad > max(20, most):
+                self.possible = False
+                break
         self.bad_examples += sorted(bad)[: max(0, 5 - len(self.bad_examples))]
         return bad
 

@@ -2,7 +2,7 @@
 
 import codecs
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +11,13 @@ from typing import TextIO
 import pyarrow as pa
 
 from kargah.text import detect
+from kargah.workers.reading.batch import abreast
 from kargah.workers.reading.containers import CHUNK_BYTES, Tick
 from kargah.workers.reading.errors import BinaryFile, EmptyFile, NotTabular, UnknownEncoding
 from kargah.workers.reading.findings import Findings
 
 HEAD_BYTES = 256 * 1024
+CHECKING_THREADS = 2
 #: Bytes of UTF-8 that begin a longer character, and those that go on with one, are no less than these.
 _LEADING, _CONTINUING = 0xC0, 0x80
 
@@ -72,18 +74,25 @@ def opened(source: Source, offset: int = 0) -> Iterator[tuple[TextIO, Callable[[
 
 def _checked(path: Path, tick: Tick) -> tuple[detect.Utf8Check, bool]:
     """Most files are UTF-8 throughout; only one that is not is looked at where and how often it is not."""
-    check, has_nul, is_strict, waiting = detect.Utf8Check(), False, True, b""
-    for chunk in _chunks(path, tick):
+    check, has_nul, is_strict = detect.Utf8Check(), False, True
+    for chunk, is_utf8 in abreast(_is_utf8, _by_characters(_chunks(path, tick)), CHECKING_THREADS):
         has_nul = has_nul or b"\0" in chunk
-        if is_strict:
-            whole, waiting = _whole_characters(waiting + chunk)
-            is_strict = _is_utf8(whole)
-    if is_strict and _is_utf8(waiting):
+        is_strict = is_strict and is_utf8
+    if is_strict:
         return check, has_nul
     for chunk in _chunks(path, tick):
         check.feed(chunk)
     check.feed(b"", final=True)
     return check, has_nul
+
+
+def _by_characters(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Cut so that no character is."""
+    waiting = b""
+    for chunk in chunks:
+        whole, waiting = _whole_characters(waiting + chunk)
+        yield whole
+    yield waiting
 
 
 def _whole_characters(chunk: bytes) -> tuple[bytes, bytes]:

@@ -6,7 +6,6 @@ second converts. Text stays as it was; numbers, booleans and lists get types of 
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,11 @@ import pyarrow.parquet as pq
 from kargah.recipes.columns import Column, ColumnKind
 from kargah.text import numbers
 from kargah.text.normalise import Normaliser
-from kargah.workers.reading.batch import BATCH_CHARACTERS, BATCH_ROWS, Batch, Lines, Row, ahead, of_rows
+from kargah.workers.reading.batch import BATCH_CHARACTERS, BATCH_ROWS, Batch, Lines, Row, abreast, ahead, behind, of_rows
 from kargah.workers.reading.findings import Findings
 from kargah.workers.reading.media import Media
 from kargah.workers.reading.profile import PLAIN_NUMBER, ColumnProfile, Look
+from kargah.workers.reading.signs import PersonalRows
 
 #: Different values remembered over all columns, 64 bits each; and rows remembered to tell duplicates.
 DISTINCT_BUDGET, DUPLICATES_BUDGET = 2_000_000, 3_000_000
@@ -40,12 +40,16 @@ class RawTable:
         max_distinct = max(1000, DISTINCT_BUDGET // len(names))
         self.profiles = [ColumnProfile(name, findings, normaliser, max_distinct) for name in names]
         self._schema = pa.schema([pa.field(str(index), pa.string()) for index in range(len(names))])
-        self._writer: Any = None
+        self._store: Callable[[Any], None]
 
     @contextmanager
     def stored_at(self, path: Path) -> Iterator[None]:
         """Where the rows go that are read within."""
-        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, self._schema) as self._writer:
+        with (
+            pa.OSFile(str(path), "wb") as file,
+            pa.ipc.new_stream(file, self._schema) as writer,
+            behind(writer.write_batch) as self._store,
+        ):
             yield
 
     def read(self, rows: Iterable[Row], path: Path, tick: Callable[[], None]) -> None:
@@ -56,22 +60,13 @@ class RawTable:
     def add(self, batches: Iterable[Batch], tick: Callable[[], None]) -> int:
         """Measure and store; how many rows came. ``tick`` is called between batches and may raise to end it all."""
         before = self.rows
-        for batch, looks in self._looked_at(part for whole in batches for part in whole.parts()):
-            self._writer.write_batch(self._measured(batch, looks))
+        for batch, looks in abreast(self._look, (part for whole in batches for part in whole.parts())):
+            self._store(self._measured(batch, looks))
             tick()
         return self.rows - before
 
-    def _looked_at(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, list[Look]]]:
-        """Each with a look at its columns; the next is looked at meanwhile, since Arrow leaves Python free."""
-        with ThreadPoolExecutor(1, "look") as thread:
-            waiting: tuple[Batch, Future[list[Look]]] | None = None
-            for batch in batches:
-                coming = batch, thread.submit(self._look, batch)
-                if waiting is not None:
-                    yield waiting[0], waiting[1].result()
-                waiting = coming
-            if waiting is not None:
-                yield waiting[0], waiting[1].result()
+    def personal_rows(self) -> dict[str, PersonalRows]:
+        return {profile.name: profile.personal_rows for profile in self.profiles}
 
     def _look(self, batch: Batch) -> list[Look]:
         return [profile.look(values) for profile, values in zip(self.profiles, batch.columns, strict=True)]
@@ -118,17 +113,34 @@ def write_typed(
     schema = pa.schema([pa.field(column.name, _TYPES[column.kind]) for column in columns])
     preview: list[dict[str, Any]] = []
     done = 0
-    with pq.ParquetWriter(target, schema, compression="zstd") as writer, ThreadPoolExecutor(1, "write") as thread:
+    options = {"compression": "zstd", "use_dictionary": _repetitive(columns, schema)}
+    with pq.ParquetWriter(target, schema, **options) as writer, behind(writer.write_batch) as write:
         for batch in ahead(_typed(raw, columns, schema, media)):
-            written = thread.submit(writer.write_batch, batch)
+            write(batch)
             if len(preview) < PREVIEW_ROWS:
                 preview += _shown_rows(batch.slice(0, PREVIEW_ROWS - len(preview)))
             if see is not None:
                 see(batch, done + 1)
-            written.result()
             done += batch.num_rows
             tick(done)
     return preview
+
+
+def _repetitive(columns: list[Column], schema: Any) -> list[str]:
+    """The leaves for which a dictionary of their values is worth making: all but those of running text."""
+    running = {column.name for column in columns if column.kind is ColumnKind.TEXT and 2 * column.distinct > column.rows}
+    return [leaf for field in schema if field.name not in running for leaf in _leaves(field.name, field.type)]
+
+
+def _leaves(path: str, kind: Any) -> Iterator[str]:
+    """As Parquet names them."""
+    if pa.types.is_list(kind):
+        yield from _leaves(f"{path}.list.element", kind.value_type)
+    elif pa.types.is_struct(kind):
+        for field in kind:
+            yield from _leaves(f"{path}.{field.name}", field.type)
+    else:
+        yield path
 
 
 def _typed(raw: Path, columns: list[Column], schema: Any, media: Media | None) -> Iterator[Any]:
