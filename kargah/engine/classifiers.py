@@ -1,11 +1,11 @@
-"""Sequence classifiers of transformers on packed batches: the encoder sees every real token once, the head one vector a sequence."""
+"""What heads of transformers make of the vectors of a packed batch: of each sequence, or of each token."""
 
 from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
 
-from kargah.engine.attention import use_packed_attention
+from kargah.engine.encoders import UnpaddedEncoder
 from kargah.engine.packing import Packed
 
 Head = Callable[[Any, Tensor], Tensor]
@@ -35,26 +35,40 @@ HEADS: dict[str, Head] = {
     "electra": _head_of_first,
     "distilbert": _two_layers,
 }
-_TAKES_TYPES = frozenset({"bert", "electra", "roberta", "xlm-roberta", "camembert"})
-_POSITIONS_AFTER_PADDING = frozenset({"roberta", "xlm-roberta", "camembert"})
+
+
+def logits_of_sequences(model: Any, hidden: Tensor, packed: Packed) -> Tensor:
+    """``model`` is a ``…ForSequenceClassification``: [sequences, outputs]."""
+    return HEADS[model.config.model_type](model, hidden[packed.starts])
+
+
+def logits_of_tokens(model: Any, hidden: Tensor, packed: Packed) -> Tensor:
+    """``model`` is a ``…ForTokenClassification``: [tokens, outputs]."""
+    del packed
+    logits: Tensor = model.classifier(model.dropout(hidden))
+    return logits
+
+
+def logits_of_spans(model: Any, hidden: Tensor, packed: Packed) -> Tensor:
+    """``model`` is a ``…ForQuestionAnswering``: [tokens, 2], of an answer's first and last token."""
+    del packed
+    if model.config.model_type == "distilbert":
+        hidden = model.dropout(hidden)
+    logits: Tensor = model.qa_outputs(hidden)
+    return logits
 
 
 class UnpaddedClassifier:
-    """``model`` is a ``…ForSequenceClassification`` of a family in HEADS; it is changed to attend within packed sequences."""
+    """``model`` is a ``…ForSequenceClassification`` of a family in HEADS."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
-        self._family = model.config.model_type
-        use_packed_attention(model)
+        self._encoder = UnpaddedEncoder(model)
 
     @property
     def first_position(self) -> int:
-        return int(self._model.config.pad_token_id) + 1 if self._family in _POSITIONS_AFTER_PADDING else 0
+        return self._encoder.first_position
 
     def __call__(self, packed: Packed) -> Tensor:
         """Logits [sequences, outputs]."""
-        arguments = packed.arguments()
-        if self._family in _TAKES_TYPES:
-            arguments["token_type_ids"] = packed.token_type_ids
-        hidden = self._model.base_model(**arguments).last_hidden_state[0]
-        return HEADS[self._family](self._model, hidden[packed.starts])
+        return logits_of_sequences(self._model, self._encoder(packed), packed)

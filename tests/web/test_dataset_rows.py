@@ -14,7 +14,7 @@ from support.model_folders import make_folder
 from support.server import running_with_admin
 
 from kargah.kit.errors import KargahError
-from kargah.recipes.text_classification.pretrained import fast_tokenizer
+from kargah.recipes.encoders import fast_tokenizer
 from kargah.recipes.tokenizing import train_tokenizer
 from kargah.web.pages.dataset_rows import edits_of, split_of
 

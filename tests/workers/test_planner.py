@@ -10,8 +10,8 @@ from test_mending import ROWS, SmallTask, loop_of, messages
 from transformers import BertConfig, BertForSequenceClassification
 
 from kargah.engine.packing import Packed
+from kargah.recipes.encoders import TEXTS, Transformer
 from kargah.recipes.errors import PrecisionHurts
-from kargah.recipes.text_classification.pretrained import Transformer
 from kargah.recipes.text_classification.spec import TextClassificationSpec
 from kargah.workers import memory, planner, precision
 from kargah.workers.planner import Foresight
@@ -26,7 +26,7 @@ def transformer() -> Transformer:
         vocab_size=300, hidden_size=32, num_hidden_layers=3, num_attention_heads=4, intermediate_size=64, max_position_embeddings=70,
         num_labels=3,
     )  # fmt: skip
-    made = Transformer(BertForSequenceClassification(config))
+    made = Transformer(BertForSequenceClassification(config), TEXTS)
     made.make_cheap([list(range(300))])
     return made
 

@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 from samples import sentiments
 
+from kargah.recipes.encoders import fast_tokenizer
 from kargah.recipes.table import normaliser_of
 from kargah.recipes.text_classification.encoding import TransformerEncoding
-from kargah.recipes.text_classification.pretrained import fast_tokenizer
 from kargah.recipes.tokenizing import base_tokenizer, train_tokenizer
 from kargah.text.normalise import NormaliserSettings
 from kargah.workers import tokens

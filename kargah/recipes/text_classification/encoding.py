@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from kargah.engine.packing import Packed
 from kargah.kit import files
+from kargah.recipes.encoders import TokenBatches
 from kargah.recipes.ngrams import NgramVocabulary
 from kargah.recipes.text_classification.model import Bags, Sequences
 from kargah.recipes.tokenizing import load_tokenizer
@@ -112,16 +112,8 @@ class TokenEncoding:
         return cls(load_tokenizer(folder), files.read_json(folder / "tokenizer_config.json")["model_max_length"])
 
 
-@dataclass
-class TransformerEncoding:
-    """An item: (token ids, token type ids) with the special tokens; a pair is one sequence. ``tokenizer`` is a fast one of transformers.
-
-    ``first_position`` of a network that takes packed batches; null: batches are padded.
-    """
-
-    tokenizer: Any
-    max_length: int
-    first_position: int | None = None
+class TransformerEncoding(TokenBatches):
+    """A pair is one sequence."""
 
     def encode(self, fields: Sequence[Sequence[str]], check: Check) -> list[Item]:
         items: list[Item] = []
@@ -131,30 +123,3 @@ class TransformerEncoding:
             found = self.tokenizer(*parts, truncation=True, max_length=self.max_length, return_token_type_ids=True)
             items += list(zip(found["input_ids"], found["token_type_ids"], strict=True))
         return items
-
-    def cost(self, item: Item) -> int:
-        return len(item[0])
-
-    def collate(self, items: Sequence[Item]) -> Packed | dict[str, torch.Tensor]:
-        if self.first_position is not None:
-            types = [types for _, types in items] if self._has_types else None
-            return Packed.of([ids for ids, _ in items], types, self.first_position)
-        return self._padded(items)
-
-    def _padded(self, items: Sequence[Item]) -> dict[str, torch.Tensor]:
-        longest = max(len(ids) for ids, _ in items)
-        ids = torch.full((len(items), longest), self.tokenizer.pad_token_id, dtype=torch.int64)
-        types, mask = torch.zeros_like(ids), torch.zeros_like(ids)
-        for row, (row_ids, row_types) in enumerate(items):
-            ids[row, : len(row_ids)], types[row, : len(row_ids)] = torch.tensor(row_ids), torch.tensor(row_types)
-            mask[row, : len(row_ids)] = 1
-        batch = {"input_ids": ids, "attention_mask": mask}
-        return batch | ({"token_type_ids": types} if self._has_types else {})
-
-    @property
-    def _has_types(self) -> bool:
-        return "token_type_ids" in self.tokenizer.model_input_names
-
-    def save(self, folder: Path) -> None:
-        self.tokenizer.model_max_length = self.max_length
-        self.tokenizer.save_pretrained(str(folder))

@@ -6,10 +6,10 @@ from typing import Any
 from safetensors.torch import load_file
 
 from kargah.recipes.base_models import OFFLINE, quiet
+from kargah.recipes.encoders import TEXTS, Transformer
 from kargah.recipes.problem import ColumnProblem
 from kargah.recipes.text_classification.encoding import BagEncoding, TokenEncoding, TransformerEncoding
 from kargah.recipes.text_classification.model import NetworkConfig, TextNetwork
-from kargah.recipes.text_classification.pretrained import Transformer
 from kargah.recipes.text_classification.task import TextModel
 
 
@@ -34,7 +34,7 @@ def _transformer(folder: Path, problem: ColumnProblem, config: dict[str, Any]) -
     quiet()
     model = AutoModelForSequenceClassification.from_pretrained(folder, use_safetensors=True, **OFFLINE)
     tokenizer = AutoTokenizer.from_pretrained(folder, **OFFLINE)
-    network = Transformer(model)
+    network = Transformer(model, TEXTS)
     mean, spread = config["kargah_scale"]
     return TextModel(
         problem,

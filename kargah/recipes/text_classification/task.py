@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from kargah.kit import files
+from kargah.recipes.encoders import Transformer, fast_tokenizer, fitting_length
 from kargah.recipes.measures import FloatArray
 from kargah.recipes.ngrams import NgramVocabulary
 from kargah.recipes.parts import TEST, VALIDATION
@@ -66,8 +67,10 @@ class TextModel:
             files.write_json(folder / "config.json", config)
             save_file({name: tensor.contiguous() for name, tensor in self.network.state_dict().items()}, folder / "model.safetensors")
         else:
-            assert isinstance(self.network, pretrained.Transformer)
-            self.network.save(folder, self.scale)
+            assert isinstance(self.network, Transformer)
+            self.network.save(folder)
+            config = files.read_json(folder / "config.json")
+            files.write_json(folder / "config.json", {**config, "kargah_scale": self.scale})
 
 
 @dataclass
@@ -99,22 +102,21 @@ class TextTask:
     @property
     def parameters(self) -> int:
         network = self.model.network
-        if isinstance(network, pretrained.Transformer):
+        if isinstance(network, Transformer):
             return network.parameters_when_saved
         return sum(parameter.numel() for parameter in network.parameters())
 
     def use_precision(self, precision: str) -> bool:
-        self.precision = precision if isinstance(self.model.network, pretrained.Transformer) else "fp32"
+        self.precision = precision if isinstance(self.model.network, Transformer) else "fp32"
         return self.precision == precision
 
     def recompute(self) -> bool:
         network = self.model.network
-        return isinstance(network, pretrained.Transformer) and network.recompute()
+        return isinstance(network, Transformer) and network.recompute()
 
     def stepped(self, learning_rate: float) -> None:
-        vocabulary = getattr(self.model.network, "vocabulary", None)
-        if vocabulary is not None:
-            vocabulary.stepped(learning_rate, self.settings.weight_decay)
+        if isinstance(self.model.network, Transformer):
+            self.model.network.stepped(learning_rate, self.settings.weight_decay)
 
     @property
     def architecture(self) -> str:
@@ -152,21 +154,10 @@ def build_task(data: TextData, request: Request) -> TextTask:
     encode = model.encoding.encode
     items = encode(data.texts_of(data.train_rows), request.check)
     held = {part: encode(data.texts_of(data.rows_of(part)), request.check) for part in (VALIDATION, TEST)}
-    if isinstance(model.network, pretrained.Transformer):
-        decisions += cheap_steps(model.network, [ids for ids, _ in [*items, *held[VALIDATION], *held[TEST]]])
+    if isinstance(model.network, Transformer):
+        decisions += model.network.make_cheap([ids for ids, _ in [*items, *held[VALIDATION], *held[TEST]]])
     settled.append(one_thread(request) if model.architecture == "bag" else all_threads(request))
     return TextTask(model, settings, [*decisions, *settled], items, _goals(data, model.scale), held, _loss_function(data, spec))
-
-
-def cheap_steps(network: pretrained.Transformer, sequences: list[list[int]]) -> list[Decision]:
-    """No padding and no vectors of absent tokens, where that is exact; said, for it shows in memory and time."""
-    network.make_cheap(sequences)
-    padding = "none" if network.first_position is not None else "to_longest"
-    decisions = [Decision("padding", padding, "adapted", f"why.padding_{padding}")]
-    if network.vocabulary is not None:
-        rows = network.vocabulary.rows_left_out
-        decisions.append(Decision("vectors_left_out", rows, "adapted", "why.vectors_left_out"))
-    return decisions
 
 
 def _preset(spec: TextClassificationSpec, rows: int) -> tuple[Preset, list[Decision]]:
@@ -194,7 +185,7 @@ def _from_scratch(data: TextData, request: Request, preset: Preset, decisions: l
         features = len(encoding.vocabulary) if isinstance(encoding, BagEncoding) else encoding.tokenizer.get_vocab_size()
         sizes = (preset.embedding_size, preset.hidden_size, preset.num_layers, preset.dropout)
         network = TextNetwork(NetworkConfig(preset.name, max(1, features), len(data.fields), data.problem.outputs, *sizes))
-    architecture = network.architecture if isinstance(network, pretrained.Transformer) else preset.name
+    architecture = network.architecture if isinstance(network, Transformer) else preset.name
     return TextModel(data.problem, network, encoding, architecture)
 
 
@@ -210,19 +201,8 @@ def _encoding(
     max_length, decision = fitting_length(request, lengths, preset.max_length)
     decisions.append(decision)
     if preset.name == "transformer":
-        return TransformerEncoding(pretrained.fast_tokenizer(tokenizer), max_length * len(data.fields))
+        return TransformerEncoding(fast_tokenizer(tokenizer), max_length * len(data.fields))
     return TokenEncoding(tokenizer, max_length)
-
-
-def fitting_length(request: Request, lengths: Sequence[int], limit: int) -> tuple[int, Decision]:
-    """The longest text, up to ``limit`` tokens; longer ones are cut."""
-    wanted = getattr(request.spec, "max_length", None)
-    if wanted is not None:
-        return int(wanted), Decision("max_length", wanted, "chosen", "why.chosen")
-    longest = max(lengths)
-    value = max(8, min(longest, limit))
-    cut = sum(length > value for length in lengths)
-    return value, Decision("max_length", value, "adapted", "why.max_length", {"longest": longest, "cut": cut, "limit": limit})
 
 
 def pretrained_model(data: TextData, request: Request, folder: Path) -> tuple[TextModel, list[Decision]]:

@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 from transformers import (
+    AutoModelForQuestionAnswering,
     AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
     BertConfig,
     CamembertConfig,
     DistilBertConfig,
@@ -19,9 +21,10 @@ from transformers import (
 )
 
 from kargah.engine.attention import use_packed_attention
-from kargah.engine.classifiers import HEADS, UnpaddedClassifier
+from kargah.engine.classifiers import HEADS, UnpaddedClassifier, logits_of_spans, logits_of_tokens
 from kargah.engine.clipping import clip
 from kargah.engine.dropout import Chance, CheapDropout, kept, make_dropout_cheap
+from kargah.engine.encoders import FAMILIES, UnpaddedEncoder
 from kargah.engine.packing import Packed
 from kargah.engine.vocabulary import compact
 
@@ -68,7 +71,7 @@ def gradient(model: nn.Module, logits: Tensor) -> Tensor:
 
 
 def test_every_family_with_a_head_is_compared_below() -> None:
-    assert set(CONFIGS) == set(HEADS)
+    assert set(CONFIGS) == set(HEADS) == FAMILIES
 
 
 @pytest.mark.parametrize("family", CONFIGS)
@@ -78,6 +81,22 @@ def test_gradients_without_padding_are_those_of_the_padded_batch(family: str) ->
     unpadded = UnpaddedClassifier(ours)
     found = gradient(ours, unpadded(Packed.of(rows, first_position=unpadded.first_position)))
     assert float((found - expected).norm() / expected.norm()) <= 1e-5
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+def test_what_is_told_of_tokens_and_of_spans_without_padding_is_what_the_padded_batch_tells(family: str) -> None:
+    config = copy.deepcopy(CONFIGS[family])
+    config.num_labels = 2
+    batch = padded(sequences(), config.pad_token_id)
+    real = batch["attention_mask"].bool()
+    for auto, head in ((AutoModelForTokenClassification, logits_of_tokens), (AutoModelForQuestionAnswering, logits_of_spans)):
+        torch.manual_seed(1)
+        model = auto.from_config(config, attn_implementation="eager").eval()
+        told = model(**batch)
+        expected = told.logits[real] if "logits" in told else torch.stack([told.start_logits, told.end_logits], dim=-1)[real]
+        encoder = UnpaddedEncoder(model)
+        packed = Packed.of(sequences(), first_position=encoder.first_position)
+        torch.testing.assert_close(head(model, encoder(packed), packed), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_the_written_out_backward_is_that_of_autograd() -> None:

@@ -1,0 +1,94 @@
+"""What the tasks of encoders share: the loop's ``Task`` but for its goals, its loss and its scores."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kargah.recipes.encoders import Item, TokenBatches, Transformer
+from kargah.recipes.runtime import Decision, Settings
+
+#: Sequences of like length scored together.
+SCORING_BATCH = 64
+
+
+@dataclass
+class EncoderTask:
+    """``items``: the training rows as sequences. A recipe adds ``loss`` and ``scores``, and calls ``logits``."""
+
+    network: Transformer
+    batches: TokenBatches
+    settings: Settings
+    decisions: list[Decision]
+    items: list[Item]
+    family: str = field(default="network", kw_only=True)
+    precision: str = field(default="fp32", kw_only=True)
+    costs: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.costs = [self.batches.cost(item) for item in self.items]
+
+    @property
+    def module(self) -> nn.Module:
+        return self.network
+
+    @property
+    def pads(self) -> bool:
+        return self.batches.first_position is None
+
+    @property
+    def architecture(self) -> str:
+        return self.network.architecture
+
+    @property
+    def parameters(self) -> int:
+        return self.network.parameters_when_saved
+
+    def use_precision(self, precision: str) -> bool:
+        self.precision = precision
+        return True
+
+    def recompute(self) -> bool:
+        return self.network.recompute()
+
+    def stepped(self, learning_rate: float) -> None:
+        self.network.stepped(learning_rate, self.settings.weight_decay)
+
+    def weight(self, rows: Sequence[int]) -> float:
+        return len(rows)
+
+    def logits(self, items: Sequence[Item]) -> Tensor:
+        """What the head says of them, in fp32 whatever the precision of the products."""
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
+            logits: Tensor = self.network(self.batches.collate(items))
+        return logits.float()
+
+    def save(self, folder: Path) -> None:
+        self.batches.save(folder)
+        self.network.save(folder)
+
+
+Split = Callable[[Tensor, Sequence[Item]], Sequence[Any]]
+
+
+@torch.inference_mode()
+def told_of(network: nn.Module, batches: TokenBatches, items: Sequence[Item], check: Callable[[], None], split: Split) -> list[Any]:
+    """What a network says of each item, in their order; computed in batches of like length. ``split``: a batch's numbers by item."""
+    network.eval()
+    order = sorted(range(len(items)), key=lambda place: batches.cost(items[place]))
+    found: list[Any] = [None] * len(items)
+    for start in range(0, len(order), SCORING_BATCH):
+        check()
+        places = order[start : start + SCORING_BATCH]
+        picked = [items[place] for place in places]
+        for place, told in zip(places, split(network(batches.collate(picked)), picked), strict=True):
+            found[place] = told
+    return found
+
+
+def by_tokens(values: Tensor, items: Sequence[Item]) -> list[Tensor]:
+    """Numbers told of tokens, parted by sequence: [tokens of it, …] each."""
+    return list(torch.split(values, [len(ids) for ids, _ in items]))
