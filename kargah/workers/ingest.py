@@ -87,7 +87,7 @@ class Import:
             columns = self._columns(raw, opened.parts[0].table.kinds(), media)
             examination = Examination(columns, raw.personal_rows())
             target = self._folder / "data.parquet"
-            preview = write_typed(self._raw_path, target, columns, self._rows_of(raw), media, examination.see)
+            preview = write_typed(self._raw_path, target, columns, self._rows_of(raw), examination.see, media)
         self._say_task(columns)
         examination.say(self._findings)
         report = self._report(opened.parts[0].table, raw, columns, parts)

@@ -80,7 +80,7 @@ class Mending:
         columns = self._columns(raw)
         target = self._folder / "data.parquet"
         examination = Examination(columns, raw.personal_rows())
-        preview = write_typed(self._raw_path, target, columns, lambda done: self._progress(done, raw.rows), see=examination.see)
+        preview = write_typed(self._raw_path, target, columns, lambda done: self._progress(done, raw.rows), examination.see)
         self._raw_path.unlink()
         examination.say(self._findings)
         report = self._report(raw, columns, changes)

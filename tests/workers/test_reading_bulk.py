@@ -113,20 +113,21 @@ def test_rows_with_personal_data_are_known_of_one_stretch() -> None:
     assert [known.within(10, 5), known.within(30, 2), known.within(41, 5)] == [None] * 3
 
 
-def test_what_is_given_away_is_done_in_order_and_its_failure_comes_back() -> None:
+@pytest.mark.parametrize("most_bytes", [0, 40, 1 << 20])
+def test_what_is_given_away_is_done_in_order_and_its_failure_comes_back(most_bytes: int) -> None:
     done: list[int] = []
 
-    def work(item: int) -> None:
-        if item == 3:
+    def work(batch: Any) -> None:
+        if len(batch) == 3:
             raise OSError(28, "No space left on device")
-        done.append(item)
+        done.append(len(batch))
 
-    with pytest.raises(OSError, match="No space"), behind(work) as give:
-        for item in range(9):
-            give(item)
-    assert done == [0, 1, 2]
-    with pytest.raises(OSError, match="No space"), behind(work) as give:
-        give(3)
+    with pytest.raises(OSError, match="No space"), behind(work, most_bytes) as give:
+        for count in range(9):
+            give(pa.array([0] * count, pa.int64()))
+    assert done[:3] == [0, 1, 2]
+    with pytest.raises(OSError, match="No space"), behind(work, most_bytes) as give:
+        give(pa.array([0] * 3))
 
 
 SIGNED = st.lists(

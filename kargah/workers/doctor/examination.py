@@ -34,10 +34,12 @@ class Examination:
     def __init__(self, columns: list[Column], personal: Mapping[str, PersonalRows]) -> None:
         self._columns, self._roles = columns, Roles.of(columns)
         self._families = _families(columns, self._roles, personal)
+        self._rows = 0
 
-    def see(self, batch: Any, first_row: int) -> None:
+    def see(self, batch: Any) -> None:
         for family in self._families:
-            family.see(batch, first_row)
+            family.see(batch, self._rows + 1)
+        self._rows += batch.num_rows
 
     def say(self, findings: Findings) -> None:
         say_of_labels(self._columns, self._roles, findings)

@@ -78,19 +78,22 @@ def abreast(function: Callable[[Item], Said], items: Iterable[Item], threads: in
 
 
 @contextmanager
-def behind(work: Callable[[Item], Any]) -> Iterator[Callable[[Item], None]]:
-    """What is given is worked on in a thread, one after the other; ``work``'s exception comes when the next is given, or at the end."""
-    done: Future[Any] = Future()
-    done.set_result(None)
+def behind(work: Callable[[Any], Any], most_bytes: int = 0) -> Iterator[Callable[[Any], None]]:
+    """Arrow batches that are given are worked on in a thread, one after the other; not many more than ``most_bytes`` wait for it.
 
-    def give(item: Item) -> None:
-        nonlocal done
-        done.result()
-        done = pool.submit(work, item)
+    What ``work`` raises comes out when a later batch is given, or at the end.
+    """
+    waiting: deque[tuple[int, Future[Any]]] = deque()
+
+    def give(batch: Any) -> None:
+        while waiting and (waiting[0][1].done() or sum(size for size, _ in waiting) > most_bytes):
+            waiting.popleft()[1].result()
+        waiting.append((batch.nbytes, pool.submit(work, batch)))
 
     with ThreadPoolExecutor(1, thread_name_prefix="behind") as pool:
         yield give
-        done.result()
+        for _, done in waiting:
+            done.result()
 
 
 def _batch(lines: list[int], cells: list[list[Cell]]) -> Batch:

@@ -27,6 +27,8 @@ from kargah.workers.reading.signs import PersonalRows
 DISTINCT_BUDGET, DUPLICATES_BUDGET = 2_000_000, 3_000_000
 PREVIEW_ROWS, PREVIEW_CHARACTERS, PREVIEW_ITEMS = 200, 2000, 500
 MEDIA_BATCH_ROWS = 64
+#: Of typed batches that wait to be looked at.
+UNSEEN_BYTES = 32 << 20
 
 
 class RawTable:
@@ -103,24 +105,23 @@ def write_typed(
     target: Path,
     columns: list[Column],
     tick: Callable[[int], None],
+    see: Callable[[Any], None],
     media: Media | None = None,
-    see: Callable[[Any, int], None] | None = None,
 ) -> list[Any]:
     """The second pass: ``target`` with the columns' types. The first rows are returned for the preview.
 
-    ``see`` gets each typed batch and the number of its first row, from 1, while a thread writes the batch.
+    ``see`` gets each typed batch, in a thread of its own: it may dwell on the first ones.
     """
     schema = pa.schema([pa.field(column.name, _TYPES[column.kind]) for column in columns])
     preview: list[dict[str, Any]] = []
     done = 0
     options = {"compression": "zstd", "use_dictionary": _repetitive(columns, schema)}
-    with pq.ParquetWriter(target, schema, **options) as writer, behind(writer.write_batch) as write:
+    with pq.ParquetWriter(target, schema, **options) as writer, behind(writer.write_batch) as write, behind(see, UNSEEN_BYTES) as show:
         for batch in ahead(_typed(raw, columns, schema, media)):
             write(batch)
+            show(batch)
             if len(preview) < PREVIEW_ROWS:
                 preview += _shown_rows(batch.slice(0, PREVIEW_ROWS - len(preview)))
-            if see is not None:
-                see(batch, done + 1)
             done += batch.num_rows
             tick(done)
     return preview
