@@ -12,7 +12,6 @@ import argparse
 import csv
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -21,13 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from form import figure, interleaved, median, not_measured, report, spread
-from startup import free_port, wait_for_health
+from startup import Served, stepped
 from training import minilm, rows_of
 
 ROOT = Path(__file__).parent.parent
 ROWS = 1334
-#: The warm parent starts when the agent has settled, and imports for some seconds.
-SETTLED_SECONDS = 20.0
 PEER = """
 import sys, numpy as np
 from datasets import load_dataset
@@ -83,10 +80,6 @@ class Kargah:
             return time.monotonic() - began
 
 
-def stepped(folder: Path) -> bool:
-    return any(b'"Step"' in path.read_bytes() for path in folder.glob("*/jobs/train/attempts/*/events.jsonl"))
-
-
 def peer_seconds(python: str, folder: Path, base: Path) -> float:
     with tempfile.TemporaryDirectory() as out:
         began = time.monotonic()
@@ -101,52 +94,13 @@ def peer_seconds(python: str, folder: Path, base: Path) -> float:
 # ---- through a server --------------------------------------------------------------------------------------------------
 
 
-class Served:
-    """An idle server with the data set and the base model in it: how long after the click the first step is done."""
-
-    def __init__(self, home: Path, rows: Path, base: Path, warm: bool) -> None:
-        from kargah.client import Kargah as Client
-
-        port = free_port()
-        command = [sys.executable, "-m", "kargah", "serve", "--home", str(home), "--port", str(port)]
-        environment = {**os.environ, "KARGAH_WARM_START": str(warm).lower()}
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT, env=environment)
-        wait_for_health(port)
-        self._client = Client(f"http://127.0.0.1:{port}", language="en")
-        person = {"email": "bench@example.org", "password": "a long passphrase 1", "display_name": "Bench"}
-        self._client.transport.token = self._client.transport.json("POST", "/api/v1/auth/register", json=person)["token"]
-        self._dataset = self._client.datasets.upload(rows).id
-        self._base = self._client.models.upload(base, title="MiniLM")["versions"][0]["id"]
-        time.sleep(SETTLED_SECONDS)
-
-    def seconds(self) -> float:
-        """From the click to the first step's metrics on the stream; the training is stopped then."""
-        spec = {**SPEC, "epochs": 1}
-        began = time.monotonic()
-        job = self._client.trainings.start(datasets=[self._dataset], base_model=self._base, spec=spec).job
-        for event in self._client.jobs.events(job.id):
-            if event.kind == "Step":
-                break
-        waited = time.monotonic() - began
-        self._client.jobs.stop(job.id)
-        for _ in self._client.jobs.events(job.id):
-            pass
-        time.sleep(2)
-        return waited
-
-    def end(self) -> None:
-        self._client.close()
-        self._process.send_signal(signal.SIGINT)
-        self._process.wait(30)
-
-
 def first_steps(folder: Path, base: Path, rounds: int) -> dict[str, list[float]]:
     """Seconds from click to first step, with the warm parent and without."""
     found = {}
     for name, warm in {"warm": True, "cold": False}.items():
-        served = Served(folder / name, folder / "rows.csv", base, warm)
+        served = Served(folder / name, folder / "rows.csv", warm, base)
         try:
-            found[name] = [served.seconds() for _ in range(rounds)]
+            found[name] = [served.seconds({**SPEC, "epochs": 1}) for _ in range(rounds)]
         finally:
             served.end()
     return found

@@ -6,9 +6,9 @@ A text becomes words 1–2 and, inside each word, characters 2–5 with a space 
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
 from itertools import pairwise
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ import numpy as np
 from kargah.recipes.measures import FloatArray
 from kargah.recipes.splits import IntArray
 
+#: Words whose pieces are kept at hand: a long text of any language has most of its words among them.
+_REMEMBERED_WORDS = 200_000
 _WORD = re.compile(r"\w+|[^\w\s]")
 
 
@@ -25,20 +27,22 @@ def words_of(text: str) -> list[str]:
 
 def word_ngrams(text: str) -> list[str]:
     """Words, and pairs of neighbouring words joined by a space."""
-    words = words_of(text)
-    return [*words, *(f"{first} {second}" for first, second in pairwise(words))]
+    return _with_pairs(words_of(text))
 
 
 def character_ngrams(text: str) -> list[str]:
     return [piece for word in words_of(text) for piece in _pieces(word)]
 
 
-@lru_cache(maxsize=200_000)
-def _pieces(word: str) -> tuple[str, ...]:
-    """2 to 5 characters of `` word ``. A language's words repeat, so most are looked up."""
+def _with_pairs(words: list[str]) -> list[str]:
+    return [*words, *(f"{first} {second}" for first, second in pairwise(words))]
+
+
+def _pieces(word: str) -> list[str]:
+    """2 to 5 characters of `` word ``."""
     padded = f" {word} "
     lengths = range(2, min(5, len(padded)) + 1)
-    return tuple(padded[start : start + length] for length in lengths for start in range(len(padded) - length + 1))
+    return [padded[start : start + length] for length in lengths for start in range(len(padded) - length + 1)]
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ class NgramVocabulary:
     words: dict[str, int]
     characters: dict[str, int]
     idf: FloatArray
+    _known: dict[str, list[int]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.words) + len(self.characters)
@@ -57,8 +62,13 @@ class NgramVocabulary:
         cls, texts: Sequence[str], check: Callable[[], None], max_words: int = 100_000, max_characters: int = 150_000, least: int = 1
     ) -> "NgramVocabulary":
         """Keep the most frequent n-grams that ``least`` texts hold; ties fall by spelling, so that the result is one."""
-        words, word_counts = _frequent(_checked(texts, check), word_ngrams, max_words, least)
-        characters, character_counts = _frequent(_checked(texts, check), character_ngrams, max_characters, least)
+        in_texts, pieces = Counter[str](), _PieceCounts()
+        for text in _checked(texts, check):
+            found = words_of(text)
+            in_texts.update(set(_with_pairs(found)))
+            pieces.count(set(found))
+        words, word_counts = _frequent(in_texts.items(), max_words, least)
+        characters, character_counts = _frequent(pieces.items(), max_characters, least)
         counts = np.array([*word_counts, *character_counts], dtype=np.float64)
         idf = np.log((1 + len(texts)) / (1 + counts)) + 1
         offset = len(words)
@@ -66,9 +76,21 @@ class NgramVocabulary:
 
     def indices(self, text: str) -> list[int]:
         """Features of a text in order, repeated as often as they occur."""
-        found = [self.words.get(ngram) for ngram in word_ngrams(text)]
-        found += [self.characters.get(ngram) for ngram in character_ngrams(text)]
-        return [index for index in found if index is not None]
+        words = words_of(text)
+        found = [index for ngram in _with_pairs(words) if (index := self.words.get(ngram)) is not None]
+        for word in words:
+            found += self._of_word(word)
+        return found
+
+    def _of_word(self, word: str) -> list[int]:
+        """Its pieces' features. A language's words repeat, so most are looked up whole."""
+        known = self._known.get(word)
+        if known is None:
+            if len(self._known) >= _REMEMBERED_WORDS:
+                self._known.clear()
+            known = [index for piece in _pieces(word) if (index := self.characters.get(piece)) is not None]
+            self._known[word] = known
+        return known
 
     def vector(self, text: str) -> tuple[IntArray, FloatArray]:
         """(features, TF-IDF values): 1 + log count, times idf, each kind of feature scaled to length 1. Features ascend."""
@@ -99,11 +121,39 @@ class NgramVocabulary:
         return cls(words, {ngram: index + len(words) for index, ngram in enumerate(stored["characters"])}, idf)
 
 
-def _frequent(texts: Iterable[str], ngrams_of: Callable[[str], list[str]], limit: int, least: int) -> tuple[dict[str, int], list[int]]:
-    counts: Counter[str] = Counter()
-    for text in texts:
-        counts.update(set(ngrams_of(text)))
-    kept = sorted(((ngram, count) for ngram, count in counts.items() if count >= least), key=lambda item: (-item[1], item[0]))[:limit]
+class _PieceCounts:
+    """In how many texts each piece of a word is. Pieces are looked up once a word, and counted as numbers."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+        self._of_word: dict[str, IntArray] = {}
+        self._counts = np.zeros(1 << 12, dtype=np.int64)
+
+    def count(self, words: Iterable[str]) -> None:
+        """The distinct ``words`` of one text."""
+        found = [self._pieces_of(word) for word in words]
+        if found:
+            while len(self._numbers) > len(self._counts):
+                self._counts = np.concatenate([self._counts, np.zeros_like(self._counts)])
+            self._counts[np.unique(np.concatenate(found))] += 1
+
+    def items(self) -> Iterator[tuple[str, int]]:
+        return zip(self._numbers, self._counts.tolist(), strict=False)
+
+    def _pieces_of(self, word: str) -> IntArray:
+        known = self._of_word.get(word)
+        if known is None:
+            if len(self._of_word) >= _REMEMBERED_WORDS:
+                self._of_word.clear()
+            known = np.array([self._numbers.setdefault(piece, len(self._numbers)) for piece in _pieces(word)], dtype=np.int64)
+            self._of_word[word] = known
+        return known
+
+
+def _frequent(counted: Iterable[tuple[str, int]], limit: int, least: int) -> tuple[dict[str, int], list[int]]:
+    kept = sorted(item for item in counted if item[1] >= least)
+    kept.sort(key=itemgetter(1), reverse=True)  # stable: among equals the spelling still decides
+    del kept[limit:]
     return {ngram: index for index, (ngram, _) in enumerate(kept)}, [count for _, count in kept]
 
 
