@@ -38,6 +38,11 @@ def set_trashed(session: Session, subject_ids: Sequence[str], trashed: bool) -> 
     session.execute(update(Asset).where(Asset.subject_id.in_(subject_ids)).values(trashed_at=moment))
 
 
+def set_visibility(session: Session, subject_ids: Sequence[str], visibility: str) -> None:
+    """Follow the subject where only its owner sees it, and back."""
+    session.execute(update(Asset).where(Asset.subject_id.in_(subject_ids)).values(visibility=visibility))
+
+
 def list_for(session: Session, actor: Actor, *, kind: str | None = None, cursor: str | None = None, limit: int = PAGE) -> AssetPage:
     """The newest first."""
     wanted = select(Asset).where(access.visible_to(actor, Asset), Asset.trashed_at.is_(None)).order_by(Asset.id.desc()).limit(limit + 1)

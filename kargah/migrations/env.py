@@ -5,6 +5,7 @@ from alembic import context
 from kargah.accounts import tables as _accounts  # noqa: F401
 from kargah.assets import tables as _assets  # noqa: F401
 from kargah.datasets import tables as _datasets  # noqa: F401
+from kargah.hub import tables as _hub  # noqa: F401
 from kargah.jobs import tables as _jobs  # noqa: F401
 from kargah.models import tables as _models  # noqa: F401
 from kargah.runs import tables as _runs  # noqa: F401

@@ -94,10 +94,28 @@ def register_import(
     """A folder whose files are blobs already becomes a model to start from."""
     access.require_creator(actor)
     model = _new_model(session, title, None, **access.owned_by(actor))
-    version = ModelVersion(
+    session.add(_imported_version(model.id, 1, folder, entries, licence))
+    session.flush()
+    return get_for(session, actor, model.id)
+
+
+def add_version(
+    session: Session, actor: Actor, model_id: str, folder: ModelFolder, entries: list[FileEntry], licence: str | None = None
+) -> ModelVersionOut:
+    """Another folder of the same model, whose files are blobs already."""
+    access.load(session, actor, Model, model_id, To.CHANGE)
+    last = session.scalar(select(func.max(ModelVersion.number)).where(ModelVersion.model_id == model_id)) or 0
+    version = _imported_version(model_id, last + 1, folder, entries, licence)
+    session.add(version)
+    session.flush()
+    return ModelVersionOut.model_validate(version)
+
+
+def _imported_version(model_id: str, number: int, folder: ModelFolder, entries: list[FileEntry], licence: str | None) -> ModelVersion:
+    return ModelVersion(
         id=new_id("mv"),
-        model_id=model.id,
-        number=1,
+        model_id=model_id,
+        number=number,
         name="model",
         source="local",
         family="base",
@@ -108,9 +126,6 @@ def register_import(
         size_bytes=sum(entry.size_bytes for entry in entries),
         files=[entry.model_dump() for entry in entries],
     )
-    session.add(version)
-    session.flush()
-    return get_for(session, actor, model.id)
 
 
 def register_outputs(

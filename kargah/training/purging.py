@@ -10,6 +10,7 @@ from kargah.assets import blobs
 from kargah.assets.tables import Asset, Blob
 from kargah.datasets.errors import NotImported
 from kargah.datasets.tables import Dataset, DatasetVersion
+from kargah.hub.tables import Repository
 from kargah.kit.errors import Conflict
 from kargah.models.tables import Model, ModelVersion
 from kargah.runs.tables import Run, RunInput
@@ -45,7 +46,10 @@ def purge_dataset(session: Session, actor: Actor, dataset_id: str) -> list[str]:
     ids = [version.id for version in versions]
     _refuse_when_used(session, actor, dataset, ids)
     hashes = {entry["sha256"] for version in versions for entry in version.files or []} | {version.source_sha256 for version in versions}
-    session.execute(delete(Asset).where(Asset.subject_id.in_(ids)))
+    recorded = [*ids, *session.scalars(select(Repository.id).where(Repository.dataset_id == dataset_id))]
+    for entries in session.scalars(select(Asset.files).where(Asset.subject_id.in_(recorded))):
+        hashes |= {entry["sha256"] for entry in entries}
+    session.execute(delete(Asset).where(Asset.subject_id.in_(recorded)))
     session.delete(dataset)
     session.flush()
     freed = sorted(sha256 for sha256 in hashes - {""} if not _is_used(session, sha256))

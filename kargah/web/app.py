@@ -86,11 +86,13 @@ def _routers() -> Iterator[APIRouter]:
         uploads,
         users,
     )
+    from kargah.web.hub import door as hub
 
     yield from (documented.router, health.router, auth.router, users.router)
     yield checkpoints.router  # before the jobs' own, whose {action} would take its words
     yield from (jobs.router, runs.router, datasets.router, models.router, training.router, monitoring.router, docs.router)
     yield from (notices.router, live_socket.router, hardware.router, search.router, uploads.router)
+    yield hub.router
 
 
 def _middleware(settings: Settings, clock: Clock) -> Iterator[Middleware]:

@@ -1,7 +1,7 @@
 """Every error as an answer, in the shape of the door that was knocked at and in the reader's language.
 
-``/api/v1`` answers problem+json (RFC 9457), the other ``/api`` routes the documented envelope, pages a page. A
-traceback never leaves the process: what was not foreseen is INTERNAL with the request's id, and goes to the log.
+``/api/v1`` answers problem+json (RFC 9457), the other ``/api`` routes the documented envelope, ``/hub`` what hub clients
+read, pages a page. A traceback never leaves the process: what was not foreseen is INTERNAL with the request's id, and goes to the log.
 """
 
 from collections.abc import Mapping
@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kargah.kit import i18n
 from kargah.kit.errors import BadInput, Forbidden, KargahError, LoginRequired, NotAvailable, NotFound, Params, TooLarge
+from kargah.web.hub import refusals
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +50,7 @@ class Shape(Enum):
     PROBLEM = "problem"
     ENVELOPE = "envelope"
     PAGE = "page"
+    HUB = "hub"
 
 
 def shape_of(path: str) -> Shape:
@@ -56,6 +58,8 @@ def shape_of(path: str) -> Shape:
         return Shape.PAGE
     if path.startswith("/api/v1/"):
         return Shape.PROBLEM
+    if path.startswith("/hub/"):
+        return Shape.HUB
     return Shape.ENVELOPE if path.startswith(("/api/", "/socket.io/")) or path in ("/health", "/api") else Shape.PAGE
 
 
@@ -76,6 +80,8 @@ def answer(request: Request, error: KargahError, status: int | None = None, erro
     shape = shape_of(request.scope["path"])
     if shape is Shape.PAGE:
         response = _page(request, error, status, text, language)
+    elif shape is Shape.HUB:
+        response = refusals.answer(error, status, text, text_of("en", error.code, error.params))
     elif shape is Shape.PROBLEM:
         response = _problem(request, error, status, text, errors)
     else:

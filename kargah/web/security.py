@@ -35,11 +35,14 @@ OPEN = SIGN_IN | {"/health", "/api/health", "/favicon.ico"}
 #: Files that belong to nobody.
 OPEN_FOLDERS = ("/static/",)
 #: Doors whose protocol brings its credential after the handshake; each checks it itself.
-SELF_GUARDED = ("/socket.io/",)
+SELF_GUARDED = ("/socket.io/", "/hub/lfs/")
 #: Work that costs seconds or gigabytes: a tenth of the ordinary rate.
 COSTLY = re.compile(
     r"/api/v1/(trainings|datasets|datasets/import-(url|path)|uploads/[^/]+/finish|models/import|models/upload)|/api/train|/api/lifecycle/jobs|/api/datasets/upload|/api/v1/models/[^/]+/zip"
 )
+
+#: A client of the hub asks twice for each file of a folder, all at once, and for many that are not there.
+HUB_TIMES = 10
 
 #: Where a ticket stands for a credential: clients of streams may be able to send no header.
 STREAMS = re.compile(r"/api/v1/(events|live|jobs/[^/]+/events)")
@@ -158,6 +161,7 @@ class Gate:
         self.settings = settings
         self.limiter = RateLimiter(clock)
         self.ordinary = Policy("default", settings.rate_limit_per_minute)
+        self.hub = Policy("hub", HUB_TIMES * settings.rate_limit_per_minute)
         self.costly = Policy("costly", max(1, settings.rate_limit_per_minute // 10))
         self.sign_in = Policy("login", settings.login_rate_limit_per_minute)
         self.refused = Policy("refused", 6 * settings.login_rate_limit_per_minute)
@@ -226,6 +230,8 @@ class Gate:
     def _policy_of(self, method: str, path: str) -> Policy:
         if path in SIGN_IN and method not in SAFE_METHODS:
             return self.sign_in
+        if path.startswith("/hub/"):
+            return self.hub
         return self.costly if COSTLY.fullmatch(path) and (method not in SAFE_METHODS or path.endswith("/zip")) else self.ordinary
 
     def _spend(self, policy: Policy, connection: HTTPConnection) -> None:

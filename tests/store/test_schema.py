@@ -10,6 +10,7 @@ from alembic.migration import MigrationContext
 import kargah.accounts.tables
 import kargah.assets.tables
 import kargah.datasets.tables
+import kargah.hub.tables
 import kargah.jobs.tables
 import kargah.models.tables
 import kargah.runs.tables
