@@ -58,8 +58,9 @@ def _check_shapes(config: Any, auto: Any, shapes: dict[str, tuple[int, ...]]) ->
     """
     with torch.device("meta"):
         model = auto.from_config(config, trust_remote_code=False)
-    prefix = f"{model.base_model_prefix}."
-    wanted = {name.removeprefix(prefix): tuple(tensor.shape) for name, tensor in model.state_dict().items() if name.startswith(prefix)}
+    prefix, tensors = f"{model.base_model_prefix}.", model.state_dict()
+    headless = not any(name.startswith(prefix) for name in tensors)  # also the families whose heads stand beside unnamed encoders
+    wanted = {name.removeprefix(prefix): tuple(tensor.shape) for name, tensor in tensors.items() if headless or name.startswith(prefix)}
     stored = {name.removeprefix(prefix): shape for name, shape in shapes.items()}
     if not any(name in stored for name in wanted):
         raise BaseModelUnusable(field="base_model", reason="family", detail=config.model_type)

@@ -6,11 +6,17 @@ from kargah.kit.errors import BadInput
 from kargah.recipes import hints
 from kargah.recipes.base import Match, Recipe
 from kargah.recipes.columns import Column
+from kargah.recipes.embeddings import spec as embeddings
 from kargah.recipes.tabular import spec as tabular
 from kargah.recipes.tasks import Task, by_structure
 from kargah.recipes.text_classification import spec as text_classification
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (text_classification.RECIPE, tabular.RECIPE)}
+_SPECS = (
+    text_classification,
+    tabular,
+    embeddings,
+)
+RECIPES: dict[str, Recipe] = {spec.RECIPE.name: spec.RECIPE for spec in _SPECS}
 
 
 class UnknownRecipe(BadInput):

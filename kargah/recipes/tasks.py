@@ -21,8 +21,7 @@ class Task:
 
 def by_structure(columns: Sequence[Column]) -> Task | None:
     """The task that the form of the columns tells beyond doubt, or None where labels and numbers decide."""
-    finders = (_conversations, _preferences, _instructions, _answers, _tags, _sound, _pictures, _pairs, _running_text)
-    return next((task for find in finders if (task := find(columns)) is not None), None)
+    return next((task for find in _FINDERS if (task := find(columns)) is not None), None)
 
 
 def proposed(columns: Sequence[Column], name: str) -> Match | None:
@@ -94,12 +93,47 @@ def _pairs(columns: Sequence[Column]) -> Task | None:
     return Task("text-classification", {"text": first.name, "text_pair": second.name, "label": label.name})
 
 
+def _together(columns: Sequence[Column]) -> Task | None:
+    """Texts that belong together, by the names that the field gives them."""
+    names = {"anchor": "anchor", "query": "anchor", "question": "anchor", "پرسش": "anchor"}
+    names |= {"positive": "positive", "passage": "positive", "context": "positive", "paragraph": "positive", "بند": "positive"}
+    roles = _named([column for column in columns if hints.holds_text(column)], names | {"negative": "negative"})
+    return Task("sentence-similarity", roles) if {"anchor", "positive"} <= roles.keys() and not _has_named_label(columns) else None
+
+
+#: Names of a text and of what is to be written from it.
+_REWRITINGS = (
+    (("source", "src", "input_text", "مبدأ"), ("target", "tgt", "target_text", "مقصد")),
+    (("document", "article", "text", "متن"), ("summary", "highlights", "خلاصه")),
+    (("question", "پرسش"), ("answer", "پاسخ")),
+)
+
+
+def _rewriting(columns: Sequence[Column]) -> Task | None:
+    texts = {column.name.lower(): column.name for column in columns if column.kind is ColumnKind.TEXT or hints.holds_text(column)}
+    for sources, targets in _REWRITINGS:
+        source, target = (next((texts[name] for name in names if name in texts), None) for names in (sources, targets))
+        if source and target and not _has_named_label(columns):
+            return Task("seq2seq", {"source": source, "target": target})
+    return None
+
+
 def _running_text(columns: Sequence[Column]) -> Task | None:
     """One column of text, and nothing that could be learned of it but the text itself."""
     filled = [column for column in columns if column.kind is not ColumnKind.EMPTY and not hints.is_split(column)]
     if len(filled) != 1 or filled[0].kind not in (ColumnKind.TEXT, ColumnKind.CATEGORY):
         return None
     return Task("language-modeling", {"text": filled[0].name})
+
+
+def _has_named_label(columns: Sequence[Column]) -> bool:
+    return any(hints.named_exactly(column, "label") and hints.holds_classes(column) for column in columns)
+
+
+_FINDERS = (
+    *(_conversations, _preferences, _instructions, _answers, _tags, _sound, _pictures),
+    *(_pairs, _together, _rewriting, _running_text),
+)
 
 
 def _of_kind(columns: Sequence[Column], kind: ColumnKind) -> Column | None:
