@@ -10,6 +10,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TextIO
 
+from sqlalchemy.orm import Session
+
 import kargah.accounts.tables  # noqa: F401 - foreign keys of what is written here name its tables
 from kargah.cli.logs import configure_logs
 from kargah.cli.words import t
@@ -18,9 +20,12 @@ from kargah.jobs.claims import Seat
 from kargah.jobs.launchers.forge import Forge
 from kargah.jobs.projection import Trade, Trades
 from kargah.jobs.scheduler import Scheduler, Tick
+from kargah.kit.files import Digest
 from kargah.kit.ids import new_id
 from kargah.kit.settings import Settings
+from kargah.models import downloaded
 from kargah.serving.supervisor import Supervisor
+from kargah.store.access import Actor
 from kargah.store.database import Database
 from kargah.store.schema import bring_up_to_date
 
@@ -44,6 +49,7 @@ def run_agent(settings: Settings, trades: Trades | None = None) -> int:
     database = Database(settings.url_of_database)
     try:
         bring_up_to_date(database, settings.run_folder)
+        downloaded.sweep(settings.home, settings.unfinished_upload_days)
         predictors = Supervisor(database, settings)
         forge = Forge() if forge_pays(settings) else None
         also = [predictors.tick] if forge is None else [predictors.tick, forge.tend]
@@ -91,15 +97,23 @@ def all_trades(forge: Forge | None = None) -> Trades:
     from kargah.accounts import tables as _owners  # noqa: F401 - what jobs make is owned by users, whose table must be known
     from kargah.assets import blobs
     from kargah.datasets import projector as ingest
+    from kargah.datasets import service as datasets
+    from kargah.models.downloads import KIND as DOWNLOAD
     from kargah.monitoring import measuring
     from kargah.runs import service as runs
     from kargah.training import projector as train
 
+    def take_dataset(session: Session, actor: Actor, title: str, filename: str, file: Digest, licence: str | None, note: str) -> str:
+        made, _, _ = datasets.create_from_upload(session, actor, title, filename, file, licence=licence, source_note=note)
+        return made.id
+
+    got = downloaded.Projector(take_dataset)
     return Trades(
         by_kind={
             "train": Trade("kargah.workers.train", train.on_event, train.prepare),
             "ingest": Trade("kargah.workers.ingest", ingest.on_event, ingest.prepare, light=True),
             "mend": Trade("kargah.workers.mend", ingest.on_event, ingest.prepare, light=True),
+            DOWNLOAD: Trade("kargah.workers.downloading", got.on_event, downloaded.prepare, light=True),
             measuring.KIND: Trade("kargah.workers.measure", measuring.on_event),
         },
         lay_out=blobs.lay_out,

@@ -63,6 +63,64 @@ def download(
     screen.say("cli.models.downloaded", path=str(path))
 
 
+@app.command(help=t("cli.models.catalogue"))
+def catalogue(
+    query: Annotated[str | None, typer.Argument(help=t("cli.models.query"))] = None,
+    datasets: Annotated[bool, typer.Option("--datasets", help=t("cli.models.datasets"))] = False,
+    json: Json = False,
+    server: Server = None,
+    token: Token = None,
+) -> None:
+    from kargah.cli import connection, screen
+
+    found = connection.connect(server, token).models.catalogue(kind="datasets" if datasets else "models", query=query)
+    if json:
+        screen.as_json(found)
+        return
+    headings = ["cli.heading.repository", "cli.heading.task", "cli.heading.licence", "cli.heading.fit", "cli.heading.status"]
+    screen.table(headings, (_offer(offer) for offer in found))
+
+
+@app.command(help=t("cli.models.get"))
+def get(
+    repository: Annotated[str, typer.Argument(help=t("cli.models.repository"), metavar="OWNER/NAME")],
+    datasets: Annotated[bool, typer.Option("--dataset", help=t("cli.models.datasets"))] = False,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help=t("cli.models.no_wait"))] = False,
+    json: Json = False,
+    server: Server = None,
+    token: Token = None,
+) -> None:
+    from kargah.cli import connection, screen
+
+    got = connection.connect(server, token).models.get(repository, kind="dataset" if datasets else "model", wait=not no_wait)
+    if json:
+        screen.as_json(got)
+    elif got["status"] == "ready":
+        screen.say("cli.models.got", repository=got["repository"], id=got["model_id"] or got["dataset_id"])
+    else:
+        screen.say("cli.models.getting", repository=got["repository"], id=got["job"]["id"])
+
+
+@app.command(help=t("cli.models.allow"))
+def allow(
+    pattern: Annotated[str, typer.Argument(help=t("cli.models.pattern"), metavar="PATTERN")],
+    datasets: Annotated[bool, typer.Option("--dataset", help=t("cli.models.datasets"))] = False,
+    server: Server = None,
+    token: Token = None,
+) -> None:
+    from kargah.cli import connection, screen
+
+    allowed = connection.connect(server, token).models.allow(pattern, kind="dataset" if datasets else "model")
+    screen.say("cli.models.allowed", pattern=allowed["pattern"])
+
+
+def _offer(offer: dict[str, Any]) -> list[str]:
+    entry, fit = offer["entry"], offer["fit"]
+    task = t(f"catalogue.task.{entry['task']}") if entry["task"] else "–"
+    fits = t(f"fit.{fit}") if fit else "–"
+    return [str(entry["repository"]), task, str(entry["licence"] or "–"), fits, t(f"resource.status.{offer['status']}")]
+
+
 def _row(model: dict[str, Any]) -> list[str]:
     versions = model.get("versions") or []
     shown = next((version for version in versions if version.get("recommended")), versions[0] if versions else {})

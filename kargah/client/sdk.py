@@ -40,7 +40,7 @@ class Kargah:
         self.jobs = Jobs(self.transport)
         self.datasets = Datasets(self.transport, self.jobs)
         self.trainings = Trainings(self.transport)
-        self.models = Models(self.transport)
+        self.models = Models(self.transport, self.jobs)
         self.checkpoints = Checkpoints(self.transport)
 
     def login(self, email: str, password: str) -> str:
@@ -274,8 +274,8 @@ class Trainings:
 
 
 class Models:
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
+    def __init__(self, transport: Transport, jobs: Jobs) -> None:
+        self._transport, self._jobs = transport, jobs
 
     def list(self, *, limit: int = 50, cursor: str | None = None, **filters: Any) -> Page[JsonDict]:
         return Page[JsonDict].model_validate(self._transport.json("GET", "/api/v1/models", params=_query(limit, cursor, filters)))
@@ -303,6 +303,28 @@ class Models:
         body = {"folder": str(folder), "title": title or Path(folder).name}
         answer: JsonDict = self._transport.json("POST", "/api/v1/models/import", json=body)
         return answer
+
+    def catalogue(self, *, kind: str = "models", query: str | None = None, task: str | None = None) -> builtins.list[JsonDict]:
+        """What the server may download: {entry, status, fit, size_bytes, download}; ``kind``: models or datasets."""
+        params = _query(None, None, {"query": query, "task": task})
+        items: builtins.list[JsonDict] = self._transport.json("GET", f"/api/v1/catalogue/{kind}", params=params)["items"]
+        return items
+
+    def get(self, repository: str, *, kind: str = "model", wait: bool = True, **wish: Any) -> JsonDict:
+        """Have the server download a repository of a hub, or say that it is there. Raises JobEnded when that came to nothing.
+
+        ``wish``: revision, bytes_per_second, window.
+        """
+        made: JsonDict = self._transport.json("POST", "/api/v1/downloads", json={"repository": repository, "kind": kind, **wish})
+        if wait and made["status"] == "downloading":
+            self._jobs.wait(made["job"]["id"])
+            made = self._transport.json("GET", f"/api/v1/downloads/{made['id']}")
+        return made
+
+    def allow(self, pattern: str, *, kind: str = "model") -> JsonDict:
+        """For admins: a repository (owner/name), or all of an organisation (owner/*), may be downloaded besides the catalogue."""
+        allowed: JsonDict = self._transport.json("POST", "/api/v1/catalogue/allowed", json={"kind": kind, "pattern": pattern})
+        return allowed
 
     def download(self, model_version_id: str, target: StrPath) -> Path:
         """The model folder as a zip file at ``target``: whole, or not there."""

@@ -45,6 +45,10 @@ class AttemptDirectory:
         return self.path.parent.parent
 
     @property
+    def home(self) -> Path:
+        return self.job_path.parent.parent
+
+    @property
     def checkpoints(self) -> Path:
         return self.job_path / "checkpoints"
 

@@ -142,5 +142,28 @@ class MeasurePlan(_Plan):
     kind: Literal["measure"] = "measure"
 
 
-Plan = Annotated[TrainPlan | IngestPlan | MendPlan | PredictPlan | MeasurePlan, Field(discriminator="kind")]
+class DownloadPlan(_Plan):
+    """Fetch the wanted files of one repository, at one commit, from ``hubs``: addresses in the order of preference.
+
+    ``allow``: hosts besides public ones that a hub may lead on to (kit.addresses). ``limit_bytes``: room that the asker has left.
+    ``folder``: of a data set of many parts, the only one wanted.
+    ``silence_seconds`` without a byte break one answer; ``patience_seconds`` without one from any hub end the job.
+    What is secret stands in contract.hubs.HubAccess, not here.
+    """
+
+    kind: Literal["download"] = "download"
+    repository: str
+    repository_kind: Literal["model", "dataset"] = "model"
+    revision: str = "main"
+    folder: str | None = None
+    hubs: list[str] = Field(min_length=1)
+    allow: list[str] = []
+    connections: int = Field(4, ge=1, le=16)
+    rate_bytes_per_second: int | None = Field(None, gt=0)
+    limit_bytes: int | None = None
+    silence_seconds: float = Field(30.0, gt=0)
+    patience_seconds: float = Field(1800.0, gt=0)
+
+
+Plan = Annotated[TrainPlan | IngestPlan | MendPlan | PredictPlan | MeasurePlan | DownloadPlan, Field(discriminator="kind")]
 AnyPlan: TypeAdapter[Plan] = TypeAdapter(Plan)

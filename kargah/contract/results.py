@@ -78,3 +78,21 @@ class IngestResult(BaseModel):
     format: str
     source: OutputFile | None = None
     source_filename: str = ""
+
+
+class DownloadResult(BaseModel):
+    """``files``: in ``outputs/repository/``, whole and of the hashes that the hub stated. ``licence`` and ``gated``: as the hub says.
+
+    ``packed``: the files of a data set as one zip, ``outputs/packed.zip``, where there are several.
+    ``fetched_bytes``: what came over the network in this attempt; the rest was here already.
+    """
+
+    repository: str
+    revision: str
+    commit: str
+    hub: str
+    files: list[OutputFile]
+    packed: OutputFile | None = None
+    licence: str | None = None
+    gated: bool = False
+    fetched_bytes: int = 0

@@ -2,7 +2,7 @@
 
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from kargah.kit.files import CHUNK_BYTES
@@ -11,11 +11,17 @@ from kargah.kit.files import CHUNK_BYTES
 _NO_DATE = (1980, 1, 1, 0, 0, 0)
 
 
-def pack(folder: Path, target: Path) -> Path:
-    """All files below ``folder`` into the zip ``target``, not compressed. Hidden files, and links that lead out of it, are left out."""
+def pack(folder: Path, target: Path, only: Collection[str] | None = None) -> Path:
+    """All files below ``folder``, or ``only`` these, into the zip ``target``, not compressed.
+
+    Hidden files, and links that lead out of it, are left out.
+    """
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for path in members(folder):
-            entry = zipfile.ZipInfo(path.relative_to(folder).as_posix(), _NO_DATE)
+            name = path.relative_to(folder).as_posix()
+            if only is not None and name not in only:
+                continue
+            entry = zipfile.ZipInfo(name, _NO_DATE)
             with path.open("rb") as source, archive.open(entry, "w", force_zip64=path.stat().st_size >= 1 << 31) as packed:
                 while chunk := source.read(CHUNK_BYTES):
                     packed.write(chunk)

@@ -9,12 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kargah.contract import hubs
 from kargah.kit.errors import BadInput
 
-WANTED_NAMES = frozenset(
-    {"README.md", "LICENSE", "LICENSE.txt", "vocab.txt", "merges.txt", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model"}
-)
-PICKLES = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".h5", ".msgpack"})
 CONFIG_LIMIT_BYTES = 4 << 20
 HEADER_LIMIT_BYTES = 100 << 20
 
@@ -49,13 +46,13 @@ def inspect(root: Path) -> ModelFolder:
     present = sorted(path for path in root.iterdir() if path.is_file() and not path.is_symlink())
     weights = [path for path in present if path.suffix == ".safetensors"]
     if not weights:
-        pickles = [path.name for path in present if path.suffix in PICKLES]
+        pickles = [path.name for path in present if path.suffix in hubs.PICKLES]
         if pickles:
             raise ModelIsPickle(field="path", file=pickles[0])
         raise NotAModelFolder(field="path", path=root.name, missing="*.safetensors")
     config = _config(root / "config.json")
     parameters = sum(count_parameters(path) for path in weights)
-    taken = [path.name for path in present if path.suffix in {".safetensors", ".json"} or path.name in WANTED_NAMES]
+    taken = [path.name for path in present if hubs.is_of_model(path.name)]
     return ModelFolder(root, taken, str((config.get("architectures") or [config["model_type"]])[0]), parameters, config)
 
 

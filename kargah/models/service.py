@@ -17,6 +17,8 @@ from kargah.text.normalise import fold
 
 PAGE = 50
 MAX_TITLE = 300
+#: Not made here: imported from disk, downloaded from a hub.
+BROUGHT_IN = ("local", "hub")
 
 
 def list_for(
@@ -29,7 +31,7 @@ def list_for(
     source: str | None = None,
     trashed: bool = False,
 ) -> ModelPage:
-    """The newest first; ``source`` keeps models that have a version from there (``local``: those one can start from)."""
+    """The newest first; ``source`` keeps models that have a version from there (``local``: those one can start from, also from a hub)."""
     in_trash = Model.trashed_at.is_not(None) if trashed else Model.trashed_at.is_(None)
     wanted = select(Model).where(access.visible_to(actor, Model), in_trash).order_by(Model.id.desc())
     if cursor:
@@ -37,7 +39,8 @@ def list_for(
     if query:
         wanted = wanted.where(Model.title_folded.contains(fold(query), autoescape=True))
     if source:
-        wanted = wanted.where(Model.id.in_(select(ModelVersion.model_id).where(ModelVersion.source == source)))
+        sources = BROUGHT_IN if source == "local" else (source,)
+        wanted = wanted.where(Model.id.in_(select(ModelVersion.model_id).where(ModelVersion.source.in_(sources))))
     rows = list(session.scalars(wanted.limit(limit + 1)))
     versions = _versions_of(session, [row.id for row in rows[:limit]])
     items = [_out(row, versions.get(row.id, [])) for row in rows[:limit]]

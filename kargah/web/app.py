@@ -70,6 +70,7 @@ def _routers() -> Iterator[APIRouter]:
     from kargah.web import documented
     from kargah.web.api import (
         auth,
+        catalogue,
         checkpoints,
         datasets,
         docs,
@@ -92,7 +93,7 @@ def _routers() -> Iterator[APIRouter]:
     yield checkpoints.router  # before the jobs' own, whose {action} would take its words
     yield from (jobs.router, runs.router, datasets.router, models.router, training.router, monitoring.router, docs.router)
     yield from (notices.router, live_socket.router, hardware.router, search.router, uploads.router)
-    yield hub.router
+    yield from (catalogue.router, hub.router)
 
 
 def _middleware(settings: Settings, clock: Clock) -> Iterator[Middleware]:

@@ -6,7 +6,6 @@ The part lies in the job's own folder, ``fetch/part``, so that a later attempt g
 import http.client
 import re
 import shutil
-import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -21,6 +20,7 @@ from kargah.contract.results import OutputFile
 from kargah.kit import addresses, files
 from kargah.kit.addresses import Target
 from kargah.kit.errors import BadInput, KargahError
+from kargah.workers import connecting
 from kargah.workers.telling import SPARE_BYTES, NoRoom, Teller
 from kargah.workers.wants import PauseWanted, TerminateWanted
 
@@ -141,7 +141,7 @@ class Fetch:
         """Every hop is judged anew, and the connection goes to the address that was judged: a name cannot change its mind between."""
         self._check_all()
         address = str(addresses.resolved(target, self._wish.allow))
-        with closing(_connection(target, address)) as connection:
+        with closing(connecting.direct(target, address, _SILENCE_SECONDS)) as connection:
             try:
                 connection.request("GET", target.path, headers=self._headers(target))
                 yield connection.getresponse()
@@ -238,24 +238,6 @@ def fetched(
         shutil.rmtree(directory.job_path / "fetch", ignore_errors=True)
         raise
     shutil.rmtree(directory.job_path / "fetch", ignore_errors=True)
-
-
-def _connection(target: Target, address: str) -> http.client.HTTPConnection:
-    """To ``address``, while the name is what is asked for and what the certificate must be for. No proxy of the environment is used."""
-    if target.scheme == "http":
-        return http.client.HTTPConnection(address, target.port, timeout=_SILENCE_SECONDS)
-    return _PinnedHttps(target.host, address, target.port)
-
-
-class _PinnedHttps(http.client.HTTPSConnection):
-    def __init__(self, host: str, address: str, port: int) -> None:
-        self._tls = ssl.create_default_context()
-        self._name = host
-        super().__init__(address, port, timeout=_SILENCE_SECONDS, context=self._tls)
-
-    def connect(self) -> None:
-        http.client.HTTPConnection.connect(self)
-        self.sock = self._tls.wrap_socket(self.sock, server_hostname=self._name)
 
 
 def _starts_at(content_range: str) -> int | None:

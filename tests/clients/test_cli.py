@@ -165,3 +165,9 @@ def test_help_loads_nothing_heavy_and_speaks_both_languages(tmp_path: Path) -> N
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
     assert "quick-train" in done(tmp_path, "--help")
     assert "آموزش" in done(tmp_path, "--help", language="fa")
+
+
+def test_the_terminal_lists_the_catalogue_and_says_why_it_refuses(server: Server, tmp_path: Path) -> None:
+    place = ("--server", server.url, "--token", server.token)
+    assert "HooshvareLab/bert-base-parsbert-uncased" in done(tmp_path, "models", "catalogue", "parsbert", *place)
+    assert "not in the catalogue" in refused(tmp_path, 5, "models", "get", "nobody/nothing", *place)

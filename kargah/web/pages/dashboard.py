@@ -37,7 +37,7 @@ FEWEST_PLACES = 40
 METER_COLOURS = {"cpu": 1, "memory": 3, "disk": 4, "network": 7}
 RECIPE_ICONS = {"text-classification": "text", "tabular": "rank"}
 #: The page that shows what a job of a kind was about.
-PLACES = {"train": "/runs/{id}", "ingest": "/datasets", "mend": "/datasets", "measure": "/hardware"}
+PLACES = {"train": "/runs/{id}", "ingest": "/datasets", "mend": "/datasets", "measure": "/hardware", "download": "/models/catalogue"}
 MOODS = {"COMPLETED": "good", "FAILED": "bad"}
 
 

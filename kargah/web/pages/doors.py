@@ -18,6 +18,7 @@ from kargah.web.pages import (
     hardware,
     help_page,
     models,
+    models_catalogue,
     notices,
     people,
     run_checkpoints,
@@ -56,6 +57,7 @@ def add_to(app: FastAPI) -> None:
         run_log,
         runs,
         trying,
+        models_catalogue,  # before models, whose {model_id} would take its words
         models,
     ):
         app.include_router(pages.router)

@@ -22,8 +22,12 @@ GROUPS = {
     "door": ("host", "port", "profile", "https_only", "trusted_proxies", "cors_origins"),
     "people": ("language", "sign_ups", "session_days"),
     "limits": ("body_limit_bytes", "upload_limit_bytes", "rate_limit_per_minute", "login_rate_limit_per_minute"),
+    "hubs": (
+        "offline", "hub_urls", "hub_token", "hub_token_url", "hub_proxy_url", "hub_connections", "hub_bytes_per_second",
+        "hub_patience_minutes",
+    ),
     "work": ("cores", "job_threads", "jobs_per_user", "jobs_memory_bytes", "lease_seconds", "predictor_idle_seconds", "predictor_limit"),
-}
+}  # fmt: skip
 UNITS = {"_bytes": Words.size, "_seconds": Words.duration}
 
 
@@ -94,9 +98,11 @@ def _source(settings: Settings, kept: Settings | None, name: str) -> str:
 
 
 def _shown(name: str, value: Any) -> str:
-    """As it is written in a file, nothing when it is not given; a password within an address is not shown."""
+    """As it is written in a file, nothing when it is not given; a token, and a password within an address, are not shown."""
     if value is None:
         return ""
+    if name.endswith("_token"):
+        return "•••"
     if isinstance(value, list):
         return ", ".join(str(item) for item in value)
     if name.endswith("_url"):

@@ -1,0 +1,254 @@
+"""Downloads from hubs, as people ask for them: started, looked at. The doing is a job's (workers.downloading)."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from kargah.assets import uploads
+from kargah.assets.tables import Asset
+from kargah.contract import hubs
+from kargah.contract.hubs import HubAccess
+from kargah.contract.plans import DownloadPlan
+from kargah.jobs import service as jobs
+from kargah.jobs import states
+from kargah.jobs.schemas import JobOut
+from kargah.jobs.states import State
+from kargah.jobs.tables import Job
+from kargah.jobs.terms import Terms, Window
+from kargah.kit import addresses, files
+from kargah.kit.errors import BadInput, DiskFull, KargahError, NotAvailable, NotFound, TooMany
+from kargah.kit.ids import new_id
+from kargah.kit.settings import Settings
+from kargah.models import catalogue
+from kargah.models.catalogue import Entry, Kind
+from kargah.models.tables import Download, Model
+from kargah.store import access
+from kargah.store.access import Actor
+from kargah.text.normalise import fold
+
+KIND = "download"
+SOURCE = "HuggingFace"
+SPARE_SHARE = 1.1
+MOST_LISTED = 500
+
+
+class Offline(NotAvailable):
+    """This server was told to ask no hub."""
+
+    code = "OFFLINE"
+
+
+class DownloadActive(TooMany):
+    """``repository``: what the asker, or somebody at the same address, is downloading now. The code is as the documents write it."""
+
+    code = "rate_limited"
+
+
+class BadHub(KargahError):
+    """``hub`` of the settings is no address of a hub."""
+
+    code = "BAD_HUB"
+
+
+class Status(StrEnum):
+    """``AVAILABLE``: not here. The words are those of the documented routes."""
+
+    AVAILABLE = "available"
+    DOWNLOADING = "downloading"
+    READY = "ready"
+    ERROR = "error"
+
+
+class DownloadWish(BaseModel):
+    """``repository``: an id of the hub, or a name of the catalogue. ``window``: hours of the day in which it may run.
+
+    ``bytes_per_second``: less than the server's own limit, where there is one.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    repository: str = Field(min_length=1, max_length=200)
+    kind: Kind = "model"
+    revision: str | None = Field(None, max_length=200)
+    window: Window | None = None
+    bytes_per_second: int | None = Field(None, ge=1024)
+
+
+class DownloadOut(BaseModel):
+    """``started`` is false where it was here, or on its way, already."""
+
+    id: str
+    kind: Kind
+    repository: str
+    revision: str
+    status: Status
+    asset_id: str | None
+    model_id: str | None
+    dataset_id: str | None
+    commit_id: str | None
+    job: JobOut
+    owner_id: str
+    created_at: datetime
+    finished_at: datetime | None
+    started: bool = False
+
+
+def start(session: Session, actor: Actor, settings: Settings, wish: DownloadWish) -> DownloadOut:
+    """Queue a download, or give the one of the same repository that is on its way or done.
+
+    Raises NotAllowed, Offline, DownloadActive, DiskFull, QuotaExceeded.
+    """
+    access.require_creator(actor)
+    entry = catalogue.find(session, actor, wish.kind, wish.repository.strip())
+    known = latest(session, actor, wish.kind, [entry.repository]).get(entry.repository)
+    if known is not None and known.status in {Status.READY, Status.DOWNLOADING}:
+        return known
+    if settings.offline:
+        raise Offline(part="hub")
+    _require_room(session, actor, settings, entry)
+    HubAccess(token=settings.hub_token, token_for=settings.hub_token_url, proxy=settings.hub_proxy_url).write(settings.home)
+    revision = wish.revision or entry.revision
+    plan = _plan(session, actor, settings, entry, revision, wish.bytes_per_second)
+    job = jobs.submit(
+        session, actor, KIND, entry.repository, plan.model_dump(mode="json"), threads_wanted=1, terms=Terms(window=wish.window)
+    )
+    asset = _asset(session, actor, entry)
+    row = Download(
+        id=new_id("dl"), kind=entry.kind, repository=entry.repository, revision=revision, job_id=job.id, asset_id=asset.id,
+        active_user=actor.user_id, active_peer=actor.peer[:64] or None, **access.owned_by(actor),
+    )  # fmt: skip
+    _add_alone(session, actor, row)
+    return _out(row, job, None).model_copy(update={"started": True})
+
+
+def show(session: Session, actor: Actor, download_id: str) -> DownloadOut:
+    row = access.load(session, actor, Download, download_id)
+    return _out(row, session.get_one(Job, row.job_id), _model_of(session, row))
+
+
+def list_for(session: Session, actor: Actor) -> list[DownloadOut]:
+    """Of each repository the latest, the newest first."""
+    found = [one for kind in ("model", "dataset") for one in latest(session, actor, kind).values()]
+    return sorted(found, key=lambda one: one.id, reverse=True)
+
+
+def latest(session: Session, actor: Actor, kind: Kind | str, repositories: Iterable[str] | None = None) -> dict[str, DownloadOut]:
+    """Repository → its latest download."""
+    found = select(Download, Job, Model).join(Job, Job.id == Download.job_id).outerjoin(Model, Model.id == Download.model_id)
+    found = found.where(access.visible_to(actor, Download), Download.kind == kind).order_by(Download.id.desc()).limit(MOST_LISTED)
+    if repositories is not None:
+        found = found.where(Download.repository.in_(list(repositories)))
+    shown: dict[str, DownloadOut] = {}
+    for row, job, model in session.execute(found):
+        if row.repository not in shown:
+            shown[row.repository] = _out(row, job, model)
+    return shown
+
+
+def latest_of(session: Session, actor: Actor, kind: Kind, named: str) -> DownloadOut:
+    """Raises NotFound where nobody has asked for it."""
+    entry = catalogue.find(session, actor, kind, named)
+    known = latest(session, actor, kind, [entry.repository]).get(entry.repository)
+    if known is None:
+        raise NotFound(kind="downloads", id=named)
+    return known
+
+
+def status_of(job_state: str, is_here: bool) -> Status:
+    """A stopped download is as if it had never been; so is one whose model was thrown away."""
+    state = State(job_state)
+    if state == State.COMPLETED:
+        return Status.READY if is_here else Status.AVAILABLE
+    if state == State.FAILED:
+        return Status.ERROR
+    return Status.AVAILABLE if state == State.STOPPED else Status.DOWNLOADING
+
+
+def _add_alone(session: Session, actor: Actor, row: Download) -> None:
+    """The uniqueness of two columns keeps two from starting at once, in whatever process."""
+    _let_go(session)
+    try:
+        with session.begin_nested():
+            session.add(row)
+    except IntegrityError as error:
+        mine = (Download.active_user == actor.user_id) | (Download.active_peer == row.active_peer)
+        active = session.scalars(select(Download.repository).where(mine)).first()
+        raise DownloadActive(repository=active or row.repository) from error
+
+
+def _let_go(session: Session) -> None:
+    """Of downloads that are over, where nobody has told their end yet."""
+    over = select(Job.id).where(Job.state.in_(states.TERMINAL))
+    session.execute(
+        update(Download).where(Download.active_user.is_not(None), Download.job_id.in_(over)).values(active_user=None, active_peer=None)
+    )
+
+
+def _asset(session: Session, actor: Actor, entry: Entry) -> Asset:
+    name = entry.repository
+    asset = Asset(
+        id=new_id("ast"), kind=entry.kind, name=name, name_folded=fold(name)[:300], status=Status.DOWNLOADING, source=SOURCE, files=[],
+        size_bytes=entry.size_bytes or 0, **access.owned_by(actor),
+    )  # fmt: skip
+    session.add(asset)
+    session.flush()
+    return asset
+
+
+def _require_room(session: Session, actor: Actor, settings: Settings, entry: Entry) -> None:
+    """By what the catalogue says; the job looks again once the hub has said it exactly."""
+    needed_bytes = round(SPARE_SHARE * (entry.size_bytes or 0))
+    folder = hubs.downloads_folder(settings.home)
+    folder.mkdir(parents=True, exist_ok=True)
+    free_bytes = files.free_bytes(folder)
+    if needed_bytes > free_bytes:
+        raise DiskFull(needed_bytes=needed_bytes, free_bytes=free_bytes)
+    left_bytes = uploads.limits(session, actor, settings).quota_left_bytes
+    if left_bytes is not None and needed_bytes > left_bytes:
+        raise uploads.QuotaExceeded(needed_bytes=needed_bytes, left_bytes=left_bytes, quota_bytes=settings.user_quota_bytes)
+
+
+def _plan(session: Session, actor: Actor, settings: Settings, entry: Entry, revision: str, bytes_per_second: int | None) -> DownloadPlan:
+    if not hubs.REVISION.fullmatch(revision) or ".." in revision:
+        raise BadInput(field="revision", reason="other")
+    limits_of_pace = [limit for limit in (settings.hub_bytes_per_second, bytes_per_second) if limit]
+    return DownloadPlan(
+        job_id="",
+        repository=entry.repository,
+        repository_kind=entry.kind,
+        revision=revision,
+        folder=entry.folder,
+        hubs=settings.hub_urls,
+        allow=[*settings.url_import_allow, *(_host_of(url) for url in settings.hub_urls)],
+        connections=settings.hub_connections,
+        rate_bytes_per_second=min(limits_of_pace, default=None),
+        limit_bytes=uploads.limits(session, actor, settings).quota_left_bytes,
+        patience_seconds=60 * settings.hub_patience_minutes,
+    )
+
+
+def _host_of(url: str) -> str:
+    """What an admin named as a hub may be asked, also on one's own network."""
+    try:
+        return addresses.parsed(url).host
+    except KargahError as error:
+        raise BadHub(hub=url) from error
+
+
+def _model_of(session: Session, row: Download) -> Model | None:
+    return session.get(Model, row.model_id) if row.model_id else None
+
+
+def _out(row: Download, job: Job, model: Model | None) -> DownloadOut:
+    is_here = row.dataset_id is not None or (model is not None and model.trashed_at is None)
+    return DownloadOut(
+        id=row.id, kind="model" if row.kind == "model" else "dataset", repository=row.repository, revision=row.revision,
+        status=status_of(job.state, is_here), asset_id=row.asset_id, model_id=row.model_id, dataset_id=row.dataset_id,
+        commit_id=row.commit_id, job=JobOut.model_validate(job), owner_id=row.owner_id, created_at=row.created_at,
+        finished_at=row.finished_at,
+    )  # fmt: skip

@@ -1,0 +1,129 @@
+"""All that is here to work with, in one shape: models, data sets, and what is on its way from a hub."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from kargah.datasets import service as datasets
+from kargah.datasets.schemas import DatasetOut
+from kargah.datasets.tables import Dataset, DatasetVersion
+from kargah.kit.clock import utc_now
+from kargah.models import downloads
+from kargah.models import service as models
+from kargah.models.downloads import SOURCE as FROM_HUB
+from kargah.models.downloads import DownloadOut, Status
+from kargah.models.schemas import ModelOut
+from kargah.models.tables import Download, Model, ModelVersion
+from kargah.store import access
+from kargah.store.access import Actor
+
+MOST = 200
+_OF_IMPORTS = {"READY": Status.READY, "IMPORTING": Status.DOWNLOADING, "FAILED": Status.ERROR}
+_SOURCES = {"training": "training", "baseline": "training", "hub": FROM_HUB}
+
+
+class Resource(BaseModel):
+    """``id``: of a model version, a data set, or of the asset that a download will be. ``page_id``: of what its page shows, if it has one.
+
+    ``downloaded_at``: when it came from a hub.
+    """
+
+    id: str
+    name: str
+    kind: str
+    size_bytes: int | None
+    status: Status
+    source: str
+    downloaded_at: datetime | None
+    created_at: datetime
+    page_id: str | None = None
+    error: dict[str, Any] | None = None
+
+
+class Totals(BaseModel):
+    total: int
+    ready: int
+    size_bytes: int
+    downloaded_this_month: int
+
+
+def list_for(session: Session, actor: Actor, *, kind: str | None = None, query: str | None = None) -> list[Resource]:
+    """The newest first, at most MOST of each kind."""
+    came = {kind: downloads.latest(session, actor, kind) for kind in ("model", "dataset")}
+    by_page = {one.model_id or one.dataset_id: one for of_kind in came.values() for one in of_kind.values()}
+    found = [_of_download(one) for of_kind in came.values() for one in of_kind.values() if _is_on_its_way(one, query)]
+    found += [made for model in models.list_for(session, actor, limit=MOST, query=query).items if (made := _of_model(model, by_page))]
+    found += [_of_dataset(one, by_page) for one in datasets.list_for(session, actor, limit=MOST, query=query).items]
+    return sorted((one for one in found if kind in {None, one.kind}), key=lambda one: one.created_at, reverse=True)
+
+
+def totals(session: Session, actor: Actor) -> Totals:
+    """Of all that one may see, however much that is."""
+    on_their_way = [one for kind in ("model", "dataset") for one in downloads.latest(session, actor, kind).values()]
+    unready = sum(one.status in {Status.DOWNLOADING, Status.ERROR} for one in on_their_way)
+    counted = models.count_for(session, actor) + datasets.count_for(session, actor)
+    ready = models.count_for(session, actor) + _ready_datasets(session, actor)
+    return Totals(
+        total=counted + unready, ready=ready, size_bytes=_size_bytes(session, actor), downloaded_this_month=_this_month(session, actor)
+    )
+
+
+def _is_on_its_way(one: DownloadOut, query: str | None) -> bool:
+    return one.status in {Status.DOWNLOADING, Status.ERROR} and (not query or query.casefold() in one.repository.casefold())
+
+
+def _of_download(one: DownloadOut) -> Resource:
+    total = one.job.progress.get("total")
+    return Resource(
+        id=one.asset_id or one.id, name=one.repository, kind=one.kind, size_bytes=int(total) if total else None, status=one.status,
+        source=FROM_HUB, downloaded_at=None, created_at=one.created_at, error=one.job.error,
+    )  # fmt: skip
+
+
+def _of_model(model: ModelOut, came: dict[str | None, DownloadOut]) -> Resource | None:
+    best = next((version for version in model.versions if version.recommended), model.versions[0] if model.versions else None)
+    if best is None:
+        return None
+    download = came.get(model.id)
+    return Resource(
+        id=best.id, name=model.title, kind="model", size_bytes=best.size_bytes, status=Status.READY,
+        source=_SOURCES.get(best.source, "local"), downloaded_at=download.finished_at if download else None,
+        created_at=model.created_at, page_id=model.id,
+    )  # fmt: skip
+
+
+def _of_dataset(dataset: DatasetOut, came: dict[str | None, DownloadOut]) -> Resource:
+    version, download = dataset.version, came.get(dataset.id)
+    return Resource(
+        id=dataset.id, name=dataset.title, kind="dataset", size_bytes=version.size_bytes if version else None,
+        status=_OF_IMPORTS[version.state] if version else Status.ERROR, source=FROM_HUB if download else "local",
+        downloaded_at=download.finished_at if download else None, created_at=dataset.created_at, page_id=dataset.id,
+    )  # fmt: skip
+
+
+def _ready_datasets(session: Session, actor: Actor) -> int:
+    wanted = select(func.count()).select_from(Dataset).where(access.visible_to(actor, Dataset), Dataset.trashed_at.is_(None))
+    return session.scalar(wanted.where(Dataset.current_version_id.is_not(None))) or 0
+
+
+def _size_bytes(session: Session, actor: Actor) -> int:
+    of_models = (
+        select(func.coalesce(func.sum(ModelVersion.size_bytes), 0))
+        .join(Model, Model.id == ModelVersion.model_id)
+        .where(access.visible_to(actor, Model), Model.trashed_at.is_(None))
+    )
+    of_datasets = (
+        select(func.coalesce(func.sum(DatasetVersion.size_bytes), 0))
+        .join(Dataset, Dataset.id == DatasetVersion.dataset_id)
+        .where(access.visible_to(actor, Dataset), Dataset.trashed_at.is_(None))
+    )
+    return int(session.scalar(of_models) or 0) + int(session.scalar(of_datasets) or 0)
+
+
+def _this_month(session: Session, actor: Actor) -> int:
+    began = utc_now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    came = (Download.model_id.is_not(None) | Download.dataset_id.is_not(None)) & (Download.finished_at >= began)
+    return session.scalar(select(func.count()).select_from(Download).where(access.visible_to(actor, Download), came)) or 0
