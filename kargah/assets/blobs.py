@@ -1,12 +1,16 @@
 """The store of files by their SHA-256: ``home/blobs/ab/abcd…``, read-only, each kept once whatever uses it.
 
-A blob appears by a rename after its bytes are on the disk, so what has a name is whole.
+A blob appears by a rename after its bytes are on the disk, so what has a name is whole. It goes when the last record that
+uses it goes, and never between somebody's bringing the same bytes and their saying so in the database: see ``discard``.
 """
 
 import asyncio
 import errno
+import fcntl
 import os
-from collections.abc import AsyncIterator, Iterable
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -18,9 +22,13 @@ from kargah.contract.plans import InputFile
 from kargah.kit import files
 from kargah.kit.errors import DiskFull, KargahError, TooLarge
 from kargah.kit.files import Digest
+from kargah.store.database import insert_for
 
 READ_ONLY = 0o444
 SPARE_BYTES = 64 << 20  # what an upload leaves free for the database and the logs
+#: Whoever brings bytes that are there already has so long to register them.
+PINNED_SECONDS = 24 * 3600.0
+_PIN = ".pin"
 
 
 class FileMissing(KargahError):
@@ -65,8 +73,7 @@ def put_file(home: Path, source: Path, *, move: bool = False, stated: Iterable[s
 
 def keep(home: Path, source: Path, sha256: str, size_bytes: int) -> None:
     """Keep a file whose hash somebody states, and check it. Does nothing when the blob is there: it may run again after a crash."""
-    target = path_of(home, sha256)
-    if target.is_file() and target.stat().st_size == size_bytes:
+    if _pinned(home, sha256, size_bytes):
         return
     if files.digest_of(source).sha256 != sha256:
         raise HashDiffers(path=source.name, expected=sha256)
@@ -106,9 +113,9 @@ def _check_room(folder: Path, size_bytes: int, fresh_bytes: int, limit_bytes: in
 
 
 def _keep(home: Path, source: Path, sha256: str, move: bool) -> None:
-    target = path_of(home, sha256)
-    if target.is_file() and target.stat().st_size == source.stat().st_size:
+    if _pinned(home, sha256, source.stat().st_size):
         return
+    target = path_of(home, sha256)
     files.make_folder(target.parent)
     temporary = target.with_name(f".{sha256}.{os.urandom(4).hex()}.tmp")
     try:
@@ -127,6 +134,62 @@ def _keep(home: Path, source: Path, sha256: str, move: bool) -> None:
     files.fsync_directory(target.parent)
 
 
+def _pinned(home: Path, sha256: str, size_bytes: int) -> bool:
+    """Whether the blob is there, and whole. Then it stays for a while, whatever is deleted."""
+    target = path_of(home, sha256)
+    with _alone(home):
+        if not target.is_file() or target.stat().st_size != size_bytes:
+            return False
+        _pin_of(home, sha256).touch()
+        return True
+
+
+def discard(home: Path, hashes: Iterable[str]) -> None:
+    """After the transaction that found them unused: off the disk. One that somebody brings again just then is left, to ``sweep``."""
+    for sha256 in hashes:
+        pin = _pin_of(home, sha256)
+        with _alone(home):
+            if not _is_fresh(pin):
+                path_of(home, sha256).unlink(missing_ok=True)
+                pin.unlink(missing_ok=True)
+
+
+def sweep(session: Session, home: Path) -> None:
+    """What was brought again long ago needs no pin any more; what nobody registered after all goes."""
+    for pin in (home / "blobs" / "incoming").glob(f"*{_PIN}"):
+        if not _is_fresh(pin):
+            if in_use(session, [pin.stem]):
+                pin.unlink(missing_ok=True)
+            else:
+                discard(home, [pin.stem])
+
+
+def _pin_of(home: Path, sha256: str) -> Path:
+    folder = home / "blobs" / "incoming"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{sha256}{_PIN}"
+
+
+def _is_fresh(pin: Path) -> bool:
+    try:
+        return pin.stat().st_mtime > time.time() - PINNED_SECONDS
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """For the moment between looking and acting, over all processes of this home."""
+    folder = home / "blobs"
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def lay_out(home: Path, inputs: Iterable[InputFile], folder: Path) -> None:
     """Give a worker its inputs under ``folder``, as hard links where that is possible. A second time changes nothing."""
     for wanted in inputs:
@@ -137,12 +200,19 @@ def lay_out(home: Path, inputs: Iterable[InputFile], folder: Path) -> None:
 
 
 def register(session: Session, entries: Iterable[HasHashes]) -> None:
-    """Rows for blobs that are on the disk; known ones stay as they are."""
+    """Rows for blobs that are on the disk; known ones stay as they are, and stay until this transaction ends."""
     fresh = {entry.sha256: entry for entry in entries}
-    known = set(session.scalars(select(Blob.sha256).where(Blob.sha256.in_(fresh))))
-    session.add_all(
-        Blob(sha256=sha256, git_sha1=entry.git_sha1, size_bytes=entry.size_bytes)
+    known = in_use(session, fresh)
+    rows = [
+        {"sha256": sha256, "git_sha1": entry.git_sha1, "size_bytes": entry.size_bytes}
         for sha256, entry in sorted(fresh.items())
         if sha256 not in known
-    )
-    session.flush()
+    ]
+    if rows:  # somebody else may register the same at this moment
+        session.execute(insert_for(session, Blob).values(rows).on_conflict_do_nothing())
+
+
+def in_use(session: Session, hashes: Iterable[str]) -> set[str]:
+    """Those that have a row. Until this transaction ends nobody else takes one of the rows away: whoever would must ask here too."""
+    rows = select(Blob.sha256).where(Blob.sha256.in_(list(hashes))).order_by(Blob.sha256).with_for_update()
+    return set(session.scalars(rows))

@@ -230,6 +230,7 @@ def keep(home: Path, upload: UploadOut, stated_sha256: str | None) -> Digest:
 
 def sweep(session: Session, settings: Settings) -> None:
     """Throw away what nobody went on with: parts with their rows, and leavings of processes that died while receiving."""
+    blobs.sweep(session, settings.home)
     kept = timedelta(days=settings.unfinished_upload_days)
     for row in session.scalars(select(Upload).where(Upload.created_at < utc_now() - kept)):
         part = part_of(settings.home, row.id)

@@ -1,11 +1,10 @@
 """Runs: the record of what was trained, with which settings, and what came out."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import Session
 
 from kargah.contract.events import Evaluated, Event, Finished, Logged, Running, Step
@@ -18,6 +17,7 @@ from kargah.kit.ids import new_id
 from kargah.runs.schemas import RunOut, RunPage
 from kargah.runs.tables import LatestMetric, Run, RunInput
 from kargah.store.access import Actor, To, load, owned_by, visible_to
+from kargah.store.database import insert_for
 from kargah.text.normalise import fold
 
 PAGE = 50
@@ -125,18 +125,9 @@ def _keep_latest(session: Session, run_id: str, latest: Latest) -> None:
     if not latest:
         return
     rows = [{"run_id": run_id, "key": key, "value": value, "step": step, "at": at} for key, (value, step, at) in sorted(latest.items())]
-    statement = _insert_for(session)(LatestMetric).values(rows)
+    statement = insert_for(session, LatestMetric).values(rows)
     fresh = {name: statement.excluded[name] for name in ("value", "step", "at")}
     session.execute(statement.on_conflict_do_update(index_elements=["run_id", "key"], set_=fresh))
-
-
-def _insert_for(session: Session) -> Callable[[type[LatestMetric]], Any]:
-    """Each database has its own INSERT … ON CONFLICT. PostgreSQL's part of SQLAlchemy is imported only where it is used: it is slow."""
-    if session.get_bind().dialect.name == "sqlite":
-        return sqlite.insert
-    from sqlalchemy.dialects import postgresql
-
-    return postgresql.insert
 
 
 def _summary(result: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.orm import Session, sessionmaker
@@ -60,6 +61,15 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def insert_for(session: Session, table: type[Any]) -> Any:
+    """Each database has its own INSERT … ON CONFLICT. PostgreSQL's part of SQLAlchemy is imported only where it is used: it is slow."""
+    if session.get_bind().dialect.name == "sqlite":
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql
+
+    return postgresql.insert(table)
 
 
 def now_of(session: Session) -> datetime:

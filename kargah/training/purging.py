@@ -1,8 +1,5 @@
 """Deleting a data set for good: its versions, its record, and the files that nothing else uses."""
 
-from collections.abc import Iterable
-from pathlib import Path
-
 from sqlalchemy import String, cast, delete, func, select
 from sqlalchemy.orm import Session
 
@@ -33,7 +30,7 @@ class DatasetInUse(Conflict):
 
 
 def purge_dataset(session: Session, actor: Actor, dataset_id: str) -> list[str]:
-    """Delete a data set that is in the trash. Returns the hashes of files that nothing uses any more, for ``discard``.
+    """Delete a data set that is in the trash. Returns the hashes of files that nothing uses any more, for ``blobs.discard``.
 
     Raises NotInTrash, NotImported while a version of it is being made, DatasetInUse while a run or a model stands on one.
     """
@@ -52,15 +49,10 @@ def purge_dataset(session: Session, actor: Actor, dataset_id: str) -> list[str]:
     session.execute(delete(Asset).where(Asset.subject_id.in_(recorded)))
     session.delete(dataset)
     session.flush()
+    blobs.in_use(session, hashes)  # whoever registers one of them at this moment has done so before we look, or does it after us
     freed = sorted(sha256 for sha256 in hashes - {""} if not _is_used(session, sha256))
     session.execute(delete(Blob).where(Blob.sha256.in_(freed)))
     return freed
-
-
-def discard(home: Path, hashes: Iterable[str]) -> None:
-    """After the transaction: what was freed leaves the disk. Whoever brings the same bytes in that moment is told FILE_MISSING."""
-    for sha256 in hashes:
-        blobs.path_of(home, sha256).unlink(missing_ok=True)
 
 
 def _refuse_when_used(session: Session, actor: Actor, dataset: Dataset, version_ids: list[str]) -> None:

@@ -187,7 +187,7 @@ def test_what_is_deleted_for_good_frees_its_files(database: Database, actor: Act
         purging.purge_dataset(session, other, line)
     with database.write() as session:
         freed = purging.purge_dataset(session, actor, line)
-    purging.discard(tmp_path, freed)
+    blobs.discard(tmp_path, freed)
     assert set(freed) == kept
     assert [path for path in (tmp_path / "blobs").rglob("*") if path.is_file()] == []
     assert count(database, DatasetVersion) == count(database, Asset) == count(database, Blob) == 0

@@ -10,6 +10,7 @@ from fastapi.responses import FileResponse, Response, StreamingResponse
 from pydantic import BaseModel, Field, ValidationError
 from sqlalchemy.orm import Session
 
+from kargah.assets import blobs
 from kargah.assets import uploads as pieces
 from kargah.datasets import importing, rows, versions
 from kargah.datasets import service as datasets
@@ -272,7 +273,7 @@ async def delete_dataset(dataset_id: str, ask: Ask, purge: bool = False) -> None
         await ask(datasets.delete, dataset_id)
         return
     freed = await ask(purging.purge_dataset, dataset_id)
-    await ask.compute(purging.discard, ask.settings.home, freed)
+    await ask.compute(blobs.discard, ask.settings.home, freed)
 
 
 @router.post("/{dataset_id}/restore")

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
+from kargah.assets import blobs
 from kargah.contract.fixes import ORDER
 from kargah.datasets import rows, versions
 from kargah.datasets import service as datasets
@@ -26,7 +27,7 @@ from kargah.web.api.datasets import add_version, create_from
 from kargah.web.deps import Ask, Asking
 from kargah.web.idempotency import once_of_form
 from kargah.web.pages import dataset_views as views
-from kargah.web.pages import incoming
+from kargah.web.pages import hub_use, incoming
 from kargah.web.pages.access import see
 from kargah.web.pages.forms import Errors, errors_of, form_of
 from kargah.web.pages.parts import pages_of
@@ -125,6 +126,7 @@ async def _show(
     limit = page.words.size(ask.settings.upload_limit_bytes)
     values["found"] = views.found_so_far(page.words, said)
     values["title"] = dataset.title if title is None else title
+    values["use"] = await hub_use.of_dataset(request, ask, dataset_id) if preview else ""
     return render("dataset.html", page, status=status, errors=errors or {}, limit=limit, **values)
 
 
@@ -245,7 +247,7 @@ async def purge(dataset_id: str, request: Request, ask: Ask) -> Response:
         freed = await ask(purging.purge_dataset, dataset_id)
     except Conflict as error:
         return await _show(request, ask, dataset_id, errors_of(request, error), error.status)
-    await ask.compute(purging.discard, ask.settings.home, freed)
+    await ask.compute(blobs.discard, ask.settings.home, freed)
     return see("/datasets?trash=true&done=dataset_purged")
 
 
