@@ -7,6 +7,7 @@ from kargah.recipes import hints
 from kargah.recipes.base import Match, Recipe
 from kargah.recipes.columns import Column
 from kargah.recipes.embeddings import spec as embeddings
+from kargah.recipes.masked_lm import spec as masked_lm
 from kargah.recipes.tabular import spec as tabular
 from kargah.recipes.tasks import Task, by_structure
 from kargah.recipes.text_classification import spec as text_classification
@@ -15,6 +16,7 @@ _SPECS = (
     text_classification,
     tabular,
     embeddings,
+    masked_lm,
 )
 RECIPES: dict[str, Recipe] = {spec.RECIPE.name: spec.RECIPE for spec in _SPECS}
 

@@ -12,7 +12,7 @@
     ├── NoTokenizer                      a model that knows no tokens, asked for them
     ├── UnsafeWeights · WeightsDamaged · BaseModelUnusable
     ├── NormalisersDiffer · NotYetSupported
-    └── InputMissing · InputNotText · InputNotRow · InputNotNumber · UnknownModelFolder      when predicting
+    └── InputMissing · InputNotText · InputNotRow · InputNotNumber · NoGap · UnknownModelFolder      when predicting
     NotAvailable
     └── TrainingNotInstalled
     Diverged · Exploded                  the loss is no number any more; it has grown out of all proportion
@@ -120,6 +120,12 @@ class InputNotRow(BadInput):
 
 class InputNotNumber(BadInput):
     code = "INPUT_NOT_NUMBER"
+
+
+class NoGap(BadInput):
+    """A text to fill that has nothing to fill in."""
+
+    code = "NO_GAP"
 
 
 class UnknownModelFolder(BadInput):

@@ -108,8 +108,14 @@ def test_the_task_and_the_roles_are_guessed(columns: list[Column], recipe: str, 
 
 
 def test_nothing_is_guessed_where_nothing_can_be_learnt() -> None:
-    assert catalogue.guess([column("a", "text", 10, 10)]) == []
+    assert catalogue.guess([column("a", "text", 10, 10), column("b", "text", 10, 10)]) == []
     assert catalogue.guess([column("a", "empty", 10, 0), column("b", "integer", 10, 1)]) == []
+
+
+def test_text_alone_teaches_its_language_and_nothing_else() -> None:
+    names = {recipe.name for recipe, _ in catalogue.guess([column("a", "text", 10, 10)])}
+    assert "masked-lm" in names
+    assert names <= {"causal-lm", "masked-lm"}
 
 
 DATA = Path(os.environ.get("KARGAH_SHARED_DATA", Path(__file__).parents[4] / "shared" / "data"))

@@ -1,0 +1,167 @@
+"""Learning to fill gaps: other tokens are masked each time a text is seen, 80 % by the mask, 10 % by any token, 10 % left as they are."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from kargah.recipes import base_models
+from kargah.recipes.encoder_tasks import SCORING_BATCH, EncoderTask
+from kargah.recipes.encoders import VECTORS, Item, Transformer, small_config
+from kargah.recipes.errors import BaseModelUnusable
+from kargah.recipes.masked_lm.data import MaskedData
+from kargah.recipes.masked_lm.spec import MaskedLMSpec
+from kargah.recipes.masked_lm.tokens import VOCABULARY, Tokens, tokens_of
+from kargah.recipes.measures import FloatArray, IntArray
+from kargah.recipes.parts import VALIDATION
+from kargah.recipes.runtime import Decision, Defaults, Request, all_threads, decide_settings
+
+_MASKED, _OTHER = 0.8, 0.9
+_SIZES: dict[str, Any] = {"hidden_size": 128, "num_layers": 2, "dropout": 0.1, "vocab_size": VOCABULARY}
+_LEAST_STEPS = 1500
+_SCRATCH = Defaults(epochs=10, batch_size=32, learning_rate=1e-3)
+_ADAPTING = Defaults(epochs=3, batch_size=16, learning_rate=5e-5)
+
+#: By ``model_type``: logits [tokens, vocabulary] of an encoder's vectors [tokens, width].
+HEADS: dict[str, Callable[[Any, Tensor], Tensor]] = {
+    "bert": lambda model, vectors: model.cls(vectors),
+    "roberta": lambda model, vectors: model.lm_head(vectors),
+    "xlm-roberta": lambda model, vectors: model.lm_head(vectors),
+    "camembert": lambda model, vectors: model.lm_head(vectors),
+    "distilbert": lambda model, vectors: model.vocab_projector(model.vocab_layer_norm(model.activation(model.vocab_transform(vectors)))),
+    "electra": lambda model, vectors: model.generator_lm_head(model.generator_predictions(vectors)),
+}
+
+
+class GapFiller(nn.Module):
+    """A ``…ForMaskedLM``: of the tokens at ``places`` of a batch, logits [places, vocabulary]; the others cost no logits."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        if model.config.model_type not in HEADS:
+            raise BaseModelUnusable(field="base_model", reason="family", detail=model.config.model_type)
+        self.encoder = Transformer(model, VECTORS)
+
+    def forward(self, batch: Any, places: Tensor) -> Tensor:
+        model = self.encoder.model
+        return HEADS[model.config.model_type](model, self.encoder(batch)[places])
+
+
+@dataclass
+class MaskedTask(EncoderTask):
+    """``rows``: the training rows by their place in the data; ``parts``: those that models are measured on."""
+
+    filler: GapFiller
+    tokens: Tokens
+    rows: IntArray
+    parts: dict[str, IntArray]
+
+    @property
+    def module(self) -> nn.Module:
+        return self.filler
+
+    def weight(self, rows: Sequence[int]) -> float:
+        return sum(self.tokens.masked_count(int(self.rows[row])) for row in rows)
+
+    def loss(self, rows: Sequence[int]) -> Tensor:
+        items, places, wanted, start = [], [], [], 0
+        for row in self.rows[list(rows)].tolist():
+            ids, types = self.tokens.items[row]
+            chosen = self._drawn(row)
+            items.append((self._hidden(ids, chosen), types))
+            places.append(start + chosen)
+            wanted.append(np.asarray(ids)[chosen])
+            start += len(ids)
+        return nn.functional.cross_entropy(self._logits(items, np.concatenate(places)), torch.from_numpy(np.concatenate(wanted)))
+
+    def _drawn(self, row: int) -> IntArray:
+        """By torch's own random state, which a checkpoint keeps."""
+        candidates = self.tokens.candidates(row)
+        order = torch.rand(len(candidates)).argsort().numpy()
+        return np.sort(candidates[order[: self.tokens.masked_count(row)]])
+
+    def _hidden(self, ids: Sequence[int], places: IntArray) -> list[int]:
+        tokenizer = self.tokens.tokenizer
+        kinds, others = torch.rand(len(places)).numpy(), torch.randint(len(tokenizer), (len(places),)).numpy()
+        changed = np.array(ids)
+        changed[places] = np.where(kinds < _MASKED, tokenizer.mask_token_id, np.where(kinds < _OTHER, others, changed[places]))
+        return [int(token) for token in changed]
+
+    def _logits(self, items: Sequence[Item], places: IntArray) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
+            logits: Tensor = self.filler(self.batches.collate(items), torch.from_numpy(places))
+        return logits.float()
+
+    @torch.inference_mode()
+    def scores(self, check: Callable[[], None], part: str = VALIDATION) -> FloatArray:
+        """With the same masks at every call, and every masked token hidden."""
+        self.filler.eval()
+        rows = self.parts[part].tolist()
+        order = sorted(range(len(rows)), key=lambda place: len(self.tokens.items[rows[place]][0]))
+        found = np.zeros((len(rows), 3))
+        for begin in range(0, len(order), SCORING_BATCH):
+            check()
+            picked = order[begin : begin + SCORING_BATCH]
+            found[picked] = self._measured([rows[place] for place in picked])
+        return found
+
+    def _measured(self, rows: list[int]) -> FloatArray:
+        """float64 [rows, 3], as MaskedProblem takes them."""
+        masked = [self.tokens.fixed_places(row) for row in rows]
+        items, starts = [], np.cumsum([0, *(len(self.tokens.items[row][0]) for row in rows)])
+        for row, places in zip(rows, masked, strict=True):
+            ids = np.array(self.tokens.items[row][0])
+            ids[places] = self.tokens.tokenizer.mask_token_id
+            items.append((ids.tolist(), self.tokens.items[row][1]))
+        wanted = torch.from_numpy(np.concatenate([np.asarray(self.tokens.items[row][0])[p] for row, p in zip(rows, masked, strict=True)]))
+        logits = self._logits(items, np.concatenate([start + places for start, places in zip(starts, masked, strict=False)]))
+        lost = nn.functional.cross_entropy(logits, wanted, reduction="none").double().numpy()
+        hits = (logits.argmax(dim=1) == wanted).numpy()
+        of_row = np.repeat(np.arange(len(rows)), [len(places) for places in masked])
+        sums = [np.bincount(of_row, weights=values, minlength=len(rows)) for values in (lost, np.ones_like(lost), hits)]
+        return np.stack(sums, axis=1)
+
+
+def build_task(data: MaskedData, request: Request) -> MaskedTask:
+    spec = request.spec
+    assert isinstance(spec, MaskedLMSpec)
+    torch.manual_seed(spec.seed)
+    if request.base_model is not None:
+        from transformers import AutoModelForMaskedLM
+
+        filler = GapFiller(base_models.load_model(request.base_model, AutoModelForMaskedLM, request.check))
+        tokens, decisions = tokens_of(data, request, filler.encoder.longest), list[Decision]()
+        defaults, why = _ADAPTING, "why.fine_tuning"
+    else:
+        tokens = tokens_of(data, request)
+        filler, decisions = _from_scratch(spec, tokens)
+        defaults, why = Defaults(_epochs(len(data.train_rows)), _SCRATCH.batch_size, _SCRATCH.learning_rate), "why.preset"
+    network = filler.encoder
+    decisions += network.make_cheap([range(len(tokens.tokenizer))])  # any token may stand in another's place, and each has its logit
+    settings, settled = decide_settings(request, defaults, why, preset=network.architecture, rows=len(data.train_rows))
+    decisions += [tokens.decision, *settled, all_threads(request)]
+    parts = {part: data.rows_of(part) for part in ("validation", "test")}
+    items = [tokens.items[row] for row in data.train_rows]
+    return MaskedTask(network, tokens.batches(network.first_position), settings, decisions, items, filler, tokens, data.train_rows, parts)
+
+
+def _from_scratch(spec: MaskedLMSpec, tokens: Tokens) -> tuple[GapFiller, list[Decision]]:
+    from transformers import BertForMaskedLM
+
+    chosen = {name: value for name in _SIZES if (value := getattr(spec, name)) is not None}
+    sizes = _SIZES | chosen
+    config = small_config(tokens.tokenizer, sizes["hidden_size"], sizes["num_layers"], sizes["dropout"], tokens.max_length)
+    decisions = []
+    for name, value in sizes.items():
+        source, why = ("chosen", "why.chosen") if name in chosen else ("adapted", "why.preset")
+        decisions.append(Decision(name, value, source, why, {"preset": "transformer"}))
+    return GapFiller(BertForMaskedLM(config)), decisions
+
+
+def _epochs(rows: int) -> float:
+    """Small sets need more passes to take enough steps."""
+    steps = max(1, rows // _SCRATCH.batch_size)
+    return float(min(40, max(_SCRATCH.epochs, -(-_LEAST_STEPS // steps))))

@@ -1,0 +1,85 @@
+"""Passages as tokens, and which of them are masked when a model is measured: the same for every model of a training."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from kargah.recipes.encoders import Item, TokenBatches, fast_tokenizer, fitting_length
+from kargah.recipes.errors import BaseModelUnusable
+from kargah.recipes.masked_lm.data import DEFAULT_MAX_LENGTH, MaskedData
+from kargah.recipes.masked_lm.spec import MaskedLMSpec
+from kargah.recipes.measures import IntArray
+from kargah.recipes.runtime import Decision, Request
+from kargah.recipes.tokenizing import base_tokenizer, train_tokenizer
+
+VOCABULARY = 8_000
+
+
+@dataclass
+class Tokens:
+    """``items``: (token ids, token type ids) by row of ``data.texts``."""
+
+    tokenizer: Any
+    max_length: int
+    decision: Decision
+    items: list[Item]
+    seed: int
+    share: float
+
+    @cached_property
+    def special(self) -> set[int]:
+        return set(self.tokenizer.all_special_ids)
+
+    def candidates(self, row: int) -> IntArray:
+        """The places that may be masked: all but special tokens; the first where there is nothing else."""
+        ids = self.items[row][0]
+        found = [place for place, token in enumerate(ids) if token not in self.special]
+        return np.array(found or [0], dtype=np.int64)
+
+    def masked_count(self, row: int) -> int:
+        return max(1, round(self.share * len(self.candidates(row))))
+
+    def fixed_places(self, row: int) -> IntArray:
+        """What is masked of a row when models are measured: a function of the seed and the row alone."""
+        places = np.random.default_rng((self.seed, row)).permutation(self.candidates(row))
+        return np.sort(places[: self.masked_count(row)])
+
+    def batches(self, first_position: int | None) -> TokenBatches:
+        return TokenBatches(self.tokenizer, self.max_length, first_position)
+
+
+def tokens_of(data: MaskedData, request: Request, longest: int | None = None) -> Tokens:
+    """The same at every call. With a base model's tokenizer, else one trained on the training passages. ``longest``: what the base
+    model takes."""
+    if data.tokens is None:
+        data.tokens = _made(data, request, longest)
+    found: Tokens = data.tokens
+    return found
+
+
+def _made(data: MaskedData, request: Request, longest: int | None) -> Tokens:
+    spec = request.spec
+    assert isinstance(spec, MaskedLMSpec)
+    tokenizer = _tokenizer(data, request)
+    found: list[list[int]] = []
+    for start in range(0, len(data.texts), 500):
+        request.check()
+        found += tokenizer(data.texts[start : start + 500])["input_ids"]
+    max_length, decision = fitting_length(request, [len(ids) for ids in found], min(longest or DEFAULT_MAX_LENGTH, DEFAULT_MAX_LENGTH))
+    max_length = min(max_length, longest or max_length)
+    cut = [ids if len(ids) <= max_length else [*ids[: max_length - 1], ids[-1]] for ids in found]
+    return Tokens(tokenizer, max_length, decision, [(ids, [0] * len(ids)) for ids in cut], spec.seed, spec.mask_share)
+
+
+def _tokenizer(data: MaskedData, request: Request) -> Any:
+    """Raises BaseModelUnusable for one without a token that masks."""
+    if request.base_model is not None:
+        tokenizer = base_tokenizer(request.base_model, data.describe["normaliser"])
+        if tokenizer.mask_token_id is None:
+            raise BaseModelUnusable(field="base_model", reason="tokenizer", detail="mask_token")
+        return tokenizer
+    taught = [data.texts[row] for row in data.train_rows]
+    size = getattr(request.spec, "vocab_size", None) or VOCABULARY
+    return fast_tokenizer(train_tokenizer(taught, size, data.describe["normaliser"]))
