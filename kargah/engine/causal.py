@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from kargah.engine.attention import use_packed_attention
-from kargah.engine.losses import cross_entropy
+from kargah.engine.losses import cross_entropy, log_likelihoods, read
 from kargah.engine.packing import Packed
 
 #: Families whose logits are one matrix product of the last hidden state, and whose decoder takes an attention function.
@@ -22,12 +22,41 @@ class UnpaddedDecoder:
 
     def loss(self, packed: Packed, learnt: Tensor) -> Tensor:
         """Mean negative log-likelihood of the tokens marked in ``learnt``, bool [tokens]; first tokens have nothing before them."""
+        hidden, targets, _ = self._learnt(packed, learnt)
+        return cross_entropy(hidden, self._output, targets)
+
+    def likelihoods(self, packed: Packed, learnt: Tensor) -> Tensor:
+        """Summed log-likelihood of the tokens marked in ``learnt`` by sequence, [sequences], with gradients."""
+        hidden, targets, places = self._learnt(packed, learnt)
+        likelihoods = log_likelihoods(hidden, self._output, targets)
+        return likelihoods.new_zeros(len(packed.lengths)).index_add(0, sequence_of(packed)[places], likelihoods)
+
+    @torch.inference_mode()
+    def read(self, packed: Packed, learnt: Tensor) -> Tensor:
+        """By sequence: negative log-likelihood, tokens, and how many of those were the likeliest; float64 [sequences, 3]."""
+        hidden, targets, places = self._learnt(packed, learnt)
+        likelihoods, hits = read(hidden, self._output, targets)
+        told = torch.stack([-likelihoods.double(), torch.ones(len(targets), dtype=torch.float64), hits.double()], dim=1)
+        return told.new_zeros(len(packed.lengths), 3).index_add(0, sequence_of(packed)[places], told)
+
+    @property
+    def _output(self) -> Tensor:
+        weight: Tensor = self._model.get_output_embeddings().weight
+        return weight
+
+    def _learnt(self, packed: Packed, learnt: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(what is known before each learnt token, the token, its place)."""
         hidden = self._model.base_model(**packed.arguments(), use_cache=False).last_hidden_state[0]
         wanted = learnt.clone()
         wanted[packed.starts] = False
         places = wanted.nonzero()[:, 0]
-        head = self._model.get_output_embeddings()
-        return cross_entropy(hidden[places - 1], head.weight, packed.input_ids[0, places])
+        return hidden[places - 1], packed.input_ids[0, places], places
+
+
+def sequence_of(packed: Packed) -> Tensor:
+    """The number of each token's sequence, int64 [tokens]."""
+    lengths = torch.tensor(packed.lengths)
+    return torch.repeat_interleave(torch.arange(len(lengths)), lengths)
 
 
 def learnt_after(prompts: list[int], packed: Packed) -> Tensor:

@@ -22,6 +22,58 @@ def cross_entropy(hidden: Tensor, output: Tensor, targets: Tensor, chunk_rows: i
     return loss
 
 
+def log_likelihoods(hidden: Tensor, output: Tensor, targets: Tensor, chunk_rows: int = CHUNK_ROWS) -> Tensor:
+    """log softmax(hidden @ output.T)[targets] of each row, [rows]; for losses that weigh tokens only after they have seen them all.
+
+    Each logit is computed twice: what a row's gradient is worth is known on the way back.
+    """
+    found: Tensor = _ChunkedLogLikelihoods.apply(hidden, output, targets, chunk_rows)  # type: ignore[no-untyped-call]
+    return found
+
+
+def read(hidden: Tensor, output: Tensor, targets: Tensor, chunk_rows: int = CHUNK_ROWS) -> tuple[Tensor, Tensor]:
+    """(log-likelihood of each target, whether it is the likeliest), [rows] each; without gradients."""
+    likelihoods, hits = hidden.new_empty(len(targets)), torch.empty(len(targets), dtype=torch.bool)
+    for start in range(0, len(targets), chunk_rows):
+        wanted = targets[start : start + chunk_rows, None]
+        logits = hidden[start : start + chunk_rows] @ output.T
+        chosen = logits.gather(1, wanted)[:, 0]
+        likelihoods[start : start + chunk_rows] = chosen - torch.logsumexp(logits, dim=1)
+        hits[start : start + chunk_rows] = logits.argmax(dim=1) == wanted[:, 0]
+    return likelihoods, hits
+
+
+class _ChunkedLogLikelihoods(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, output: Tensor, targets: Tensor, chunk_rows: int) -> Tensor:
+        log_sums = hidden.new_empty(len(targets))
+        found = hidden.new_empty(len(targets))
+        for start in range(0, len(targets), chunk_rows):
+            part = slice(start, start + chunk_rows)
+            logits = hidden[part] @ output.T
+            log_sums[part] = torch.logsumexp(logits, dim=1)
+            found[part] = logits.gather(1, targets[part, None])[:, 0] - log_sums[part]
+        ctx.save_for_backward(hidden, output, targets, log_sums)
+        ctx.chunk_rows = chunk_rows
+        return found
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, Tensor | None, None, None]:
+        hidden, output, targets, log_sums = ctx.saved_tensors
+        d_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
+        d_output = torch.zeros_like(output) if ctx.needs_input_grad[1] else None
+        for start in range(0, len(targets), ctx.chunk_rows):
+            part = slice(start, start + ctx.chunk_rows)
+            worth = gradients[0][part, None]
+            d_logits = (hidden[part] @ output.T).sub_(log_sums[part, None]).exp_().mul_(-worth)
+            d_logits.scatter_add_(1, targets[part, None], worth)
+            if d_hidden is not None:
+                torch.mm(d_logits, output, out=d_hidden[part])
+            if d_output is not None:
+                d_output.addmm_(d_logits.T, hidden[part])
+        return d_hidden, d_output, None, None
+
+
 class _ChunkedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, output: Tensor, targets: Tensor, chunk_rows: int) -> Tensor:

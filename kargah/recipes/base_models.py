@@ -20,13 +20,17 @@ def load(folder: Path, auto: Any, normaliser: dict[str, Any] | None, check: Call
     Raises UnsafeWeights for a folder with pickled weights only, BaseModelUnusable (with ``reason``) for one that is of no family for
     this task, or whose configuration and weights contradict each other.
     """
+    return load_model(folder, auto, check, **settings), base_tokenizer(folder, normaliser)
+
+
+def load_model(folder: Path, auto: Any, check: Callable[[], None], **settings: Any) -> Any:
+    """The model alone, in fp32. Raises what ``load`` does."""
     quiet()
     config = _config(folder, auto, settings)
     shapes = weights.shapes_of(folder)
     _check_shapes(config, auto, shapes)
     check()
-    model = auto.from_pretrained(folder, config=config, ignore_mismatched_sizes=True, dtype=torch.float32, use_safetensors=True, **OFFLINE)
-    return model, base_tokenizer(folder, normaliser)
+    return auto.from_pretrained(folder, config=config, ignore_mismatched_sizes=True, dtype=torch.float32, use_safetensors=True, **OFFLINE)
 
 
 def quiet() -> None:

@@ -5,9 +5,12 @@ from dataclasses import replace
 from kargah.kit.errors import BadInput
 from kargah.recipes import hints
 from kargah.recipes.base import Match, Recipe
+from kargah.recipes.causal_lm import spec as causal_lm
 from kargah.recipes.columns import Column
 from kargah.recipes.embeddings import spec as embeddings
 from kargah.recipes.masked_lm import spec as masked_lm
+from kargah.recipes.preference import spec as preference
+from kargah.recipes.sft import spec as sft
 from kargah.recipes.tabular import spec as tabular
 from kargah.recipes.tasks import Task, by_structure
 from kargah.recipes.text_classification import spec as text_classification
@@ -15,6 +18,9 @@ from kargah.recipes.text_classification import spec as text_classification
 _SPECS = (
     text_classification,
     tabular,
+    causal_lm,
+    sft,
+    preference,
     embeddings,
     masked_lm,
 )

@@ -11,6 +11,8 @@
     ├── MetricUnfit                      a primary metric that this problem does not have
     ├── NoTokenizer                      a model that knows no tokens, asked for them
     ├── UnsafeWeights · WeightsDamaged · BaseModelUnusable
+    ├── ChatTemplateUnfit                a template of a base model's tokenizer that does not tell who says what
+    ├── SequenceTooLong · AdapterNeedsBase · QuantizationNeedsGpu       settings that this model or this machine does not have
     ├── NormalisersDiffer · NotYetSupported
     └── InputMissing · InputNotText · InputNotRow · InputNotNumber · NoGap · UnknownModelFolder      when predicting
     NotAvailable
@@ -98,6 +100,24 @@ class BaseModelUnusable(BadInput):
     code = "BASE_MODEL_UNUSABLE"
 
 
+class ChatTemplateUnfit(BadInput):
+    """The template fails on these talks, or its text does not tell what the assistant said."""
+
+    code = "CHAT_TEMPLATE_UNFIT"
+
+
+class SequenceTooLong(BadInput):
+    code = "SEQUENCE_TOO_LONG"
+
+
+class AdapterNeedsBase(BadInput):
+    code = "ADAPTER_NEEDS_BASE"
+
+
+class QuantizationNeedsGpu(BadInput):
+    code = "QUANTIZATION_NEEDS_GPU"
+
+
 class NormalisersDiffer(BadInput):
     code = "NORMALISERS_DIFFER"
 
@@ -126,6 +146,12 @@ class NoGap(BadInput):
     """A text to fill that has nothing to fill in."""
 
     code = "NO_GAP"
+
+
+class WritingSettingUnfit(BadInput):
+    """A setting of how a text is to be written, beyond ``low`` … ``high``."""
+
+    code = "WRITING_SETTING_UNFIT"
 
 
 class UnknownModelFolder(BadInput):

@@ -37,8 +37,8 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     return Tokenizer.from_file(str(folder / "tokenizer.json"))
 
 
-def base_tokenizer(folder: Path, normaliser: dict[str, Any] | None) -> Any:
-    """A base model's own, as transformers' fast ones are, our normaliser put before its own.
+def base_tokenizer(folder: Path, normaliser: dict[str, Any] | None, pads: bool = True) -> Any:
+    """A base model's own, as transformers' fast ones are, our normaliser put before its own. ``pads``: it must know a padding token.
 
     Raises BaseModelUnusable for a folder without one, or with one that cannot tell where its tokens come from.
     """
@@ -48,7 +48,7 @@ def base_tokenizer(folder: Path, normaliser: dict[str, Any] | None) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
         raise BaseModelUnusable(field="base_model", reason="tokenizer", detail=str(error)[:200]) from error
-    if not tokenizer.is_fast or tokenizer.pad_token_id is None or len(tokenizer) <= len(tokenizer.all_special_tokens):
+    if not tokenizer.is_fast or (pads and tokenizer.pad_token_id is None) or len(tokenizer) <= len(tokenizer.all_special_tokens):
         raise BaseModelUnusable(field="base_model", reason="tokenizer")
     steps = baked_steps(normaliser)
     if steps:
@@ -73,6 +73,7 @@ def _as_plain(tokenizer: Any) -> Any:
         truncation_side=tokenizer.truncation_side,
         model_max_length=tokenizer.model_max_length,
         clean_up_tokenization_spaces=False,
+        chat_template=tokenizer.chat_template,
         **tokenizer.special_tokens_map,
     )
 

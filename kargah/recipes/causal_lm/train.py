@@ -1,0 +1,33 @@
+"""Train a language model: the three functions of ``recipes.runtime``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from kargah.recipes.causal_lm.data import prepare
+from kargah.recipes.decoders.data import TokenData
+from kargah.recipes.runtime import Baseline, Request, Task
+
+if TYPE_CHECKING:
+    from kargah.recipes.runtime import Prepared
+
+__all__ = ["BASELINE_LIBRARIES", "baselines", "build", "prepare"]
+
+BASELINE_LIBRARIES: tuple[str, ...] = ()
+
+
+def baselines(prepared: Prepared, request: Request) -> Iterator[Callable[[], Baseline]]:
+    from kargah.recipes.decoders.ngrams import NgramBaseline
+
+    assert isinstance(prepared, TokenData)
+    data = prepared
+    yield lambda: NgramBaseline.fit(data, request.check)
+
+
+def build(prepared: Prepared, request: Request) -> Task:
+    """Torch is imported here and not before."""
+    from kargah.recipes.causal_lm.task import build_task
+
+    assert isinstance(prepared, TokenData)
+    return build_task(prepared, request)
