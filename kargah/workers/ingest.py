@@ -49,6 +49,8 @@ def main(path: str) -> int:
 
 def _work(plan: Plan, attempt: Attempt) -> dict[str, Any]:
     assert isinstance(plan, IngestPlan)
+    if plan.fetch is not None:
+        attempt.tell("Running", total_steps=0)  # a phase of its own, which may be paused: reading starts at nothing again
     with fetching.fetched(plan, attempt.directory, attempt.tell, attempt.wants.check) as (plan, got):
         attempt.tell("Running")
         result = Import(plan, attempt.directory, attempt.tell, attempt.wants.check).run()

@@ -11,6 +11,8 @@ from kargah.datasets import importing, service
 from kargah.datasets.bundled import SAMPLES
 from kargah.datasets.importing import UrlWish
 from kargah.datasets.schemas import VersionOut
+from kargah.jobs import service as jobs
+from kargah.jobs.schemas import JobOut
 from kargah.jobs.tables import Job
 from kargah.kit.settings import load
 from kargah.store.access import Actor
@@ -35,6 +37,34 @@ def test_an_agent_imports_what_was_uploaded(database: Database, actor: Actor, tm
     assert found.version is not None
     assert (found.version.state, found.version.rows, found.version.columns[1].distinct) == ("READY", 2000, 4)  # type: ignore[index]
     assert (suggested.recipe, suggested.columns) == ("text-classification", {"text": "متن", "label": "گونه"})
+
+
+def test_a_fetch_that_is_paused_goes_on_where_it_was(database: Database, actor: Actor, tmp_path: Path) -> None:
+    content = b"text,label\n" + b"".join(b"review number %d of this shop,%d\n" % (number, number % 2) for number in range(40_000))
+    with far_server() as far:
+        far.files["/data.csv"], far.breaks_after = content, [len(content) // 2, 0, 0, 0, 0, 0]
+        settings = load(home=tmp_path, url_import_allow=["127.0.0.1"])
+        with database.write() as session:
+            dataset = importing.import_url(session, actor, settings, UrlWish(url=f"{far.url}/data.csv"))
+            job_id = service.get_for(session, actor, dataset.id).versions[0].job_id or ""
+        agent = scheduler(database, tmp_path, all_trades(), kinds=frozenset({"ingest"}), light_kinds=frozenset({"ingest"}))
+
+        def job() -> JobOut:
+            with database.read() as session:
+                return jobs.show(session, actor, job_id)
+
+        tick_until(agent, lambda: job().state == "RUNNING" and bool(job().progress.get("done")), limit_seconds=60)
+        assert (job().progress["code"], job().progress.get("percent")) == ("datasets.fetching", None)
+        with database.write() as session:
+            jobs.pause(session, actor, job_id)
+        tick_until(agent, lambda: job().state == "PAUSED", limit_seconds=60)
+        far.breaks_after, far.asked = [], []
+        with database.write() as session:
+            jobs.resume(session, actor, job_id)
+        tick_until(agent, lambda: job().is_over, limit_seconds=60)
+    assert (job().state, far.asked) == ("COMPLETED", [("/data.csv", f"bytes={len(content) // 2}-")])
+    with database.read() as session:
+        assert service.preview(session, actor, dataset.id, tmp_path).total_rows == 40_000
 
 
 def test_an_agent_fetches_what_is_named_by_its_address(database: Database, actor: Actor, tmp_path: Path) -> None:

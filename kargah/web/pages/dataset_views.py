@@ -16,6 +16,8 @@ from kargah.web.pages.parts import Badge, Progress, progress_of
 from kargah.web.pages.words import Words
 
 RUNNING = ["QUEUED", "STARTING", "LOADING", "RUNNING", "STOPPING"]
+#: What a fetch says of its progress: what it has got is kept when it is paused.
+FETCHING = "datasets.fetching"
 SEVERITIES = {"error": ("error", "a-r"), "warning": ("warn", "a-y"), "info": ("info", "")}
 MOST_LABELS = 12
 MOST_SMALL_BARS = 4
@@ -166,7 +168,9 @@ def values_of(
         "facts": _facts(words, dataset),
         "tags": words.text("list.comma").join(dataset.tags),
         "progress": progress_of(words, job) if job and not job.is_over else None,
-        "can_stop": bool(job and job.state in RUNNING),
+        "can_stop": bool(job and job.state in (*RUNNING, "PAUSED")),
+        "can_pause": bool(job and job.state == "RUNNING" and job.progress.get("code") == FETCHING),
+        "can_resume": bool(job and job.state == "PAUSED"),
         "error": words.error(version.error) if version and version.error else "",
         "strip": _strip(words, dataset, report),
         "problems": problems,

@@ -1,7 +1,7 @@
 """Data sets: the list with the place to drop a file, and the page of one."""
 
 import re
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter
 from pydantic import ValidationError
@@ -38,6 +38,7 @@ router = APIRouter(include_in_schema=False)
 PAGE = 20
 PREVIEW_ROWS = 20
 MOST_IMPORTS = 100
+ACTS = {"stop": jobs.stop, "pause": jobs.pause, "resume": jobs.resume}
 #: Rows whose spread is measured while the page is made.
 MEASURED_AT_ONCE = 50_000
 
@@ -255,9 +256,10 @@ def _importing(session: Session, actor: Actor, dataset_id: str) -> JobOut | None
     return _job(session, actor, datasets.get_for(session, actor, dataset_id))
 
 
-@router.post("/datasets/{dataset_id}/stop")
-async def stop_import(dataset_id: str, ask: Ask) -> Response:
+@router.post("/datasets/{dataset_id}/import/{act}")
+async def act_on_import(dataset_id: str, act: Literal["stop", "pause", "resume"], ask: Ask) -> Response:
+    """A pause keeps what was fetched; a file that is read already is read from its beginning again."""
     job = await ask.read(_importing, dataset_id)
     if job is not None:
-        await ask(jobs.stop, job.id)
+        await ask(ACTS[act], job.id)
     return see(f"/datasets/{dataset_id}")
