@@ -1,5 +1,6 @@
 import io
 import struct
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -73,3 +74,17 @@ def test_a_streamed_zip_holds_the_files_and_is_the_same_each_time(tmp_path: Path
             "model/راهنما.md": b"x",
         }
     assert content == b"".join(archive.stream_zip(entries))
+
+
+def test_the_zip_of_a_large_model_takes_the_memory_of_a_few_chunks(tmp_path: Path) -> None:
+    size_bytes = 64 << 20
+    with (tmp_path / "big").open("wb") as file:
+        file.truncate(size_bytes)
+    tracemalloc.start()
+    try:
+        sent_bytes = sum(map(len, archive.stream_zip([("model.safetensors", tmp_path / "big")])))
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert sent_bytes > size_bytes
+    assert peak_bytes < 8 * archive.CHUNK_BYTES
