@@ -2,8 +2,10 @@
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,20 @@ def data_file(folder: Path) -> Path:
     return path
 
 
+def over_the_hub(server: Server, kargah: Kargah, version_id: str) -> list[dict[str, float]]:
+    """The same by name, from the server's own hub."""
+    model_id = kargah.transport.json("GET", f"/api/v1/models/{version_id}/version")["model_id"]
+    names = [item["id"] for item in server.client().get("/hub/api/models").json()]
+    name = next(name for name in names if server.client().get(f"/hub/{name}").headers["location"] == f"/models/{model_id}")
+    with tempfile.TemporaryDirectory() as cache:
+        known = {"HF_ENDPOINT": f"{server.url}/hub", "HF_TOKEN": server.token, "HF_HOME": cache, "PATH": os.environ["PATH"]}
+        command = [sys.executable, "-I", "-c", BARE, name, json.dumps(QUESTIONS)]
+        done = subprocess.run(command, capture_output=True, text=True, cwd="/", env=known, check=False)
+    assert done.returncode == 0, done.stderr
+    answers: list[dict[str, float]] = json.loads(done.stdout.splitlines()[-1])
+    return answers
+
+
 def taken_away(kargah: Kargah, version_id: str, folder: Path) -> list[dict[str, float]]:
     with zipfile.ZipFile(kargah.models.download(version_id, folder / "model.zip")) as archive:
         archive.extractall(folder / "taken")
@@ -66,7 +82,10 @@ def assert_same(kargah: Kargah, version_id: str, folder: Path) -> None:
 def test_a_transformer_from_scratch_agrees_with_bare_transformers(server: Server, tmp_path: Path) -> None:
     with Kargah(server.url, token=server.token) as kargah:
         spec = {"preset": "transformer", "hidden_size": 32, "num_layers": 1, "epochs": 3}
-        assert_same(kargah, train(kargah, tmp_path, spec), tmp_path)
+        version_id = train(kargah, tmp_path, spec)
+        assert_same(kargah, version_id, tmp_path)
+        for mine, theirs in zip(taken_away(kargah, version_id, tmp_path), over_the_hub(server, kargah, version_id), strict=True):
+            assert mine == pytest.approx(theirs, abs=1e-6)
 
 
 def test_a_model_fine_tuned_from_an_imported_folder_agrees_with_bare_transformers(server: Server, tmp_path: Path) -> None:

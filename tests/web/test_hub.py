@@ -295,6 +295,9 @@ def test_models_that_are_here_have_names_and_keep_them(site: Site, tmp_path: Pat
     about = client.get("/hub/api/models/Trainer/MDL-nzrha").json()
     assert (about["id"], about["cardData"]["pretty_name"]) == ("trainer/mdl-nzrha", "مدلِ نظرها")
     assert {file["rfilename"] for file in about["siblings"]} == {"config.json", "model.safetensors"}
+    page = site.browser("viewer").get(f"/models/{ids[0]}").text
+    assert f"HF_ENDPOINT&#34;] = &#34;{site.url}/hub&#34;" in page
+    assert any(f"from_pretrained(&#34;{name}&#34;)" in page for name in names)
     first = next(model for model in ids if client.get("/hub/trainer/mdl-nzrha").headers["location"] == f"/models/{model}")
     client.patch(f"/api/v1/models/{first}", json={"title": "نام دیگر"}).raise_for_status()
     assert client.get("/hub/trainer/mdl-nzrha/resolve/v1/config.json").status_code == 200

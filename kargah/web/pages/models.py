@@ -19,7 +19,7 @@ from kargah.store.access import Actor, require_admin, require_creator
 from kargah.web import unpacking, uploads
 from kargah.web.deps import Ask, Asking
 from kargah.web.idempotency import once_of_form
-from kargah.web.pages import figures
+from kargah.web.pages import figures, hub_use
 from kargah.web.pages.access import see
 from kargah.web.pages.dashboard import recipe_icon
 from kargah.web.pages.forms import Errors, errors_of, form_of
@@ -142,6 +142,7 @@ async def _show(
     best = best_of(model)
     readme = await ask.compute(_readme, ask.settings.home, best, page.words.language) if best else ""
     values = {"title": model.title if title is None else title, **_values(page.words, model)}
+    values["use"] = "" if model.trashed_at else await hub_use.of_model(request, ask, model_id, best)
     return render("model.html", page, status=status, errors=errors or {}, readme=readme, **values)
 
 
