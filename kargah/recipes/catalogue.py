@@ -14,10 +14,12 @@ from kargah.recipes.sft import spec as sft
 from kargah.recipes.tabular import spec as tabular
 from kargah.recipes.tasks import Task, by_structure
 from kargah.recipes.text_classification import spec as text_classification
+from kargah.recipes.token_classification import spec as token_classification
 
 _SPECS = (
     text_classification,
     tabular,
+    token_classification,
     causal_lm,
     sft,
     preference,

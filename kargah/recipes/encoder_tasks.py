@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kargah.recipes.encoders import Item, TokenBatches, Transformer
+from kargah.recipes.encoders import Item
 from kargah.recipes.runtime import Decision, Settings
 
 #: Sequences of like length scored together.
@@ -17,13 +17,17 @@ SCORING_BATCH = 64
 
 @dataclass
 class EncoderTask:
-    """``items``: the training rows as sequences. A recipe adds ``loss`` and ``scores``, and calls ``logits``."""
+    """``items``: the training rows as ``batches`` encode them. A recipe adds ``loss`` and ``scores``, and calls ``logits``.
 
-    network: Transformer
-    batches: TokenBatches
+    ``network``: an ``encoders.Transformer``, or a module with what is asked of one here; ``batches``: an ``encoders.TokenBatches`` or
+    what makes such a module's batches.
+    """
+
+    network: Any
+    batches: Any
     settings: Settings
     decisions: list[Decision]
-    items: list[Item]
+    items: list[Any]
     family: str = field(default="network", kw_only=True)
     precision: str = field(default="fp32", kw_only=True)
     costs: list[int] = field(init=False)
@@ -33,26 +37,27 @@ class EncoderTask:
 
     @property
     def module(self) -> nn.Module:
-        return self.network
+        module: nn.Module = self.network
+        return module
 
     @property
     def pads(self) -> bool:
-        return self.batches.first_position is None
+        return getattr(self.batches, "first_position", None) is None
 
     @property
     def architecture(self) -> str:
-        return self.network.architecture
+        return str(self.network.architecture)
 
     @property
     def parameters(self) -> int:
-        return self.network.parameters_when_saved
+        return int(self.network.parameters_when_saved)
 
     def use_precision(self, precision: str) -> bool:
         self.precision = precision
         return True
 
     def recompute(self) -> bool:
-        return self.network.recompute()
+        return bool(self.network.recompute())
 
     def stepped(self, learning_rate: float) -> None:
         self.network.stepped(learning_rate, self.settings.weight_decay)
@@ -60,7 +65,7 @@ class EncoderTask:
     def weight(self, rows: Sequence[int]) -> float:
         return len(rows)
 
-    def logits(self, items: Sequence[Item]) -> Tensor:
+    def logits(self, items: Sequence[Any]) -> Tensor:
         """What the head says of them, in fp32 whatever the precision of the products."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
             logits: Tensor = self.network(self.batches.collate(items))
@@ -71,11 +76,11 @@ class EncoderTask:
         self.network.save(folder)
 
 
-Split = Callable[[Tensor, Sequence[Item]], Sequence[Any]]
+Split = Callable[[Tensor, Sequence[Any]], Sequence[Any]]
 
 
 @torch.inference_mode()
-def told_of(network: nn.Module, batches: TokenBatches, items: Sequence[Item], check: Callable[[], None], split: Split) -> list[Any]:
+def told_of(network: nn.Module, batches: Any, items: Sequence[Any], check: Callable[[], None], split: Split) -> list[Any]:
     """What a network says of each item, in their order; computed in batches of like length. ``split``: a batch's numbers by item."""
     network.eval()
     order = sorted(range(len(items)), key=lambda place: batches.cost(items[place]))

@@ -8,6 +8,7 @@
     ├── TooFewRows · OneClassOnly        nothing can be learnt from these rows
     ├── NotNumeric                       a regression target that is no number
     ├── SplitUnclear · SplitLacks · LabelNotTaught       a column that should say which rows train and which test
+    ├── TagsUnaligned · AnswerUnplaced   words without a tag each; an answer that does not stand in its text
     ├── MetricUnfit                      a primary metric that this problem does not have
     ├── NoTokenizer                      a model that knows no tokens, asked for them
     ├── UnsafeWeights · WeightsDamaged · BaseModelUnusable
@@ -182,3 +183,15 @@ class PrecisionHurts(BadInput):
 
 class CheckpointUnfit(BadInput):
     code = "CHECKPOINT_UNFIT"
+
+
+class AnswerUnplaced(BadInput):
+    """The ``answer`` of ``row`` does not stand in its context, at ``start`` or anywhere."""
+
+    code = "ANSWER_UNPLACED"
+
+
+class TagsUnaligned(BadInput):
+    """``row`` of the data set ``title`` has so many ``words`` and another number of ``tags``."""
+
+    code = "TAGS_UNALIGNED"
