@@ -5,7 +5,7 @@ import json
 import os
 import struct
 import wave
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -106,15 +106,39 @@ def test_a_link_that_drops_is_waited_for_and_sending_can_be_paused_and_taken_bac
         assert client.get("/api/v1/uploads").json()["items"] == []
 
 
-def test_the_files_of_a_folder_are_one_data_set_when_they_are_its_parts(person: Person, web: WebAlone, tmp_path: Path) -> None:
-    folder = tmp_path / "صداها"
-    folder.mkdir()
-    (folder / "manifest.csv").write_text("file,text\nیک.wav,سلام\n", encoding="utf-8")
-    with wave.open(str(folder / "یک.wav"), "wb") as sound:
+def recordings(folder: Path) -> Path:
+    (folder / "تکه").mkdir(parents=True)
+    (folder / "manifest.csv").write_text("file,text\nتکه/یک.wav,سلام\n", encoding="utf-8")
+    with wave.open(str(folder / "تکه" / "یک.wav"), "wb") as sound:
         sound.setparams((1, 2, 8000, 0, "NONE", ""))
         sound.writeframes(struct.pack("<h", 0) * 800)
-    page = person.go("/datasets")
+    return folder
+
+
+def choose(page: Page, folder: Path) -> None:
     page.set_input_files("#folder", folder)
+
+
+def drag_and_drop(page: Page, folder: Path) -> None:
+    """As from a file manager: the page gets the folder itself, and looks into it."""
+    zone = page.locator("file-drop .drop")
+    zone.scroll_into_view_if_needed()
+    box = zone.bounding_box()
+    assert box is not None
+    place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+    data = {"items": [], "files": [str(folder)], "dragOperationsMask": 1}
+    mouse = page.context.new_cdp_session(page)
+    for kind in ("dragEnter", "dragOver", "drop"):
+        mouse.send("Input.dispatchDragEvent", {"type": kind, **place, "data": data})
+    page.wait_for_selector("[name=together]:checked", state="attached")
+
+
+@pytest.mark.parametrize("take", [choose, drag_and_drop])
+def test_the_files_of_a_folder_are_one_data_set_when_they_are_its_parts(
+    person: Person, web: WebAlone, tmp_path: Path, take: Callable[[Page, Path], None]
+) -> None:
+    page = person.go("/datasets")
+    take(page, recordings(tmp_path / "صداها"))
     assert page.is_checked("[name=together]")
     assert page.input_value("#title") == "صداها"
     page.click("file-drop button.go")
