@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 ARGS ?=
 
-.PHONY: help setup setup-test demo serve test check bench shots crash chaos soak lock clean hostile fuzz
+.PHONY: help setup setup-test demo serve test check bench shots crash chaos soak lock clean hostile fuzz downloads
 
 help:
 	@echo "make demo            a real data file becomes a trained, served model; the page stays open"
@@ -14,6 +14,7 @@ help:
 	@echo "make soak            ten minutes of a page in a background tab, its server and browser away for a while"
 	@echo "make hostile         102 nasty files over HTTP: each read or refused as it should be"
 	@echo "make fuzz            ten minutes of damaged files of every format through the import"
+	@echo "make downloads       downloads from a second Kargah over a link that is cut, slowed and spoiled, killed at fifty points"
 	@echo "make bench           all benchmarks        make shots   screenshots of the pages"
 
 setup:
@@ -55,6 +56,9 @@ hostile: setup
 
 fuzz: setup
 	@$(PYTHON) scripts/fuzz.py $(ARGS)
+
+downloads: setup-test
+	@$(PYTHON) scripts/downloads.py $(ARGS)
 
 soak: setup-test
 	@$(PYTHON) scripts/soak.py $(ARGS)

@@ -1,6 +1,10 @@
-"""A hub for tests: revision, tree and resolve as huggingface_hub's clients ask them, on a port of its own, misbehaving as told."""
+"""A hub for tests: revision, tree and resolve as huggingface_hub's clients ask them, on a port of its own, misbehaving as told.
+
+With ``upstream`` it stands before a real one instead, and what comes through it is cut, slowed down and spoiled.
+"""
 
 import hashlib
+import http.client
 import json
 import re
 import threading
@@ -10,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 LARGE_BYTES = 64 << 10
 _API = re.compile(r"/api/(models|datasets)/([^/]+(?:/[^/]+)?)/(revision|tree)/([^/?]+)")
@@ -52,9 +56,15 @@ class Fault:
 
 @dataclass
 class FakeHub:
-    """``faults`` are used up, one an answer; ``always`` is of every answer. ``asked``: (path, Range, Authorization)."""
+    """``faults`` are used up, one an answer; ``always`` is of every answer. ``asked``: (path, Range, Authorization).
+
+    ``cuts``: when so many bytes were sent in all, every answer that is on its way is cut.
+    """
 
     url: str = ""
+    upstream: str | None = None
+    cuts: list[int] = field(default_factory=list)
+    era: int = 0
     repositories: dict[str, Repository] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     always: Fault | None = None
@@ -80,7 +90,9 @@ class _Handler(BaseHTTPRequestHandler):
         with self.hub.lock:
             self.hub.asked.append((self.path, self.headers.get("Range"), self.headers.get("Authorization")))
         listing, file = _API.match(self.path), _RESOLVE.fullmatch(unquote(self.path))
-        if listing:
+        if self.hub.upstream:
+            self.forward()
+        elif listing:
             self.list(listing)
         elif file and self.hub.redirect_to:
             self.send_response(302)
@@ -142,18 +154,46 @@ class _Handler(BaseHTTPRequestHandler):
             self.refuse(fault.status, **({"Retry-After": fault.retry_after} if fault.retry_after else {}))
             return
         start, end = (int(part) for part in (self.headers["Range"].removeprefix("bytes=")).split("-"))
-        total = len(content) + (1 if fault.wrong_size else 0)
-        self.send_response(206)
-        self.send_header("Content-Range", f"bytes {start}-{end}/{total}")
-        self.send_header("Content-Length", str(end + 1 - start))
+        self.spoilt(fault, 206, {"Content-Range": f"bytes {start}-{end}/{len(content)}"}, content[start : end + 1])
+
+    def forward(self) -> None:
+        """What the one behind says; only bytes of files are misbehaved with."""
+        assert self.hub.upstream is not None
+        behind = urlsplit(self.hub.upstream)
+        passed = {name: self.headers[name] for name in ("Authorization", "Range") if name in self.headers}
+        connection = http.client.HTTPConnection(behind.hostname or "", behind.port, timeout=30)
+        try:
+            connection.request("GET", behind.path + self.path, headers=passed)
+            answer = connection.getresponse()
+            body = answer.read()
+        except OSError:
+            return
+        finally:
+            connection.close()
+        kept = {name: answer.headers[name] for name in ("Content-Range", "X-Error-Code", "Content-Type") if name in answer.headers}
+        if "Link" in answer.headers:
+            kept["Link"] = answer.headers["Link"].replace(self.hub.upstream, self.hub.url)
+        fault = self.hub.fault() if answer.status == 206 else Fault()
+        if fault.status is not None:
+            self.refuse(fault.status)
+        else:
+            self.spoilt(fault, answer.status, kept, body)
+
+    def spoilt(self, fault: Fault, status: int, headers: dict[str, str], content: bytes) -> None:
+        if fault.wrong_size:
+            before, _, total = headers["Content-Range"].partition("/")
+            headers["Content-Range"] = f"{before}/{int(total) + 1}"
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(content))}.items():
+            self.send_header(name, value)
         self.end_headers()
-        body = bytearray(content[start : end + 1])
+        body = bytearray(content)
         if fault.flip_at is not None and fault.flip_at < len(body):
             body[fault.flip_at] ^= 1
         self.send(bytes(body[: fault.cut_after]))
 
     def send(self, body: bytes) -> None:
-        step = 16 << 10
+        step, era = 16 << 10, self.hub.era
         for offset in range(0, len(body), step):
             try:
                 self.wfile.write(body[offset : offset + step])
@@ -161,6 +201,11 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             with self.hub.lock:
                 self.hub.sent_bytes += len(body[offset : offset + step])
+                if self.hub.cuts and self.hub.sent_bytes >= self.hub.cuts[0]:
+                    self.hub.cuts.pop(0)
+                    self.hub.era += 1
+            if self.hub.era != era:
+                return
             if self.hub.bytes_per_second:
                 time.sleep(step / self.hub.bytes_per_second)
 

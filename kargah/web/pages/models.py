@@ -19,10 +19,11 @@ from kargah.store.access import Actor, require_admin, require_creator
 from kargah.web import unpacking, uploads
 from kargah.web.deps import Ask, Asking
 from kargah.web.idempotency import once_of_form
-from kargah.web.pages import figures, hub_use
+from kargah.web.pages import figures, hub_use, models_offers
 from kargah.web.pages.access import see
 from kargah.web.pages.dashboard import recipe_icon
 from kargah.web.pages.forms import Errors, errors_of, form_of
+from kargah.web.pages.models_catalogue import on_their_way
 from kargah.web.pages.parts import pages_of
 from kargah.web.pages.render import render
 from kargah.web.pages.run_views import how_measured, metric_columns, model_rows
@@ -68,13 +69,16 @@ async def _list_page(
     source = source if source in SOURCES else "all"
     trash = source == "trash"
     found = await ask.read(models.list_for, cursor=cursor, limit=PAGE, query=q or None, source=SOURCES[source], trashed=trash)
-    page = page_of(request, "models")
+    position, coming = await ask.read(on_their_way)
+    page = page_of(request, "models", stream=f"/api/v1/events?since={position}")
     words = page.words
     kept = {"q": q, "source": source if source != "all" else "", "cursor": cursor or ""}
     return render(
         "models.html",
         page,
         status=status,
+        tabs=models_offers.tabs(words, "models"),
+        coming=[] if trash or q or cursor else [models_offers.card_of(words, offer) for offer in coming],
         cards=[card_of(words, model) for model in found.items],
         filters=[(name, words.text(f"models.filter.{name}"), name == source) for name in SOURCES],
         source=source,

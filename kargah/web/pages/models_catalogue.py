@@ -159,5 +159,5 @@ def _resources(session: Session, actor: Actor, kind: Kind | None, query: str) ->
 
 def on_their_way(session: Session, actor: Actor) -> tuple[int, list[Offer]]:
     """For the page of models: those that are downloaded now, or could not be."""
-    found = offers.list_for(session, actor, "model", 0)
+    found = offers.list_for(session, actor, "model", None)
     return history.latest_position(session), [offer for offer in found if offer.status in {"downloading", "error"}]

@@ -149,7 +149,7 @@ def row_of(words: Words, one: Resource) -> ResourceRow:
 
 
 def _amount(words: Words, done: float | None, total: float | None, failed: bool) -> str:
-    if not done and not total:
+    if not done and (failed or not total):
         return ""
     if failed:
         return words.text("download.kept", done=words.size(done or 0))
