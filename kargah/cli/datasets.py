@@ -1,5 +1,7 @@
 """``kargah datasets``: data on a server."""
 
+from collections.abc import Iterator
+from itertools import groupby
 from json import JSONDecodeError
 from json import loads as parsed
 from typing import Annotated, Any
@@ -13,7 +15,7 @@ from kargah.kit.errors import BadInput
 
 app = group("datasets")
 #: Fixes that concern just one column.
-ONE_COLUMN = {"merge_labels", "cast", "repair_tags", "fill_missing"}
+ONE_COLUMN = {"merge_labels", "cast", "repair_tags", "fill_missing", "drop_broken_turns"}
 
 
 @app.command(help=t("cli.datasets.add"))
@@ -121,9 +123,15 @@ def tokens(
         screen.say(finding["code"], **finding["params"])
 
 
+def _seen_tokens(tokens: list[dict[str, Any]]) -> Iterator[str]:
+    for is_learnt, found in groupby((token for token in tokens if token["state"] != "cut"), key=lambda token: token["state"] == "learnt"):
+        text = " ".join(token["text"] for token in found)
+        yield f"[{text}]" if is_learnt else text
+
+
 def _seen_row(row: dict[str, Any]) -> list[str]:
-    """What is cut stands behind a bar."""
-    kept = " ".join(token["text"] for token in row["tokens"] if token["state"] != "cut")
+    """What is cut stands behind a bar, what is learnt of a conversation between brackets."""
+    kept = " ".join(_seen_tokens(row["tokens"]))
     cut = " ".join(token["text"] for token in row["tokens"] if token["state"] == "cut")
     label = "–" if row["label"] is None else row["label"] if row["label_id"] is None else f"{row['label']} = {row['label_id']}"
     return [i18n.number(language(), row["number"]), f"{kept} │ {cut}" if cut else kept, i18n.number(language(), row["length"]), label]

@@ -16,15 +16,16 @@ from kargah.models import service as models
 from kargah.models.schemas import ModelOut, ModelVersionOut
 from kargah.recipes import catalogue
 from kargah.recipes.columns import Column, ColumnKind
-from kargah.recipes.errors import BaseModelUnusable, ColumnMissing, NoTokenizer, TrainingNotInstalled
+from kargah.recipes.errors import BaseModelUnusable, ChatTemplateUnfit, ColumnMissing, NoTokenizer, TrainingNotInstalled
+from kargah.recipes.tasks import by_structure
 from kargah.store.access import Actor, To
 
 WORKER = "kargah.workers.tokens"
 #: Files that a tokenizer may be made of; weights are never laid out for it.
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", "tokenizer.model", "sentencepiece.bpe.model", "spiece.model")
-BESIDE = ("config.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+BESIDE = ("config.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja")
 MOST_ROWS = 50
-REFUSALS: tuple[type[KargahError], ...] = (NoTokenizer, BaseModelUnusable, TrainingNotInstalled)
+REFUSALS: tuple[type[KargahError], ...] = (NoTokenizer, BaseModelUnusable, ChatTemplateUnfit, TrainingNotInstalled)
 #: A share of unknown tokens, and tokens a word, beyond which the tokenizer was made for another language.
 UNKNOWN_SHARE, PIECES = 0.01, 3.0
 
@@ -57,7 +58,7 @@ class Wish:
 
 
 class Token(BaseModel):
-    """``state``: special (added by the tokenizer), kept, or cut."""
+    """``state``: special (added by the tokenizer, or by the template of a conversation), kept, learnt (of a conversation) or cut."""
 
     text: str
     id: int
@@ -84,7 +85,8 @@ class Finding(BaseModel):
 class Seen(BaseModel):
     """Of ``sampled`` rows, every ``every``-th: how many would be ``cut`` at ``max_length``, their ``words`` and ``tokens``, the spread of
     their lengths (``bins``, special tokens included). ``suggested`` holds 99 % of them whole, so far
-    as the model takes such lengths (``limit``)."""
+    as the model takes such lengths (``limit``). Of conversations also the tokens that are ``learnt`` of those, and the rows that are
+    ``lost``: with no answer, or with one that lies beyond ``max_length``."""
 
     version_id: str
     model_version_id: str
@@ -104,6 +106,8 @@ class Seen(BaseModel):
     tokens: int
     unknown: int
     bins: list[Bin]
+    learnt: int | None = None
+    lost: int | None = None
     findings: list[Finding]
 
 
@@ -114,10 +118,12 @@ def wish_of(session: Session, actor: Actor, dataset_id: str, asked: Asked, home:
     model = models.get_version_for(session, actor, asked.model)
     if not has_tokens(model):
         raise NoTokenizer(field="model", reason=model.architecture)
-    texts, label = _columns(table.columns, asked)
+    talk = _talk(table.columns, asked)
+    texts, label = (list(talk.values()), None) if talk else _columns(table.columns, asked)
     wanted = {*TOKENIZER_FILES, *BESIDE}
     files = {entry.path: str(blobs.path_of(home, entry.sha256)) for entry in model.files if entry.path in wanted}
-    told = {
+    told: dict[str, Any] = {
+        "talk": talk,
         "texts": texts,
         "label": label.name if label else None,
         "classes": _classes(label),
@@ -174,12 +180,26 @@ def findings_of(told: dict[str, Any]) -> list[dict[str, Any]]:
         found.append({"code": "tokens.limit_reached", "params": lengths})
     elif told["suggested"] < told["max_length"]:
         found.append({"code": "tokens.shorter", "params": lengths})
+    if told.get("learnt") is not None:
+        found.append({"code": "tokens.answers", "params": {"percent": round(100 * told["learnt"] / max(1, told["tokens"]), 1)}})
+    if told.get("lost"):
+        found.append({"code": "tokens.lost", "params": {"lost": told["lost"], "sampled": told["sampled"]}})
     pieces = told["tokens"] / max(1, told["words"])
     if told["unknown"] > UNKNOWN_SHARE * max(1, told["tokens"]):
         found.append({"code": "tokens.unknown", "params": {"percent": round(100 * told["unknown"] / told["tokens"], 1)}})
     if pieces > PIECES:
         found.append({"code": "tokens.in_pieces", "params": {"pieces": round(pieces, 1)}})
     return found
+
+
+def _talk(columns: list[Column], asked: Asked) -> dict[str, str]:
+    """Role → column where the form of the columns tells of conversations and no text was named; of pairs, the answer that was chosen."""
+    task = by_structure(columns) if not asked.text else None
+    if task is None or task.name not in ("sft", "dpo"):
+        return {}
+    roles = {("completion" if role == "chosen" else role): column for role, column in task.columns.items() if role != "rejected"}
+    kinds = {column.name: column.kind for column in columns}
+    return {} if "completion" in roles and kinds[roles["completion"]] is ColumnKind.MESSAGES else roles
 
 
 def _columns(columns: list[Column], asked: Asked) -> tuple[list[str], Column | None]:

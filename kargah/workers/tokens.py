@@ -33,15 +33,26 @@ Wish = dict[str, Any]
 
 def main(wish: Wish) -> dict[str, Any]:
     """``wish``: path, texts (column names), label (a column or null), classes (its values, where those are few), normaliser,
-    model_files {name: path}, max_length (or null), offset, limit."""
+    model_files {name: path}, max_length (or null), offset, limit; of conversations also ``talk``: the column of each role."""
     with tempfile.TemporaryDirectory() as folder:
         for name, source in wish["model_files"].items():
             target = files.safe_join(Path(folder), *Path(name).parts)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.symlink_to(source)
+        if wish.get("talk"):
+            return _of_talks(wish, Path(folder))
         seer = Seer(Path(folder), wish["normaliser"], len(wish["texts"]))
     with pq.ParquetFile(wish["path"]) as file:
         return _told(file, wish, seer)
+
+
+def _of_talks(wish: Wish, folder: Path) -> dict[str, Any]:
+    from kargah.workers import talk_tokens
+
+    seer = talk_tokens.TalkSeer(folder, wish["normaliser"])
+    with pq.ParquetFile(wish["path"]) as file:
+        every = max(1, -(-file.metadata.num_rows // SAMPLE_ROWS))
+        return talk_tokens.told(file, wish, seer, every, _limit(seer.about, seer.vocabulary.tokenizer), _suggested)
 
 
 class Seer:
@@ -55,7 +66,7 @@ class Seer:
         if self._own and not (folder / "tokenizer.json").exists():
             raise NoTokenizer(field="model", reason=str(about.get("preset")))
         settings = files.read_json(folder / "tokenizer_config.json") if self._own else {}
-        tokenizer: Any = load_tokenizer(folder) if self._own else base_tokenizer(folder, normaliser)
+        tokenizer: Any = load_tokenizer(folder) if self._own else base_tokenizer(folder, normaliser, pads=False)
         self._backend: Any = tokenizer if self._own else tokenizer.backend_tokenizer
         self._backend.no_truncation()
         self._backend.no_padding()

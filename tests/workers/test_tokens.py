@@ -7,8 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from samples import sentiments
+from support.decoders import SENTENCES, SMALL, request_of, task_of
 
 from kargah.recipes.encoders import fast_tokenizer
+from kargah.recipes.sft.data import prepare
 from kargah.recipes.table import normaliser_of
 from kargah.recipes.text_classification.encoding import TransformerEncoding
 from kargah.recipes.tokenizing import base_tokenizer, train_tokenizer
@@ -70,3 +72,33 @@ def test_a_model_without_tokens_is_refused_with_its_kind(folder: Path, tmp_path:
     assert tokens.run(asked)["refused"]["code"] == "NO_TOKENIZER"
     asked["model_files"] = {"config.json": str(folder / "config.json")}
     assert tokens.run(asked)["refused"]["code"] == "BASE_MODEL_UNUSABLE"
+
+
+def test_of_a_conversation_just_what_a_training_learns_is_marked(tmp_path: Path) -> None:
+    talks = [
+        [
+            {"role": "user", "content": f"باغ  شماره {number} چطور است؟"},
+            {"role": "assistant", "content": "سبز است. " * (1 + number % 3)},
+            {"role": "user", "content": "و كتاب؟"},
+            {"role": "assistant", "content": f"نه، {number} سبز است."},
+        ]
+        for number in range(12)
+    ]
+    talks[5] = talks[5][:1]
+    talks[6] = [{"role": "user", "content": "باغ " * 60}, talks[6][1]]
+    task_of("causal-lm", {"text": SENTENCES}, **SMALL).save(tmp_path)
+    asked = {
+        "talk": {"messages": "messages"},
+        "limit": 12,
+        "max_length": 40,
+        "model_files": {one.name: str(one) for one in tmp_path.iterdir()},
+    }
+    told = tokens.run(wish(tmp_path, {"messages": talks}, **asked))
+    data = prepare(request_of("sft", {"messages": talks}, tmp_path, max_length=40))
+    learnt = {(tuple(one.ids.tolist()), tuple(one.learnt.tolist())) for sample in data.samples for one in sample.sequences}
+    left = [[token for token in row["tokens"] if token["state"] != "cut"] for row in told["rows"]]
+    seen = {(tuple(token["id"] for token in row), tuple(token["state"] == "learnt" for token in row)) for row in left}
+    assert {(ids, marks) for ids, marks in seen if any(marks)} == learnt
+    assert (told["lost"], told["sampled"], told["max_length"]) == (2, 12, 40)
+    assert told["learnt"] == sum(sum(marks) for _, marks in learnt)
+    assert told["rows"][0]["texts"][:2] == ["باغ شماره 0 چطور است؟", "سبز است."]
