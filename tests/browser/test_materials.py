@@ -1,6 +1,7 @@
 """Data sets and models beyond the happy path: many files at once, newer versions, names, the trash and back."""
 
 import io
+import json
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,15 +9,25 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 from support.browser_people import Person, arrive
+from support.hub_server import FakeHub, Fault, Repository, fake_hub
 from support.model_folders import make_folder
 from support.server import Server, running_with_admin
 
 from kargah.client import Kargah
 
+SMALLEST = "HooshvareLab/albert-fa-zwnj-base-v2"
+
 
 @pytest.fixture(scope="module")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running_with_admin(tmp_path_factory.mktemp("home")) as server:
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeHub]:
+    content = {path.name: path.read_bytes() for path in make_folder(tmp_path_factory.mktemp("hub") / "model").iterdir()}
+    with fake_hub(**{SMALLEST: Repository(content | {"tokenizer.json": b" " * 4_000_000})}) as hub:
+        yield hub
+
+
+@pytest.fixture(scope="module")
+def workshop(hub: FakeHub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running_with_admin(tmp_path_factory.mktemp("home"), hub_urls=json.dumps([hub.url]), hub_patience_minutes=0.02) as server:
         yield server
 
 
@@ -140,3 +151,32 @@ def test_a_name_of_nothing_is_refused_beside_the_name_that_stays(person: Person,
     page = person.go("/models?source=local")
     assert page.locator(".model-title").count() >= 1
     assert page.locator(f"a[href*='base_model={model['versions'][0]['id']}']").count() == 1
+
+
+def test_a_card_goes_from_violet_with_its_percent_over_an_error_to_green(person: Person, hub: FakeHub) -> None:
+    hub.always = Fault(cut_after=400_000)
+    hub.bytes_per_second = 200_000
+    page = person.go("/models/catalogue?q=albert-fa-zwnj")
+    card = f'article[data-repository="{SMALLEST}"]'
+    assert "قابل دانلود" in page.inner_text(f"{card} .badge.STOPPED")
+    page.click(f"{card} form button")
+    page.wait_for_selector(f"{card} .badge.downloading")
+    page.wait_for_function(f"() => document.querySelector('{card} progress.violet')?.value > 0")
+    assert "در حال دانلود" in page.inner_text(f"{card} .badge.downloading")
+    assert "٪" in page.inner_text(f"{card} .pct")
+
+    hub.always = Fault(status=500)
+    page.wait_for_selector(f"{card} .badge.error")
+    assert "نگه داشته شده" in page.inner_text(f"{card} .foot")
+    kept = hub.sent_bytes
+    hub.always, hub.bytes_per_second = None, None
+    page.click(f"{card} form button")
+    page.wait_for_selector(f"{card} .badge.ready")
+    assert hub.sent_bytes < 4_100_000, f"what had come ({kept}) was gone on with"
+    person.go("/models")
+    page.wait_for_selector("#model-list .badge.ready")
+    person.go("/models/resources")
+    assert page.locator("#resources .badge.ready").count() >= 1
+    page.click("#resources a:has-text('albert-fa-zwnj-base-v2')")
+    page.wait_for_url("**/models/mdl_*")
+    assert person.complaints == []

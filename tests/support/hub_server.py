@@ -7,6 +7,7 @@ import hashlib
 import http.client
 import json
 import re
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -194,6 +195,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def send(self, body: bytes) -> None:
         step, era = 16 << 10, self.hub.era
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * step)  # what waits here was not sent
         for offset in range(0, len(body), step):
             try:
                 self.wfile.write(body[offset : offset + step])
