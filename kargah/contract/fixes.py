@@ -121,6 +121,20 @@ class DropClasses(_Fix):
     labels: list[str] = Field(min_length=1, max_length=10_000)
 
 
+class DropSame(_Fix):
+    """Takes out rows that say one thing in all of ``columns``: a pair of equal answers teaches nothing."""
+
+    kind: Literal["drop_same"] = "drop_same"
+    columns: Columns = Field(min_length=2)
+
+
+class DropBrokenTurns(_Fix):
+    """Takes out conversations in which user and assistant do not take turns."""
+
+    kind: Literal["drop_broken_turns"] = "drop_broken_turns"
+    column: str
+
+
 class DropConflicts(_Fix):
     """Takes out all rows whose ``inputs`` also stand with another ``target``."""
 
@@ -169,7 +183,7 @@ class Split(_Fix):
 
 Fix = Annotated[
     EditRows | StripHidden | Trim | Normalise | MaskPersonal | CapLength | MergeLabels | Cast | RepairTags | FillMissing | DropMissing
-    | DropClasses | DropConflicts | DropDuplicates | DropLeaked | DropColumns | Split,
+    | DropClasses | DropSame | DropBrokenTurns | DropConflicts | DropDuplicates | DropLeaked | DropColumns | Split,
     Field(discriminator="kind"),
 ]  # fmt: skip
 AnyFix: TypeAdapter[Fix] = TypeAdapter(Fix)
@@ -179,7 +193,7 @@ ORDER = tuple(
     kind.model_fields["kind"].default
     for kind in (
         EditRows, StripHidden, Trim, Normalise, MaskPersonal, CapLength, MergeLabels, Cast, RepairTags, FillMissing, DropMissing,
-        DropClasses, DropConflicts, DropDuplicates, DropLeaked, DropColumns, Split,
+        DropClasses, DropSame, DropBrokenTurns, DropConflicts, DropDuplicates, DropLeaked, DropColumns, Split,
     )
 )  # fmt: skip
 

@@ -15,7 +15,7 @@ def bad_file(tmp_path: Path) -> Path:
     """Labels in several spellings, blanks, copies, a phone number, a missing label."""
     rows = [f"{GOOD[n % 2]}، شمارهٔ {n},{'مثبت ' if n % 5 == 0 else 'مثبت'}" for n in range(30)]
     rows += [f"{BAD[n % 2]}، شمارهٔ {n},{'منفي' if n % 5 == 0 else 'منفی'}" for n in range(30)]
-    rows += [rows[1], rows[2], "با 09123456789 تماس بگیرید,مثبت", "نظری ندارم,"]
+    rows += [rows[1], rows[2], "با 09123456789 تماس بگيريد,مثبت", "نظری ندارم,"]
     path = tmp_path / "bad.csv"
     path.write_text("متن,برچسب\n" + "\n".join(rows) + "\n")
     return path
@@ -42,13 +42,15 @@ def test_a_bad_file_is_read_mended_and_trained_on(person: Person, bad_file: Path
     assert not {"LABEL_VARIANTS", "OUTER_SPACES", "DUPLICATE_ROWS"} & problems(page)
     assert {"PERSONAL_PHONE", "MISSING_VALUES"} <= problems(page)
     press(page, "[data-problem=PERSONAL_PHONE] button[data-fix=mask_personal]", "۳")
-    press(page, "[data-problem=MISSING_VALUES] button[data-fix=drop_missing]", "۴")
+    press(page, "button[data-fix=normalise]", "۴")
+    assert page.locator("button[data-fix=normalise]").count() == 0
+    press(page, "[data-problem=MISSING_VALUES] button[data-fix=drop_missing]", "۵")
     assert not {"PERSONAL_PHONE", "MISSING_VALUES"} & problems(page)
     rows = page.request.get(f"{person.url}/api/v1/datasets/{dataset_id}/preview?limit=200").json()["rows"]
     assert "با <PHONE> تماس بگیرید" in {row["متن"] for row in rows}
 
     version = page.request.get(f"{person.url}/api/v1/datasets/{dataset_id}").json()["version"]
-    assert (version["rows"], version["lineage"]["parent_number"]) == (61, 3)
+    assert (version["rows"], version["lineage"]["parent_number"]) == (61, 4)
     page = person.go(f"/runs/new?dataset={dataset_id}")
     page.fill("[name='spec.epochs']", "۱")
     page.click("#train-acts button.go")
@@ -71,9 +73,9 @@ def edit_by_hand(page: Page, dataset_id: str, person: Person) -> None:
     page.locator("#rows tbody .in").nth(1).fill("منفی")
     page.fill("#rows [name=why]", "برچسب نادرست بود")
     page.click("#rows button.go")
-    page.wait_for_selector("tr:has(th:text-is('۵')):has(.tag)")
-    page.click("tr:has(th:text-is('۵')) a[href*=difference]")
+    page.wait_for_selector("tr:has(th:text-is('۶')):has(.tag)")
+    page.click("tr:has(th:text-is('۶')) a[href*=difference]")
     page.wait_for_selector(".strip")
     assert [text.strip() for text in page.locator(".strip dd").all_text_contents()] == ["۱", "۱", "۶۰"]
     page.go_back()
-    assert "برچسب نادرست بود" in (page.text_content("tr:has(th:text-is('۵'))") or "")
+    assert "برچسب نادرست بود" in (page.text_content("tr:has(th:text-is('۶'))") or "")

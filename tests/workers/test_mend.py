@@ -1,5 +1,6 @@
 """The mends of a version: each does what it says to the rows, in one order, and what is new is looked at again."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,23 @@ def test_cells_and_rows_edited_by_hand_are_those_of_the_parent(tmp_path: Path) -
 )
 def test_each_mend_does_its_work(tmp_path: Path, asked: dict[str, Any], column: str, expected: object) -> None:
     assert expected in fix(tmp_path, CSV, asked).table()[column]
+
+
+def test_conversations_out_of_turn_and_pairs_of_one_answer_are_taken_out(tmp_path: Path) -> None:
+    def talk(*roles: str) -> dict[str, Any]:
+        return {"messages": [{"role": role, "content": f"{role} {place}"} for place, role in enumerate(roles)]}
+
+    talks = [talk("user", "assistant"), talk("user", "user", "assistant"), talk("system", "user", "assistant")]
+    before = read(tmp_path / "1", "".join(f"{json.dumps(entry)}\n" for entry in talks), "chat.jsonl")
+    found = before.problems["TURNS_DO_NOT_ALTERNATE"]
+    assert (found["count"], found["rows"]) == (1, [2])
+    after = mended(tmp_path / "1m", before, *found["fixes"])
+    assert (after.result.rows, after.kinds()["messages"], "TURNS_DO_NOT_ALTERNATE" in after.problems) == (2, "messages", False)
+
+    pairs = [{"prompt": f"پرسش {number}", "chosen": "بله", "rejected": "بله" if number == 1 else "نه"} for number in range(3)]
+    before = read(tmp_path / "2", "".join(f"{json.dumps(entry)}\n" for entry in pairs), "pairs.jsonl")
+    after = mended(tmp_path / "2m", before, *before.problems["SAME_ANSWERS"]["fixes"])
+    assert (after.table()["prompt"], "SAME_ANSWERS" in after.problems) == (["پرسش 0", "پرسش 2"], False)
 
 
 def test_a_column_of_words_with_numbers_becomes_one_of_numbers(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from kargah.contract.fixes import AnyFix, is_safe
+from kargah.contract.fixes import AnyFix, Normalise, is_safe
 from kargah.datasets.rows import Statistics
 from kargah.datasets.schemas import DatasetDetail, DatasetOut, JsonDict, Lineage, Preview, Suggestion, VersionSummary
 from kargah.jobs.schemas import EventOut, JobOut
@@ -18,6 +18,7 @@ from kargah.web.pages.words import Words
 RUNNING = ["QUEUED", "STARTING", "LOADING", "RUNNING", "STOPPING"]
 #: What a fetch says of its progress: what it has got is kept when it is paused.
 FETCHING = "datasets.fetching"
+NORMALISE = "normalise"
 SEVERITIES = {"error": ("error", "a-r"), "warning": ("warn", "a-y"), "info": ("info", "")}
 MOST_LABELS = 12
 MOST_SMALL_BARS = 4
@@ -210,12 +211,13 @@ def _strip(words: Words, dataset: DatasetDetail, report: dict[str, Any]) -> list
 
 
 def fixes_of(report: dict[str, Any], places: Iterable[str] | None = None) -> list[JsonDict]:
-    """The fixes that the report offers at ``places``, else all safe ones."""
+    """The fixes that the report offers at ``places``, else all safe ones. One of the places is ``NORMALISE``."""
     offered = {
         f"{place}.{number}": fix
         for place, found in enumerate(report.get("problems", []))
         for number, fix in enumerate(found.get("fixes") or [])
     }
+    offered[NORMALISE] = Normalise().model_dump(mode="json")
     if places is None:
         return [fix for fix in offered.values() if is_safe(AnyFix.validate_python(fix))]
     return [offered[place] for place in places if place in offered]

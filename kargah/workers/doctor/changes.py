@@ -13,7 +13,7 @@ from kargah.workers.doctor import personal, splitting
 from kargah.workers.doctor.blocks import Block, Parent
 from kargah.workers.doctor.likeness import LikeTexts
 from kargah.workers.doctor.roles import TEXTUAL, is_training
-from kargah.workers.doctor.sequences import as_list, repaired
+from kargah.workers.doctor.sequences import alternates, as_list, repaired, turns_of
 
 #: Of so many rows likeness is looked for, as when the report was made.
 LIKENESS_ROWS = 10_000
@@ -162,6 +162,10 @@ def _choosing(fix: words.Fix, parent: Parent, before: Blocks) -> Callable[[Block
         case words.DropClasses():
             unwanted = set(fix.labels)
             return lambda block: [str(value) not in unwanted for value in block.cells[fix.column]]
+        case words.DropSame():
+            return lambda block: [_differ(row) for row in zip(*(block.cells[name] for name in fix.columns), strict=True)]
+        case words.DropBrokenTurns():
+            return lambda block: [(turns := turns_of(value)) is None or alternates(turns) for value in block.cells[fix.column]]
         case words.DropDuplicates():
             names = fix.columns or [column.name for column in parent.columns]
             return First(names, fix.near)
@@ -230,6 +234,11 @@ def _masked(value: Any, what: Sequence[words.Personal]) -> Any:
     """A number stays one unless it is somebody's."""
     masked = personal.mask(str(value), what)
     return value if masked == str(value) else masked
+
+
+def _differ(row: Sequence[Any]) -> bool:
+    """Nothing is not the same as nothing."""
+    return row[0] is None or any(value != row[0] for value in row)
 
 
 def _no_number(value: Any) -> bool:

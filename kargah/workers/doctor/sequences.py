@@ -57,7 +57,7 @@ class Conversations:
 
     def see(self, batch: Any, first_row: int) -> None:
         for name in sorted(self._names):
-            rows = [_turns(value) for value in _values(batch, name)]
+            rows = [turns_of(value) for value in _values(batch, name)]
             if first_row == 1 and not any(rows[:SAMPLE_VALUES]):
                 self._names.discard(name)
                 continue
@@ -101,7 +101,7 @@ def _are_tags(rows: list[list[str] | None]) -> bool:
     return bool(every) and any(tag != "O" for tag in every) and all(_TAG.fullmatch(tag) for tag in every)
 
 
-def _turns(value: Any) -> list[str] | None:
+def turns_of(value: Any) -> list[str] | None:
     """Who speaks, in order; None for what is no conversation."""
     if isinstance(value, list) and value and all(isinstance(item, str) and item.startswith("{") for item in value):
         value = f"[{','.join(value)}]"
