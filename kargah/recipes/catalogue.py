@@ -10,6 +10,7 @@ from kargah.recipes.columns import Column
 from kargah.recipes.embeddings import spec as embeddings
 from kargah.recipes.masked_lm import spec as masked_lm
 from kargah.recipes.preference import spec as preference
+from kargah.recipes.seq2seq import spec as seq2seq
 from kargah.recipes.sft import spec as sft
 from kargah.recipes.tabular import spec as tabular
 from kargah.recipes.tasks import Task, by_structure
@@ -25,6 +26,7 @@ _SPECS = (
     preference,
     embeddings,
     masked_lm,
+    seq2seq,
 )
 RECIPES: dict[str, Recipe] = {spec.RECIPE.name: spec.RECIPE for spec in _SPECS}
 
