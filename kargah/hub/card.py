@@ -27,5 +27,5 @@ def head_of(text: str) -> Any:
         return None
     try:
         return yaml.safe_load("\n".join(lines[1 : lines.index("---", 1)]))
-    except (yaml.YAMLError, RecursionError, ValueError):
-        return None
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError):
+        return None  # values that are not what their tags say end in any of these

@@ -8,10 +8,10 @@ from sqlalchemy.orm import Session
 from kargah.accounts.service import DEFAULT_WORKSPACE
 from kargah.accounts.tables import User, Workspace
 from kargah.datasets.tables import Dataset
-from kargah.hub.slugs import RESERVED, slug_of
+from kargah.hub.slugs import RESERVED, is_name, slug_of
 from kargah.hub.tables import Namespace, Repository
 from kargah.kit.ids import new_id
-from kargah.models.tables import Model
+from kargah.models.tables import Download, Model
 from kargah.store import access
 from kargah.store.access import Actor
 
@@ -30,6 +30,7 @@ def namespace_of(session: Session, user_id: str) -> str:
     user = session.get_one(User, user_id)
     wanted = slug_of(user.email.partition("@")[0], "user")
     taken = set(session.scalars(select(Namespace.name).where(Namespace.name.startswith(wanted, autoescape=True)))) | RESERVED
+    taken |= {name.lower() for name in session.scalars(select(Repository.namespace).distinct())}
     name = _free(wanted, taken)
     session.add(Namespace(user_id=user_id, name=name))
     session.flush()
@@ -96,12 +97,27 @@ def _nameless(actor: Actor, kind: str) -> Any:
 
 
 def _give(session: Session, kind: str, subject: Any) -> Repository:
+    owner = {"owner_id": subject.owner_id, "workspace_id": subject.workspace_id, "visibility": subject.visibility}
+    own = {COLUMNS[kind].key: subject.id}
+    known_as = _known_as(session, kind, subject)
+    if known_as is not None:
+        return new(session, kind, *known_as, owner, **own)
     namespace = namespace_of(session, subject.owner_id)
     wanted = slug_of(subject.title, kind)
     alike = select(Repository.folded).where(Repository.kind == kind, Repository.folded.startswith(f"{namespace}/{wanted}", autoescape=True))
     taken = {folded.partition("/")[2] for folded in session.scalars(alike)}
-    owner = {"owner_id": subject.owner_id, "workspace_id": subject.workspace_id, "visibility": subject.visibility}
-    return new(session, kind, namespace, _free(wanted, taken), owner, **{COLUMNS[kind].key: subject.id})
+    return new(session, kind, namespace, _free(wanted, taken), owner, **own)
+
+
+def _known_as(session: Session, kind: str, subject: Any) -> tuple[str, str] | None:
+    """What was downloaded keeps the name that it has at its own hub, so that programs find it by that; the first of several does."""
+    column = Download.model_id if kind == "model" else Download.dataset_id
+    downloaded = select(Download.repository).where(column == subject.id).order_by(Download.id).limit(1)
+    namespace, _, name = (session.scalars(downloaded).first() or "").partition("/")
+    if not (is_name(namespace) and is_name(name)) or namespace.lower() in RESERVED:
+        return None
+    taken = select(Repository.id).where(Repository.kind == kind, Repository.folded == f"{namespace}/{name}".lower())
+    return None if session.scalar(taken) is not None else (namespace, name)
 
 
 def _free(wanted: str, taken: set[str] | frozenset[str]) -> str:

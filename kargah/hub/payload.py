@@ -7,6 +7,7 @@ import base64
 import binascii
 import json
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,8 +76,8 @@ def _take(payload: Payload, line: bytes, folder: Path) -> None:
         said = json.loads(line)
         key, value = said["key"], said["value"]
         if key == "header":
-            payload.title = " ".join(str(value["summary"]).split())[:300] or "-"
-            payload.message, payload.parent = str(value.get("description") or "")[:4000], str(value.get("parentCommit") or "")[:40]
+            payload.title = " ".join(_said(value["summary"]).split())[:300] or "-"
+            payload.message, payload.parent = _said(value.get("description") or "")[:4000], _said(value.get("parentCommit") or "")[:40]
         else:
             payload.operations.append(_operation(key, value, folder, len(payload.operations)))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -101,6 +102,11 @@ def _text(value: Any) -> str:
         raise TypeError
     value.encode()  # half of a surrogate pair is no text
     return value
+
+
+def _said(value: Any) -> str:
+    """What people wrote about the commit, without what no database keeps."""
+    return "".join(letter for letter in _text(value) if letter == "\n" or unicodedata.category(letter) != "Cc")
 
 
 def _content(text: str, folder: Path, number: int) -> Path:

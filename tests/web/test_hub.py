@@ -6,6 +6,7 @@ import json
 import os
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def batch(site: Site, repository: str, who: str, *contents: bytes) -> list[dict[
 
 
 def files_of(home: Path) -> set[str]:
-    return {path.name for path in (home / "blobs").rglob("*") if path.is_file()}
+    return {path.name for path in (home / "blobs").rglob("*") if path.is_file() and path.suffix != ".pin"}
 
 
 @contextmanager
@@ -195,6 +196,16 @@ def test_a_commit_over_an_old_head_is_refused_when_it_names_it(site: Site) -> No
     again = push(client, name, added("a", b"2"))
     assert again.json()["commitOid"] == second.json()["commitOid"]
     assert [commit["title"] for commit in client.get(f"/hub/api/models/{name}/commits/main").json()] == ["آزمون", "آزمون"]
+
+
+def test_pushes_at_the_same_time_all_stand(site: Site) -> None:
+    name = created(site, "crowd")
+    with ThreadPoolExecutor(4) as crowd:
+        answers = list(crowd.map(lambda n: push(site.client("trainer"), name, added(f"{n}.txt", b"%d" % n)).status_code, range(4)))
+    assert answers == [200] * 4
+    files = site.client("trainer").get(f"/hub/api/models/{name}").json()["siblings"]
+    assert [file["rfilename"] for file in files] == [f"{number}.txt" for number in range(4)]
+    assert len(site.client("trainer").get(f"/hub/api/models/{name}/commits/main").json()) == 4
 
 
 def test_large_files_are_announced_as_such_and_pickles_refused_before_they_are_sent(site: Site, repository: str) -> None:
