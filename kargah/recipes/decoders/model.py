@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kargah.engine.adapters import make_adapters_cheap
 from kargah.engine.causal import FAMILIES, UnpaddedDecoder
 from kargah.engine.dropout import CheapDropout
 from kargah.engine.packing import Packed
@@ -57,6 +56,7 @@ class Decoder(nn.Module):
         if self.adapted is not None:
             if keep_adapter:
                 self.adapted.save_pretrained(folder / "adapter", save_embedding_layers=False)
+                (folder / "adapter" / "README.md").unlink(missing_ok=True)  # peft's form to fill in; the model's own card stands above
             self.model = self.adapted.merge_and_unload()
             self._adapted = [None]
         self.model.generation_config.eos_token_id = list(stop) or None
@@ -124,6 +124,8 @@ def _in_four_bits(folder: Path) -> Any:
 def with_adapters(model: Any, spec: DecoderSpec, adapter: str) -> Decoder:
     """Only the adapters learn, on every linear layer but the last (Hu et al. 2021; DoRA: Liu et al. 2024; rsLoRA: Kalajdzievski 2023)."""
     from peft import LoraConfig, get_peft_model
+
+    from kargah.engine.adapters import make_adapters_cheap
 
     config = LoraConfig(
         r=spec.lora_rank,

@@ -19,9 +19,9 @@ class Size:
 SIZES = {
     size.name: size
     for size in (
-        Size("tiny", 128, 2, 2_000, 256, 0.1, Defaults(epochs=20, batch_size=8, learning_rate=2e-3, early_stopping_patience=3)),
-        Size("small", 256, 4, 8_000, 512, 0.1, Defaults(epochs=20, batch_size=8, learning_rate=1e-3, early_stopping_patience=2)),
-        Size("medium", 512, 8, 16_000, 1024, 0.1, Defaults(epochs=5, batch_size=16, learning_rate=6e-4, early_stopping_patience=1)),
+        Size("tiny", 128, 2, 4_000, 512, 0.1, Defaults(epochs=8, batch_size=2, learning_rate=2e-3, early_stopping_patience=2)),
+        Size("small", 256, 4, 8_000, 512, 0.1, Defaults(epochs=6, batch_size=4, learning_rate=1e-3, early_stopping_patience=2)),
+        Size("medium", 512, 8, 16_000, 1024, 0.1, Defaults(epochs=3, batch_size=8, learning_rate=6e-4, early_stopping_patience=1)),
     )
 }
 FULL = Defaults(epochs=3, batch_size=8, learning_rate=5e-5, early_stopping_patience=1)
@@ -31,7 +31,7 @@ GENTLE = Defaults(epochs=2, batch_size=8, learning_rate=1e-5)
 GENTLE_ADAPTED = Defaults(epochs=2, batch_size=8, learning_rate=5e-5)
 #: A base model of more parameters is adapted unless one asks for all of it: its moments alone would be twice its weights.
 FULL_PARAMETERS = 100_000_000
-_TINY_CHARACTERS, _SMALL_CHARACTERS = 200_000, 20_000_000
+_TINY_CHARACTERS, _SMALL_CHARACTERS = 2_000_000, 50_000_000
 
 
 def for_text(characters: int) -> Size:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,19 @@ def test_what_is_cut_is_counted_and_rows_without_an_answer_left_are_told_of() ->
     assert max(sample.cost for sample in data.samples) <= 64
     (cut,) = [params for code, params in told if code == "train.sequences_cut"]
     assert (cut["lost"], cut["max_length"]) == (1, 64)
+
+
+def test_rows_of_several_data_sets_keep_whose_they_are() -> None:
+    from kargah.recipes.causal_lm.data import prepare
+
+    one = request_of("causal-lm", {"text": SENTENCES}, **SMALL)
+    other = replace(one.tables[0], values={"text": ["کوه بلند " * 30 + str(number) for number in range(20)]}, rows=20, weight=2.0)
+    data = prepare(replace(one, tables=[one.tables[0], other]))
+    assert data.sources is not None
+    for row, sample in enumerate(data.samples):
+        text = data.vocabulary.tokenizer.decode(np.concatenate([sequence.ids for sequence in sample.sequences]))
+        assert ("بلند" in text) == bool(data.sources.of_row[row])
+    assert data.rows_an_epoch > len(data.train_rows)
 
 
 # ---- losses -------------------------------------------------------------------------------------------------------------------
