@@ -1,7 +1,8 @@
 """Cross-entropy over a large vocabulary, a part of the rows at a time: the logits of a whole batch are never in memory at once.
 
 The gradient is made in the forward pass, while a part's logits are at hand (as in Hsu et al. 2024, Liger Kernel): each logit
-is computed once, and only for the tokens that are learnt from.
+is computed once, and only for the tokens that are learnt from. Under autocast products are taken in its precision, and what is
+made of logits in fp32.
 """
 
 from typing import Any
@@ -43,14 +44,23 @@ def read(hidden: Tensor, output: Tensor, targets: Tensor, chunk_rows: int = CHUN
     return likelihoods, hits
 
 
+def _logits(hidden: Tensor, output: Tensor) -> Tensor:
+    return _at_least_fp32(hidden @ output.T)
+
+
+def _at_least_fp32(tensor: Tensor) -> Tensor:
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
 class _ChunkedLogLikelihoods(torch.autograd.Function):
     @staticmethod
+    @torch.amp.custom_fwd(device_type="cpu")  # type: ignore[untyped-decorator]
     def forward(ctx: Any, hidden: Tensor, output: Tensor, targets: Tensor, chunk_rows: int) -> Tensor:
-        log_sums = hidden.new_empty(len(targets))
-        found = hidden.new_empty(len(targets))
+        log_sums = _at_least_fp32(hidden.new_empty(len(targets)))
+        found = torch.empty_like(log_sums)
         for start in range(0, len(targets), chunk_rows):
             part = slice(start, start + chunk_rows)
-            logits = hidden[part] @ output.T
+            logits = _logits(hidden[part], output)
             log_sums[part] = torch.logsumexp(logits, dim=1)
             found[part] = logits.gather(1, targets[part, None])[:, 0] - log_sums[part]
         ctx.save_for_backward(hidden, output, targets, log_sums)
@@ -58,6 +68,7 @@ class _ChunkedLogLikelihoods(torch.autograd.Function):
         return found
 
     @staticmethod
+    @torch.amp.custom_bwd(device_type="cpu")  # type: ignore[untyped-decorator]
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, Tensor | None, None, None]:
         hidden, output, targets, log_sums = ctx.saved_tensors
         d_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
@@ -65,17 +76,18 @@ class _ChunkedLogLikelihoods(torch.autograd.Function):
         for start in range(0, len(targets), ctx.chunk_rows):
             part = slice(start, start + ctx.chunk_rows)
             worth = gradients[0][part, None]
-            d_logits = (hidden[part] @ output.T).sub_(log_sums[part, None]).exp_().mul_(-worth)
+            d_logits = _logits(hidden[part], output).sub_(log_sums[part, None]).exp_().mul_(-worth)
             d_logits.scatter_add_(1, targets[part, None], worth)
             if d_hidden is not None:
-                torch.mm(d_logits, output, out=d_hidden[part])
+                d_hidden[part] = d_logits @ output
             if d_output is not None:
-                d_output.addmm_(d_logits.T, hidden[part])
+                d_output.addmm_(d_logits.T, _at_least_fp32(hidden[part]))
         return d_hidden, d_output, None, None
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
     @staticmethod
+    @torch.amp.custom_fwd(device_type="cpu")  # type: ignore[untyped-decorator]
     def forward(ctx: Any, hidden: Tensor, output: Tensor, targets: Tensor, chunk_rows: int) -> Tensor:
         rows = max(1, len(targets))
         d_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
@@ -83,7 +95,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         total = hidden.new_zeros((), dtype=torch.float64 if hidden.device.type == "cpu" else torch.float32)
         for start in range(0, len(targets), chunk_rows):
             part, wanted = hidden[start : start + chunk_rows], targets[start : start + chunk_rows, None]
-            logits = part @ output.T
+            logits = _logits(part, output)
             log_sums = torch.logsumexp(logits, dim=1, keepdim=True)
             total += (log_sums - logits.gather(1, wanted)).sum()
             if d_hidden is None and d_output is None:
@@ -91,12 +103,12 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             d_logits = logits.sub_(log_sums).exp_()
             d_logits.scatter_add_(1, wanted, d_logits.new_full(wanted.shape, -1.0))
             if d_hidden is not None:
-                torch.mm(d_logits, output, out=d_hidden[start : start + chunk_rows])
+                d_hidden[start : start + chunk_rows] = d_logits @ output
             if d_output is not None:
-                d_output.addmm_(d_logits.T, part)
+                d_output.addmm_(d_logits.T, _at_least_fp32(part))
         ctx.save_for_backward(d_hidden, d_output)
         ctx.rows = rows
-        return (total / rows).to(hidden.dtype)
+        return (total / rows).to(torch.promote_types(hidden.dtype, torch.float32))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, Tensor | None, None, None]:

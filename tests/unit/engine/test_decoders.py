@@ -11,7 +11,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from kargah.engine.adapters import QuickLoraLinear, make_adapters_cheap
 from kargah.engine.causal import FAMILIES, UnpaddedDecoder, learnt_after
-from kargah.engine.losses import cross_entropy
+from kargah.engine.losses import cross_entropy, log_likelihoods
 from kargah.engine.packing import Packed
 
 SIZES: dict[str, Any] = {
@@ -107,3 +107,18 @@ def test_cross_entropy_in_parts_is_torchs(chunk_rows: int) -> None:
     ours = torch.autograd.grad(3.0 * found, (hidden, output))
     for one, other in zip(ours, torch.autograd.grad(3.0 * expected, (hidden, output)), strict=True):
         torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("ours", [cross_entropy, lambda *given: -log_likelihoods(*given).mean()], ids=["cross-entropy", "likelihoods"])
+def test_under_autocast_losses_in_parts_are_torchs_to_the_digits_that_it_keeps(ours: Any) -> None:
+    """Products in bf16, sums of exponentials in fp32; the gradients as well."""
+    torch.manual_seed(5)
+    hidden, output = torch.randn(50, 32, requires_grad=True), torch.randn(200, 32, requires_grad=True)
+    targets, found = torch.randint(0, 200, (50,)), []
+    for loss_of in (lambda: nn.functional.cross_entropy((hidden @ output.T).float(), targets), lambda: ours(hidden, output, targets, 16)):
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = loss_of()
+        found.append((loss, *torch.autograd.grad(loss, (hidden, output))))
+    (expected, *gradients), (loss, *own) = found
+    assert loss.dtype == torch.float32 and abs(float(loss - expected)) < 1e-4 * abs(float(expected))
+    assert all(float((one - other).norm() / other.norm()) < 0.01 for one, other in zip(own, gradients, strict=True))
