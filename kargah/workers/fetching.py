@@ -200,6 +200,8 @@ class Fetch:
                 self._check_all()
                 self._say(there, total)
         if total is not None and there < total:
+            self._told_seconds = 0.0
+            self._say(there, total)
             raise _Broken(f"{there} < {total}")
 
     def _say(self, done: int, total: int | None) -> None:

@@ -58,6 +58,7 @@ def test_a_fetch_that_is_paused_goes_on_where_it_was(database: Database, actor: 
         with database.write() as session:
             jobs.pause(session, actor, job_id)
         tick_until(agent, lambda: job().state == "PAUSED", limit_seconds=60)
+        assert (job().progress["done"], job().progress["total"]) == (len(content) // 2, len(content))
         far.breaks_after, far.asked = [], []
         with database.write() as session:
             jobs.resume(session, actor, job_id)

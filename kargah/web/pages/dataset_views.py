@@ -1,7 +1,7 @@
 """A data set as its pages show it: every value finished, in the reader's language."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kargah.contract.fixes import AnyFix, Normalise, is_safe
@@ -168,9 +168,10 @@ def values_of(
         "badge": badge_of(words, version.state if version else "FAILED", severe),
         "facts": _facts(words, dataset),
         "tags": words.text("list.comma").join(dataset.tags),
-        "progress": progress_of(words, job) if job and not job.is_over else None,
+        "progress": _progress(words, job) if job and not job.is_over else None,
+        "is_fetching": bool(job and _is_fetching(job)),
         "can_stop": bool(job and job.state in (*RUNNING, "PAUSED")),
-        "can_pause": bool(job and job.state == "RUNNING" and job.progress.get("code") == FETCHING),
+        "can_pause": bool(job and job.state == "RUNNING" and _is_fetching(job)),
         "can_resume": bool(job and job.state == "PAUSED"),
         "error": words.error(version.error) if version and version.error else "",
         "strip": _strip(words, dataset, report),
@@ -185,6 +186,19 @@ def values_of(
         "preview": _preview(preview) if preview else None,
         "preview_count": words.text("dataset.preview_count", shown=len(preview.rows), total=preview.total_rows) if preview else "",
     }
+
+
+def _is_fetching(job: JobOut) -> bool:
+    return job.progress.get("code") == FETCHING
+
+
+def _progress(words: Words, job: JobOut) -> Progress:
+    """Of a fetch by what has come; as a phase of its own it counts for nothing in the job's own percent."""
+    progress, known = progress_of(words, job), job.progress
+    if not _is_fetching(job) or not known.get("total"):
+        return progress
+    percent = min(100, int(100 * known["done"] / known["total"]))
+    return replace(progress, percent_text=words.percent(percent / 100, 0), whole_percent=percent)
 
 
 def _facts(words: Words, dataset: DatasetDetail) -> list[str]:
