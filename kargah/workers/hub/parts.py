@@ -137,7 +137,8 @@ class Part:
             same_boot = boot.rstrip(b"\0") == _boot_id()
             for region, (start, end) in enumerate(self.bounds):
                 there, synced = _REGION.unpack_from(said, _HEAD.size + region * _REGION.size)
-                self.there[region] = self._synced[region] = min(there if same_boot else synced, end - start)
+                self.there[region] = min(there if same_boot else synced, end - start)
+                self._synced[region] = min(synced, self.there[region])
         elif os.fstat(self._bytes).st_size:
             os.ftruncate(self._bytes, 0)
         self._write_all()
