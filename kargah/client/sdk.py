@@ -1,6 +1,7 @@
 """One object a server, with the nouns of the API as attributes."""
 
 import builtins
+import json
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -159,14 +160,15 @@ class Datasets:
         """Send a file, or a folder packed as one, and wait until it can be trained on (or JobEnded says why not).
 
         A large file goes in pieces: what broke off, here or in an earlier process, is gone on with. ``options``: licence, encoding,
-        delimiter, leave_out_bad_rows.
+        delimiter, leave_out_bad_rows, normaliser ({step: …}, as far as it shall differ from the usual).
         """
         with _as_file(Path(path)) as source:
             title = title or Path(path).stem
             if source.stat().st_size > PIECES_FROM_BYTES:
                 answer = self._uploads.send(source, on_progress, title=title, **options)
             else:
-                answer = self._send_whole(source, {"title": title, **options, "_sha256": files.digest_of(source).sha256})
+                steps = {"normaliser": json.dumps(options.pop("normaliser"))} if "normaliser" in options else {}
+                answer = self._send_whole(source, {"title": title, **options, **steps, "_sha256": files.digest_of(source).sha256})
         return self._imported(answer.get("dataset_id") or answer["id"], answer, wait)
 
     def add_version(self, dataset_id: str, path: StrPath, *, wait: bool = True, on_progress: OnProgress | None = None) -> Dataset:

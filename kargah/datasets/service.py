@@ -85,8 +85,11 @@ def create_from_upload(
 def add_version(
     session: Session, actor: Actor, dataset_id: str, filename: str, digest: Digest, *, options: UploadOptions | None = None
 ) -> tuple[VersionSummary, JobOut]:
-    """A newer file of the same data. It becomes the current version when it is imported."""
+    """A newer file of the same data. It becomes the current version when it is imported; its texts are normalised as the current one's."""
     dataset = loaded(session, actor, dataset_id, To.CHANGE)
+    options, current = options or UploadOptions(), _shown_version(session, dataset)
+    if options.normaliser is None and current is not None:
+        options = options.model_copy(update={"normaliser": current.normaliser})
     return _import(session, actor, dataset, filename, digest, options)
 
 

@@ -3,9 +3,11 @@
 import hashlib
 import json
 import os
+import sqlite3
 import struct
 import wave
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +108,12 @@ def test_a_link_that_drops_is_waited_for_and_sending_can_be_paused_and_taken_bac
         assert client.get("/api/v1/uploads").json()["items"] == []
 
 
+def plan_of(web: WebAlone, job_id: str) -> dict[str, Any]:
+    with closing(sqlite3.connect(web.home / "kargah.db")) as database:
+        (plan,) = database.execute("SELECT plan FROM jobs WHERE id = ?", (job_id,)).fetchone()
+    return dict(json.loads(plan))
+
+
 def recordings(folder: Path) -> Path:
     (folder / "تکه").mkdir(parents=True)
     (folder / "manifest.csv").write_text("file,text\nتکه/یک.wav,سلام\n", encoding="utf-8")
@@ -141,11 +149,13 @@ def test_the_files_of_a_folder_are_one_data_set_when_they_are_its_parts(
     take(page, recordings(tmp_path / "صداها"))
     assert page.is_checked("[name=together]")
     assert page.input_value("#title") == "صداها"
+    page.select_option("#normaliser", label="قاعده‌های معمول، با رقم‌های لاتین")
     page.click("file-drop button.go")
     page.wait_for_url("**/datasets/ds_*")
     with web.client() as client:
         made = client.get(f"/api/v1/datasets/{page.url.rpartition('/')[2].partition('?')[0]}").json()
     assert (made["title"], made["version"]["source_filename"]) == ("صداها", "صداها.zip")
+    assert plan_of(web, made["version"]["job_id"])["normaliser"]["digits"] == "latin"
     assert person.complaints == []
 
 

@@ -15,6 +15,8 @@ from support.sites import Site, open_site
 
 from kargah.assets import blobs
 from kargah.assets.uploads import part_of
+from kargah.datasets.tables import Dataset, DatasetVersion
+from kargah.jobs.tables import Job
 
 CONTENT = "متن,برچسب\n".encode() + "خوب بود,مثبت\n".encode() * 4000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -125,6 +127,38 @@ def test_a_small_file_is_checked_by_the_hash_beside_it(site: Site) -> None:
     assert (refused.status_code, refused.json()["code"], refused.json()["params"]["path"]) == (422, "HASH_DIFFERS", "کوچک.csv")
     assert not blobs.path_of(site.settings.home, right).exists()
     assert sent(right).status_code == 201
+
+
+def test_how_letters_are_read_is_chosen_for_a_data_set_by_every_way_in(site: Site) -> None:
+    client = site.client("trainer")
+
+    def steps_of(answer: httpx.Response) -> dict[str, Any]:
+        made = answer.raise_for_status().json()
+        with site.database.read() as session:
+            plan = session.get_one(Job, made.get("job_id") or made["version"]["job_id"]).plan
+        return dict(plan["normaliser"])
+
+    def sent(normaliser: str) -> httpx.Response:
+        return client.post("/api/v1/datasets", files={"file": ("کوچک.csv", CONTENT[:500])}, data={"normaliser": normaliser})
+
+    usual = steps_of(sent(""))
+    assert (usual["letters"], usual["digits"]) == (True, "keep")
+    assert steps_of(sent('{"letters": false, "digits": "latin"}')) == {**usual, "letters": False, "digits": "latin"}
+    begun = begin(client)
+    add(client, begun["id"], 0, CONTENT)
+    finished = client.post(f"/api/v1/uploads/{begun['id']}/finish", json={"normaliser": {"zwnj": False}})
+    assert steps_of(finished) == {**usual, "zwnj": False}
+    for wrong in ("{", "[1]", '{"spelling": true}', "[" * 1500):
+        refused = sent(wrong)
+        assert (refused.status_code, refused.json()["params"]["field"].partition(".")[0]) == (422, "normaliser"), refused.text
+
+    dataset = finished.json()["dataset_id"]
+    with site.database.write() as session:
+        version = session.get_one(DatasetVersion, finished.json()["version_id"])
+        version.state, version.normaliser = "READY", {**usual, "zwnj": False}
+        session.get_one(Dataset, dataset).current_version_id = version.id
+    newer = client.put(f"/api/v1/datasets/{dataset}/versions", params={"filename": "نو.csv"}, content=CONTENT)
+    assert steps_of(newer) == {**usual, "zwnj": False}
 
 
 def test_what_may_come_is_said_first_and_held(make_site: Callable[..., Site]) -> None:

@@ -1,6 +1,7 @@
 """Data sets: uploaded as a stream, looked at, renamed, thrown away and brought back."""
 
 import asyncio
+import json
 import re
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
@@ -41,6 +42,7 @@ _MULTIPART = {
                         "encoding": {"type": "string"},
                         "delimiter": {"type": "string"},
                         "leave_out_bad_rows": {"type": "boolean"},
+                        "normaliser": {"type": "string", "description": "JSON: the steps that shall differ from the usual ones"},
                     },
                 }
             }
@@ -130,10 +132,15 @@ def _options(upload: Upload) -> UploadOptions:
     """How the sender wants the file to be read."""
     fields = _fields(upload)
     try:
+        normaliser = json.loads(upload.fields.get("normaliser") or "null")
+    except (ValueError, RecursionError):
+        raise BadInput(field="normaliser", reason="unknown_value") from None
+    try:
         return UploadOptions(
             encoding=fields.get("encoding"),
             delimiter=upload.fields.get("delimiter") or None,
             leave_out_bad_rows=fields.get("leave_out_bad_rows", "").lower() in ("on", "1", "true"),
+            normaliser=normaliser,
         )
     except ValidationError as problem:
         raise BadInput(field=str(problem.errors()[0]["loc"][0]), reason="unknown_value") from None

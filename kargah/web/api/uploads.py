@@ -5,6 +5,7 @@ SHA-256 and makes a data set of the file.
 """
 
 import asyncio
+import json
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Request
@@ -14,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from kargah.assets import uploads
 from kargah.assets.uploads import SHA256, Limits, OffsetDiffers, UploadOut, UploadWish
+from kargah.datasets.schemas import JsonDict
 from kargah.kit.files import Digest
 from kargah.store.access import Actor
 from kargah.web.api.datasets import add_version, create_from
@@ -44,6 +46,7 @@ class Finish(BaseModel):
     encoding: str | None = Field(None, max_length=40)
     delimiter: str | None = Field(None, min_length=1, max_length=1)
     leave_out_bad_rows: bool = False
+    normaliser: JsonDict | None = None
     dataset_id: str | None = Field(None, max_length=48)
 
 
@@ -135,4 +138,5 @@ def _dataset_of(session: Session, actor: Actor, upload: Upload, dataset_id: str 
 def _fields(wish: Finish) -> dict[str, str]:
     """As those of a form."""
     stated = wish.model_dump(include={"title", "licence", "encoding", "delimiter"}, exclude_none=True)
-    return {**stated, "leave_out_bad_rows": "on" if wish.leave_out_bad_rows else ""}
+    steps = {} if wish.normaliser is None else {"normaliser": json.dumps(wish.normaliser)}
+    return {**stated, **steps, "leave_out_bad_rows": "on" if wish.leave_out_bad_rows else ""}

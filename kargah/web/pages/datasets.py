@@ -80,6 +80,7 @@ async def list_page(
         room=incoming.room_of(words, room),
         unfinished=[incoming.row_of(words, upload) for upload in unfinished],
         by_path=bool(ask.settings.import_roots),
+        normalisers=incoming.normalisers_of(words),
     )
 
 
@@ -127,6 +128,7 @@ async def _show(
     limit = page.words.size(ask.settings.upload_limit_bytes)
     values["found"] = views.found_so_far(page.words, said)
     values["title"] = dataset.title if title is None else title
+    values["normalisers"] = incoming.normalisers_of(page.words, "as_before")
     values["use"] = await hub_use.of_dataset(request, ask, dataset_id) if preview else ""
     return render("dataset.html", page, status=status, errors=errors or {}, limit=limit, **values)
 

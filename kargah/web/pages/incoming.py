@@ -1,14 +1,19 @@
 """What the page of data sets says of files on their way: how much may come, and what has not arrived wholly."""
 
+import json
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
 from kargah.assets import uploads
 from kargah.assets.uploads import Limits, UploadOut
+from kargah.datasets.schemas import JsonDict
 from kargah.kit.settings import Settings
 from kargah.store.access import Actor
+from kargah.text.normalise import NormaliserSettings
 from kargah.web.pages.words import Words
+
+BARE = {"harakat": True, "hamza": True}
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,14 @@ def room_of(words: Words, room: Limits) -> str:
     if room.quota_left_bytes is None:
         return words.text("upload.room", disk=words.size(room.disk_bytes))
     return words.text("upload.room_and_share", disk=words.size(room.disk_bytes), share=words.size(room.quota_left_bytes))
+
+
+def normalisers_of(words: Words, first: str = "usual") -> list[tuple[str, str]]:
+    """The common ways to read letters, each as the API takes it; ``first`` is the name of what is done when nothing is chosen."""
+    none = {name: False for name, value in NormaliserSettings().model_dump().items() if isinstance(value, bool)}
+    ways: dict[str, JsonDict] = {"latin": {"digits": "latin"}, "persian": {"digits": "persian"}, "bare": BARE, "none": none}
+    choices = {first: ""} | {name: json.dumps(steps, separators=(",", ":")) for name, steps in ways.items()}
+    return [(value, words.text(f"datasets.normaliser.{name}")) for name, value in choices.items()]
 
 
 def row_of(words: Words, upload: UploadOut) -> UnfinishedRow:

@@ -160,8 +160,9 @@ class FileDrop extends HTMLElement {
   }
 
   wish() {
-    const { title, leave_out_bad_rows: leaveOut } = this.form.elements;
+    const { title, leave_out_bad_rows: leaveOut, normaliser } = this.form.elements;
     const wish = { leave_out_bad_rows: Boolean(leaveOut?.checked) };
+    if (normaliser?.value) wish.normaliser = JSON.parse(normaliser.value);
     if (title && !title.disabled && title.value) wish.title = title.value;
     if (this.dataset.dataset) wish.dataset_id = this.dataset.dataset;
     return wish;
@@ -192,9 +193,10 @@ class FileDrop extends HTMLElement {
   async formOf(file) {
     const form = new FormData();
     for (const name of ["_csrf", "_once"]) form.set(name, this.form.elements[name].value);
-    const { title, leave_out_bad_rows: leaveOut } = this.form.elements;
+    const { title, leave_out_bad_rows: leaveOut, normaliser } = this.form.elements;
     if (title && !title.disabled) form.set("title", title.value);
     if (leaveOut?.checked) form.set("leave_out_bad_rows", "on");
+    if (normaliser?.value) form.set("normaliser", normaliser.value);
     if (file.size <= PIECES_FROM_BYTES) form.set("_sha256", await hashed(file));
     form.set("file", file);
     return form;
