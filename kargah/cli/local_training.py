@@ -76,7 +76,8 @@ def _worker_plan(plan: PlanFile, datasets: Sequence[Ingested], inputs: Path, tar
         spec=spec,
         chosen=sorted(plan.spec),
         datasets=_mixed(plan, datasets, inputs, recipe, spec),
-        base_model=_base_model(plan.base_model, inputs),
+        base_model=_model(plan.base_model, inputs, "base"),
+        teacher_model=_model(plan.teacher_model, inputs, "teacher"),
         dry_run=plan.dry_run,
     )
 
@@ -118,7 +119,7 @@ def _lay_out(dataset: Ingested, inputs: Path, number: int) -> DatasetInput:
     return DatasetInput(folder=name, title=dataset.title, normaliser=dataset.result.normaliser)
 
 
-def _base_model(name: str | None, inputs: Path) -> BaseModelInput | None:
+def _model(name: str | None, inputs: Path, folder: str) -> BaseModelInput | None:
     if name is None:
         return None
     source = Path(name)
@@ -126,8 +127,8 @@ def _base_model(name: str | None, inputs: Path) -> BaseModelInput | None:
         raise FileUnreadable(path=name, reason=t("cli.reason.no_folder"))
     for path in sorted(source.rglob("*")):
         if path.is_file():
-            files.link_or_copy(path.resolve(), inputs / "base" / path.relative_to(source))
-    return BaseModelInput(folder="base", title=source.name)
+            files.link_or_copy(path.resolve(), inputs / folder / path.relative_to(source))
+    return BaseModelInput(folder=folder, title=source.name)
 
 
 def others_of(folder: Path) -> Path:

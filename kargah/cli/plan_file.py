@@ -7,6 +7,7 @@
                                      # columns: {text: its own name of that column}}
     recipe: text-classification      # guessed from the columns when left out
     base_model: models/bert-fa       # a folder, or with --server a model version's id; from scratch when left out
+    teacher_model: models/big         # a model of the same recipe and labels, whose answers are learnt from as well
     spec: {epochs: 3, columns: {text: comment, label: mood}}
     output: reviews-model            # where the model goes; not with --server
     dry_run: false
@@ -30,6 +31,7 @@ class PlanFile(BaseModel):
     title: str | None = None
     recipe: str | None = None
     base_model: str | None = None
+    teacher_model: str | None = None
     spec: dict[str, Any] = {}
     output: Path | None = None
     dry_run: bool = False
@@ -58,8 +60,8 @@ def read(path: Path) -> PlanFile:
 def _beside(plan: PlanFile, folder: Path) -> dict[str, Any]:
     """Names that are files beside the plan become their paths; all else (an id) stays as it is."""
     datasets = [_found_use(folder, given) for given in plan.datasets]
-    base_model = _found(folder, plan.base_model) if plan.base_model else None
-    return {"datasets": datasets, "base_model": base_model, "output": folder / plan.output if plan.output else None}
+    named = {name: _found(folder, given) if (given := getattr(plan, name)) else None for name in ("base_model", "teacher_model")}
+    return {"datasets": datasets, **named, "output": folder / plan.output if plan.output else None}
 
 
 def _found_use(folder: Path, given: str | DatasetUse) -> str | DatasetUse:

@@ -17,8 +17,8 @@ def train(plan: PlanFile, server: str, token: str | None) -> None:
     kargah = connection.connect(server, token)
     datasets = [_uploaded(kargah, given) for given in plan.datasets]
     training = kargah.trainings.start(
-        datasets=datasets, recipe=plan.recipe, spec=plan.spec, base_model=plan.base_model, title=plan.title, dry_run=plan.dry_run,
-        priority=plan.priority, terms=_as_json(plan.terms) or None,
+        datasets=datasets, recipe=plan.recipe, spec=plan.spec, base_model=plan.base_model, teacher_model=plan.teacher_model,
+        title=plan.title, dry_run=plan.dry_run, priority=plan.priority, terms=_as_json(plan.terms) or None,
     )  # fmt: skip
     screen.say("cli.train.queued", job=training.job.id, url=f"{kargah.transport.url}/runs/{training.run_id}")
     job = follow_job(kargah, training.job.id)

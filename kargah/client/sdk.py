@@ -253,6 +253,7 @@ class Trainings:
         recipe: str | None = None,
         spec: JsonDict | None = None,
         base_model: str | None = None,
+        teacher_model: str | None = None,
         title: str | None = None,
         dry_run: bool = False,
         priority: int = 0,
@@ -260,11 +261,12 @@ class Trainings:
     ) -> Training:
         """Queue a training; several data sets are mixed, each an id or {id, weight, columns: {role: its own column}}.
 
-        ``recipe`` and what ``spec`` leaves out are chosen from the data. ``base_model`` is a model version's id.
+        ``recipe`` and what ``spec`` leaves out are chosen from the data. ``base_model`` and ``teacher_model`` are ids of model versions.
 
         ``terms``: {after: [job ids], not_before, deadline, window: {start, end, zone}, retry, time_limit_seconds, memory_limit_bytes …}.
         """
-        optional = {"recipe": recipe, "base_model": base_model, "title": title, "priority": priority or None, "terms": terms}
+        optional: JsonDict = {"recipe": recipe, "base_model": base_model, "teacher_model": teacher_model, "title": title}
+        optional |= {"priority": priority or None, "terms": terms}
         stated: JsonDict = {"datasets": list(datasets), "spec": spec or {}, "dry_run": dry_run}
         stated |= {name: value for name, value in optional.items() if value is not None}
         return Training.model_validate(self._transport.json("POST", "/api/v1/trainings", json=stated))

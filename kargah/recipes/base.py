@@ -106,6 +106,7 @@ class Recipe:
     pipeline_tags: Mapping[str, str]
     starts_from: tuple[str, ...] = ("scratch",)
     structures: tuple[str, ...] = ()
+    learns_from_teachers: bool = False
     version: int = 1
 
     def pipeline_tag(self, kind: str) -> str:

@@ -14,8 +14,8 @@
     ├── UnsafeWeights · WeightsDamaged · BaseModelUnusable
     ├── ChatTemplateUnfit                a template of a base model's tokenizer that does not tell who says what
     ├── SequenceTooLong · AdapterNeedsBase · QuantizationNeedsGpu       settings that this model or this machine does not have
-    ├── NormalisersDiffer · NotYetSupported
-    └── InputMissing · InputNotText · InputNotRow · InputNotNumber · NoGap · UnknownModelFolder      when predicting
+    ├── NormalisersDiffer · TeacherUnfit · NotYetSupported
+    └── InputMissing · InputNotText · InputNotRow · InputNotNumber · NoGap · WritingSettingUnfit · UnknownModelFolder      when predicting
     NotAvailable
     └── TrainingNotInstalled
     Diverged · Exploded                  the loss is no number any more; it has grown out of all proportion
@@ -117,6 +117,12 @@ class AdapterNeedsBase(BadInput):
 
 class QuantizationNeedsGpu(BadInput):
     code = "QUANTIZATION_NEEDS_GPU"
+
+
+class TeacherUnfit(BadInput):
+    """A model that cannot teach this. ``reason``: another recipe, kind of problem, labels or columns than the student's."""
+
+    code = "TEACHER_UNFIT"
 
 
 class NormalisersDiffer(BadInput):

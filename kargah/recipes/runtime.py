@@ -54,6 +54,7 @@ class Request:
     threads: int
     log: Callable[..., None]
     check: Callable[[], None]
+    teacher_model: Path | None = None
 
 
 @dataclass(frozen=True)

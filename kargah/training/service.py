@@ -39,6 +39,10 @@ class NotABaseModel(BadInput):
     code = "NOT_A_BASE_MODEL"
 
 
+class NotATeacher(BadInput):
+    code = "NOT_A_TEACHER"
+
+
 @dataclass(frozen=True)
 class Beginning:
     """What a training takes over from another: weights to begin with, among its ``inputs``; into how many passes a batch is cut."""
@@ -70,9 +74,11 @@ def start(session: Session, actor: Actor, request: TrainingRequest, beginning: B
     columns = _columns(chosen[0])
     recipe, match = choosing.choose(request.recipe, columns)
     base = _base_model(session, actor, recipe, request.base_model)
+    teacher = _teacher(session, actor, recipe, request.teacher_model)
     spec = choosing.complete(recipe, match, request.spec, columns)
     title = request.title or chosen[0][0].title
     plan = _plan(recipe, title, spec, request, _mixed(recipe, spec, uses, chosen), base)
+    plan.teacher_model = _model_input(plan.inputs, "teacher", teacher)
     plan.inputs += beginning.inputs
     plan.start_from, plan.memory_splits = beginning.start_from, beginning.memory_splits
     job = jobs.submit(
@@ -103,6 +109,7 @@ def request_like(plan: dict[str, Any]) -> TrainingRequest:
         title=done.title,
         datasets=[_use_like(done, dataset) for dataset in done.datasets if dataset.version_id],
         base_model=done.base_model.version_id if done.base_model else None,
+        teacher_model=done.teacher_model.version_id if done.teacher_model else None,
         spec={name: done.spec[name] for name in done.chosen if name in done.spec},
         dry_run=done.dry_run,
     )
@@ -151,6 +158,16 @@ def _base_model(session: Session, actor: Actor, recipe: Recipe, version_id: str 
     return version
 
 
+def _teacher(session: Session, actor: Actor, recipe: Recipe, version_id: str | None) -> ModelVersionOut | None:
+    """Any model of the same recipe; whether its labels are those of the data is seen when the data is read."""
+    if not version_id:
+        return None
+    version = models.get_version_for(session, actor, version_id)
+    if not recipe.learns_from_teachers or version.recipe != recipe.name:
+        raise NotATeacher(field="teacher_model", recipe=recipe.name, id=version_id)
+    return version
+
+
 def _plan(
     recipe: Recipe, title: str, spec: dict[str, Any], request: TrainingRequest, mixed: list[Mixed], base: ModelVersionOut | None
 ) -> TrainPlan:
@@ -170,10 +187,7 @@ def _plan(
                 normaliser=version.normaliser,
             )
         )
-    base_input = None
-    if base is not None:
-        inputs += _inputs("base", [file.model_dump() for file in base.files], None)
-        base_input = BaseModelInput(folder="base", version_id=base.id, title=base.architecture, licence=base.licence)
+    base_input = _model_input(inputs, "base", base)
     return TrainPlan(
         job_id="",
         title=title,
@@ -185,6 +199,14 @@ def _plan(
         base_model=base_input,
         dry_run=request.dry_run,
     )
+
+
+def _model_input(inputs: list[InputFile], folder: str, version: ModelVersionOut | None) -> BaseModelInput | None:
+    """Its files go to ``inputs`` as well."""
+    if version is None:
+        return None
+    inputs += _inputs(folder, [file.model_dump() for file in version.files], None)
+    return BaseModelInput(folder=folder, version_id=version.id, title=version.architecture, licence=version.licence)
 
 
 def _inputs(folder: str, entries: list[Any], wanted: set[str] | None) -> list[InputFile]:

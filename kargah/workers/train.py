@@ -100,7 +100,7 @@ def _outcome(loop: "Loop", network: ModelOutput) -> dict[str, Any]:
 def _request(plan: TrainPlan, recipe: Recipe, attempt: Attempt) -> "Request":
     from kargah.recipes.runtime import Request
 
-    if plan.teacher_model is not None:
+    if plan.teacher_model is not None and not recipe.learns_from_teachers:
         raise NotYetSupported(field="teacher_model")
     inputs = attempt.directory.inputs
     return Request(
@@ -113,6 +113,7 @@ def _request(plan: TrainPlan, recipe: Recipe, attempt: Attempt) -> "Request":
         threads=plan.threads,
         log=attempt.tell.log,
         check=attempt.wants.check,
+        teacher_model=inputs / plan.teacher_model.folder if plan.teacher_model else None,
     )
 
 
@@ -155,7 +156,7 @@ def fingerprint(plan: TrainPlan) -> str:
     What stands at its default is left out, so that a field that a later release adds makes no checkpoint of an older one a stranger's.
     """
     learnt = plan.model_copy(update={"spec": {name: value for name, value in plan.spec.items() if name not in _NOT_LEARNT}})
-    told = learnt.model_dump_json(include={"recipe", "spec", "datasets", "base_model", "inputs"}, exclude_defaults=True)
+    told = learnt.model_dump_json(include={"recipe", "spec", "datasets", "base_model", "teacher_model", "inputs"}, exclude_defaults=True)
     begun = plan.start_from.model_dump_json(exclude_defaults=True) if plan.start_from else ""
     return hashlib.sha256((told + begun).encode()).hexdigest()
 

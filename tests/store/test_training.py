@@ -115,7 +115,22 @@ def test_base_models_are_refused_where_the_recipe_cannot_use_them(database: Data
     assert caught.value.code == "NOT_A_BASE_MODEL"
 
 
-def finish(database: Database, started: TrainingStarted, home: Path) -> str:
+def test_a_teacher_is_a_model_of_a_recipe_that_takes_one_and_travels_with_the_plan(
+    database: Database, actor: Actor, line: str, tmp_path: Path
+) -> None:
+    version_id = finish(database, start(database, actor, datasets=[line]), tmp_path, recipe="text-classification")
+    with pytest.raises(BadInput) as caught:
+        start(database, actor, datasets=[line], teacher_model=version_id)
+    assert (caught.value.code, caught.value.params["field"]) == ("NOT_A_TEACHER", "teacher_model")
+    spec = {"columns": {"text": "x", "label": "y"}}
+    plan = plan_of(database, start(database, actor, datasets=[line], recipe="text-classification", spec=spec, teacher_model=version_id))
+    assert plan.teacher_model is not None
+    assert (plan.teacher_model.folder, plan.base_model) == ("teacher", None)
+    assert "teacher/kargah.json" in [file.path for file in plan.inputs]
+    assert service.request_like(plan.model_dump(mode="json")).teacher_model == version_id
+
+
+def finish(database: Database, started: TrainingStarted, home: Path, recipe: str = "tabular") -> str:
     """Play the end of a training whose worker left one model."""
     with database.write() as session:
         job = session.get_one(Job, started.job.id)
@@ -126,7 +141,7 @@ def finish(database: Database, started: TrainingStarted, home: Path) -> str:
     digest = files.digest_of(folder / "kargah.json")
     file = OutputFile(path="kargah.json", sha256=digest.sha256, git_sha1=digest.git_sha1, size_bytes=digest.size_bytes)
     model = ModelOutput(
-        name="model", family="network", recipe="tabular", architecture="mlp", parameters=7, split="validation", primary_metric="r2",
+        name="model", family="network", recipe=recipe, architecture="mlp", parameters=7, split="validation", primary_metric="r2",
         metrics={"r2": 0.5}, train_seconds=1.0, files=[file], size_bytes=2,
     )  # fmt: skip
     event = Finished(at=utc_now(), result=TrainResult(models=[model], recommended="model", primary_metric="r2", steps=3).model_dump())

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from kargah.recipes import catalogue, weights
+from kargah.recipes.distillation import check_teacher
 from kargah.recipes.errors import NormalisersDiffer, NotNumeric, OneClassOnly, RoleMissing, TooFewRows
 from kargah.recipes.labels import LabelKind, as_flags, decide_kind, label_sets, numbers_of, ordered
 from kargah.recipes.parts import divide, named_parts, require_all, source_decisions, sources_of
@@ -55,6 +56,8 @@ def prepare(request: Request) -> TextData:
     usable, targets, labels, strata = _targets(request, roles, kind, fields, raw_labels)
     fields, named = [[texts[row] for row in usable] for texts in fields], named_parts(request)
     problem = ColumnProblem.of(kind, labels, spec.primary_metric)
+    if request.teacher_model is not None:
+        check_teacher(request.teacher_model, RECIPE.name, problem, [role for role, _ in roles.fields])
     parts = divide(request, named and [named[row] for row in usable], _groups(fields), strata)
     if kind is ProblemType.SINGLE_LABEL:
         require_all(targets, parts, labels)

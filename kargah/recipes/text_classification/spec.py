@@ -11,7 +11,8 @@ ProblemType = Literal["auto", "single_label", "multi_label", "regression"]
 
 
 class TextClassificationSpec(Spec):
-    """``preset`` counts only when starting from scratch; with a base model the architecture is the base's."""
+    """``preset`` counts only when starting from scratch; with a base model the architecture is the base's. Settings of distillation count
+    with a teacher only."""
 
     preset: Preset = knob(AUTO, basic=True, group="model")
     problem_type: ProblemType = knob(AUTO, group="data")
@@ -22,6 +23,8 @@ class TextClassificationSpec(Spec):
     num_layers: int | None = knob(None, group="model", ge=1, le=48)
     dropout: float | None = knob(None, group="model", ge=0, lt=1)
     precision: Literal["auto", "fp32", "bf16"] = knob(AUTO, group="hardware")
+    distillation_temperature: float = knob(2.0, gt=0, le=100)
+    distillation_share: float = knob(0.5, ge=0, le=1)
     class_weights: Literal["none", "balanced"] = knob("none", group="training")
     label_smoothing: float = knob(0.0, group="training", ge=0, lt=1)
     primary_metric: Literal["auto", "accuracy", "macro_f1", "weighted_f1", "micro_f1", "mae", "rmse", "r2"] = knob(AUTO, group="evaluation")
@@ -97,4 +100,5 @@ RECIPE = Recipe(
     pipeline_tags={"": "text-classification"},
     starts_from=("scratch", "base_model"),
     structures=("text-classification",),
+    learns_from_teachers=True,
 )

@@ -10,12 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from kargah.kit import files
+from kargah.recipes.distillation import Lessons, lessons_of
 from kargah.recipes.encoders import Transformer, fast_tokenizer, fitting_length
 from kargah.recipes.measures import FloatArray
 from kargah.recipes.ngrams import NgramVocabulary
 from kargah.recipes.parts import TEST, VALIDATION
+from kargah.recipes.predictor import about
 from kargah.recipes.problem import ColumnProblem, ProblemType
-from kargah.recipes.runtime import Decision, Defaults, Request, Settings, all_threads, decide_settings, one_thread
+from kargah.recipes.runtime import Decision, Defaults, Request, Settings, all_threads, decide_settings, given, one_thread
 from kargah.recipes.text_classification import pretrained
 from kargah.recipes.text_classification.data import TextData
 from kargah.recipes.text_classification.encoding import BagEncoding, Encoding, TokenEncoding, TransformerEncoding
@@ -86,6 +88,7 @@ class TextTask:
     loss_function: Callable[[Tensor, Tensor], Tensor]
     family: str = "network"
     precision: str = "fp32"
+    lessons: Lessons | None = None
     costs: list[int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -129,7 +132,8 @@ class TextTask:
         batch = self.model.encoding.collate([self.items[row] for row in rows])
         with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
             logits = self.model.network(batch)
-        return self.loss_function(logits.float(), self.goals[list(rows)])
+        loss = self.loss_function(logits.float(), self.goals[list(rows)])
+        return self.lessons.loss(loss, logits.float(), rows) if self.lessons else loss
 
     def scores(self, check: Callable[[], None], part: str = VALIDATION) -> FloatArray:
         return self.model.scores(self.held_items[part], check)
@@ -156,8 +160,22 @@ def build_task(data: TextData, request: Request) -> TextTask:
     held = {part: encode(data.texts_of(data.rows_of(part)), request.check) for part in (VALIDATION, TEST)}
     if isinstance(model.network, Transformer):
         decisions += model.network.make_cheap([ids for ids, _ in [*items, *held[VALIDATION], *held[TEST]]])
+    lessons = _lessons(data, request, settled)
     settled.append(one_thread(request) if model.architecture == "bag" else all_threads(request))
-    return TextTask(model, settings, [*decisions, *settled], items, _goals(data, model.scale), held, _loss_function(data, spec))
+    goals, loss = _goals(data, model.scale), _loss_function(data, spec)
+    return TextTask(model, settings, [*decisions, *settled], items, goals, held, loss, lessons=lessons)
+
+
+def _lessons(data: TextData, request: Request, settled: list[Decision]) -> Lessons | None:
+    spec = request.spec
+    assert isinstance(spec, TextClassificationSpec)
+    if request.teacher_model is None:
+        return None
+    settled.append(Decision("teacher_model", about(request.teacher_model)["architecture"], "chosen", "why.teacher"))
+    settled += [given(request, name) for name in ("distillation_temperature", "distillation_share")]
+    roles = [role for role in data.describe["columns"] if role != "label"]
+    fields = dict(zip(roles, data.texts_of(data.train_rows), strict=True))
+    return lessons_of(request, data.problem, fields, spec.distillation_temperature, spec.distillation_share)
 
 
 def _preset(spec: TextClassificationSpec, rows: int) -> tuple[Preset, list[Decision]]:
