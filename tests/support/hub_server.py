@@ -59,7 +59,7 @@ class Fault:
 class FakeHub:
     """``faults`` are used up, one an answer; ``always`` is of every answer. ``asked``: (path, Range, Authorization).
 
-    ``cuts``: when so many bytes were sent in all, every answer that is on its way is cut. ``most_at_once``: files given side by side.
+    ``cuts``: when so many bytes were sent in all, every answer that is on its way is cut.
     Asked as a proxy is, by whole addresses, it takes each for its own: ``proxied`` are the hosts, with what was said to the proxy.
     """
 
@@ -77,8 +77,6 @@ class FakeHub:
     asked: list[tuple[str, str | None, str | None]] = field(default_factory=list)
     proxied: list[tuple[str, str | None]] = field(default_factory=list)
     sent_bytes: int = 0
-    at_once: int = 0
-    most_at_once: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def fault(self) -> Fault:
@@ -204,16 +202,6 @@ class _Handler(BaseHTTPRequestHandler):
     def send(self, body: bytes) -> None:
         step, era = 16 << 10, self.hub.era
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * step)  # what waits here was not sent
-        with self.hub.lock:
-            self.hub.at_once += 1
-            self.hub.most_at_once = max(self.hub.most_at_once, self.hub.at_once)
-        try:
-            self.send_all(body, step, era)
-        finally:
-            with self.hub.lock:
-                self.hub.at_once -= 1
-
-    def send_all(self, body: bytes, step: int, era: int) -> None:
         for offset in range(0, len(body), step):
             try:
                 self.wfile.write(body[offset : offset + step])
