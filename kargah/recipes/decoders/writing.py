@@ -49,4 +49,4 @@ def written(model: Any, tokenizer: Any, opening: str, manner: Manner, stop: Sequ
         if attention != "sdpa":
             use_packed_attention(model)
     text: str = tokenizer.decode(found[0, len(ids) :], skip_special_tokens=True)
-    return text
+    return text.rstrip("\ufffd")  # of a letter whose last bytes were not written any more

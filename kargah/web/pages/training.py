@@ -19,7 +19,7 @@ from kargah.jobs.states import TERMINAL, State
 from kargah.jobs.terms import Terms
 from kargah.kit.errors import KargahError, NotFound
 from kargah.models import service as models
-from kargah.models.schemas import ModelOut
+from kargah.models.schemas import ModelOut, ModelVersionOut
 from kargah.monitoring import outlook
 from kargah.monitoring.outlook import Outlook
 from kargah.recipes import catalogue
@@ -57,7 +57,7 @@ RESHAPING = {"dataset", "recipe"}
 @dataclass(frozen=True)
 class Materials:
     """What one can train with: data that is ready, the columns of the chosen data (``others``: of those mixed in), what could be learnt
-    from them, base models."""
+    from them, base models, and those that were ``trained`` here."""
 
     ready: list[DatasetOut]
     chosen: list[str]
@@ -65,6 +65,7 @@ class Materials:
     others: dict[str, list[Column]]
     suggestions: list[Suggestion]
     bases: list[ModelOut]
+    trained: list[ModelOut]
     active: list[JobOut] = field(default_factory=list)
 
 
@@ -211,6 +212,7 @@ def materials_for(session: Session, actor: Actor, wanted: list[str]) -> Material
         others={one: datasets.columns(session, actor, one) for one in chosen[1:MOST_MIXED] if one in known},
         suggestions=datasets.suggest(session, actor, chosen[0]) if is_ready else [],
         bases=models.list_for(session, actor, source="local").items,
+        trained=models.list_for(session, actor, source="training").items,
         active=jobs.list_for(session, actor, kind="train", states=ACTIVE, limit=MOST_ACTIVE).items,
     )
 
@@ -225,11 +227,22 @@ def _filled(words: Words, materials: Materials, given: dict[str, list[str]], beg
     roles = spec_form.roles_given(recipe, given)
     if changed in RESHAPING or not any(roles.values()):
         roles = _guessed(materials, recipe)
-    bases = BASE in recipe.starts_from and bool(materials.bases)
+    bases = BASE in recipe.starts_from and bool(_bases(materials, recipe))
     start = BASE if bases and _one(given, "start") == BASE else SCRATCH
     said = terms_form.read(words, given)
     base_model, title = _one(given, "base_model"), _one(given, "title")
     return Filled(recipe, roles, given, start, base_model, title, said, begins, errors or said.errors)
+
+
+def _bases(materials: Materials, recipe: Recipe) -> list[tuple[str, ModelVersionOut]]:
+    """(title, version): what was brought, then the transformer of each training: decoders for recipes that write, others for others."""
+    writes = "text-generation" in recipe.pipeline_tags.values()
+    brought = [(model.title, version) for model in materials.bases for version in model.versions[:1]]
+    for model in materials.trained:
+        fit = (one for one in model.versions if one.family == "network" and "For" in one.architecture)
+        version = next((one for one in fit if one.architecture.endswith("ForCausalLM") == writes), None)
+        brought += [(model.title, version)] if version and version.id not in {known.id for _, known in brought} else []
+    return brought
 
 
 def _guessed(materials: Materials, recipe: Recipe) -> dict[str, list[str]]:
@@ -277,9 +290,7 @@ def _page(request: Request, materials: Materials, filled: Filled, start: Outlook
         mixed=mixing.fields_of(words, _mixed(materials), materials.others, filled.roles, filled.given),
         reasons=_reasons(words, materials, filled),
         can_base=BASE in filled.recipe.starts_from,
-        bases=[
-            Option(version.id, model.title, version.id == filled.base_model) for model in materials.bases for version in model.versions[:1]
-        ],
+        bases=[Option(version.id, title, version.id == filled.base_model) for title, version in _bases(materials, filled.recipe)],
         start=filled.start,
         groups=groups,
         field_count=sum(len(group.fields) for group in groups),

@@ -216,7 +216,7 @@ def test_what_it_writes_is_what_bare_transformers_writes(base: Path) -> None:
     theirs = model.generate(**found, max_new_tokens=12, do_sample=False)[0, found["input_ids"].shape[1] :]
     manner = writing.Manner(max_new_tokens=12)
     ours = _network(base, tokenizer, 1)(f"{tokenizer.bos_token}باغ شماره", manner)
-    assert ours == tokenizer.decode(theirs, skip_special_tokens=True)
+    assert ours == tokenizer.decode(theirs, skip_special_tokens=True).rstrip("\ufffd")
 
 
 # ---- refusals -----------------------------------------------------------------------------------------------------------------
