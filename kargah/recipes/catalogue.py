@@ -10,6 +10,7 @@ from kargah.recipes.columns import Column
 from kargah.recipes.embeddings import spec as embeddings
 from kargah.recipes.masked_lm import spec as masked_lm
 from kargah.recipes.preference import spec as preference
+from kargah.recipes.question_answering import spec as question_answering
 from kargah.recipes.seq2seq import spec as seq2seq
 from kargah.recipes.sft import spec as sft
 from kargah.recipes.tabular import spec as tabular
@@ -21,6 +22,7 @@ _SPECS = (
     text_classification,
     tabular,
     token_classification,
+    question_answering,
     causal_lm,
     sft,
     preference,

@@ -5,7 +5,7 @@ _OF_TEXTS = ("rouge1", "rouge2", "rougeL", "chrf")
 #: Of held-out rows, in the order in which a table shows them.
 OF_QUALITY = (
     *("accuracy", "macro_f1", "weighted_f1", "micro_f1", "f1", "exact_match", "precision", "recall"),
-    *("token_accuracy", "perplexity", "bits_per_byte"),
+    *("squad_f1", "squad_exact_match", "token_accuracy", "perplexity", "bits_per_byte"),
     *("preference_accuracy", "reward_margin", *_OF_TEXTS, *_OF_RETRIEVAL, "spearman", "r2", "mae", "rmse"),
 )
 LOWER_IS_BETTER = frozenset({"loss", "eval_loss", "mae", "rmse", "perplexity", "bits_per_byte"})
