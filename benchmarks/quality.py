@@ -131,13 +131,72 @@ def answers(folder: Path) -> dict[str, dict[str, Any]]:
     return {"pquad_sft_perplexity": figure(ours, peer, "n-grams of the same tokens, on answers alone", "none", None, "perplexity")}
 
 
+def in_parts(path: Path, **parts: list[dict[str, Any]]) -> Path:
+    """Rows as one file that says which train and which test."""
+    path.write_text("".join(json.dumps({**row, "split": part}, ensure_ascii=False) + "\n" for part, rows in parts.items() for row in rows))
+    return path
+
+
+def conll(path: Path) -> list[dict[str, Any]]:
+    sentences = [[line.split("\t") for line in block.splitlines()] for block in path.read_text(encoding="utf-8").strip().split("\n\n")]
+    return [{"tokens": [word for word, _ in rows], "ner_tags": [tag for _, tag in rows]} for rows in sentences]
+
+
+def peyma(folder: Path) -> dict[str, dict[str, Any]]:
+    set_, parts = DATA / "ner-peyma", {"train": "train", "validation": "dev", "test": "test"}
+    data = in_parts(folder / "peyma.jsonl", **{part: conll(set_ / f"{name}.conll") for part, name in parts.items()})
+    told = measured(train(data, folder / "peyma", {}, recipe="token-classification"))
+    ours, linear = 100 * told["network"]["f1"], 100 * told["linear"]["f1"]
+    peer = "rules and CRF, published (its split may differ)"
+    return {
+        "peyma_scratch_f1": figure(ours, 84.0, peer, "none", None, "%"),
+        "peyma_linear_f1": figure(linear, 84.0, peer, "none", None, "%"),
+    }
+
+
+def perdt(folder: Path) -> dict[str, dict[str, Any]]:
+    rows = {
+        part: [json.loads(line) for line in (DATA / "pos-ud-perdt" / f"{part}.jsonl").open(encoding="utf-8")] for part in ("train", "test")
+    }
+    told = measured(train(in_parts(folder / "perdt.jsonl", **rows), folder / "perdt", {}, recipe="token-classification"))
+    ours, linear = 100 * told["network"]["token_accuracy"], 100 * told["linear"]["token_accuracy"]
+    peer = "window features and SGD, scikit-learn, on all of train"
+    return {
+        "perdt_scratch_accuracy": figure(ours, 91.79, peer, "none", None, "%"),
+        "perdt_linear_accuracy": figure(linear, 91.79, peer, "about 91", linear >= 91, "%"),
+    }
+
+
+def squad(path: Path) -> list[dict[str, Any]]:
+    """As rows; what cannot be answered has no answers."""
+    rows = []
+    for article in json.loads(path.read_bytes())["data"]:
+        for passage in article["paragraphs"]:
+            for asked in passage["qas"]:
+                answers = [] if asked.get("is_impossible") else asked["answers"]
+                told = {"text": [one["text"] for one in answers], "answer_start": [one["answer_start"] for one in answers]}
+                rows.append({"context": passage["context"], "question": asked["question"], "answers": told})
+    return rows
+
+
+def pquad(folder: Path) -> dict[str, dict[str, Any]]:
+    set_ = DATA / "qa-pquad"
+    data = in_parts(folder / "pquad.jsonl", train=squad(set_ / "train.json"), test=squad(set_ / "dev.json"))
+    told = measured(train(data, folder / "pquad", {}, recipe="question-answering"))
+    ours, linear, none = (100 * told[family]["f1"] for family in ("network", "linear", "majority"))
+    return {
+        "pquad_scratch_f1": figure(ours, none, "no answer to everything", "none", None, "%"),
+        "pquad_linear_f1": figure(linear, none, "no answer to everything", "> no answer", linear > none, "%"),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
     if not DATA.is_dir():
         report("quality", {"all": not_measured("the shared data folder is not beside the checkout", "—", "%")})
         return
-    sets = [deepsentipers] if parser.parse_args().quick else [deepsentipers, sst2, farstail, fawiki, answers]
+    sets = [deepsentipers] if parser.parse_args().quick else [deepsentipers, sst2, farstail, perdt, peyma, pquad, fawiki, answers]
     figures: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for each in sets:
