@@ -149,7 +149,7 @@ def test_the_files_of_a_folder_are_one_data_set_when_they_are_its_parts(
     take(page, recordings(tmp_path / "صداها"))
     assert page.is_checked("[name=together]")
     assert page.input_value("#title") == "صداها"
-    page.select_option("#normaliser", label="قاعده‌های معمول، با رقم‌های لاتین")
+    page.select_option("#normaliser", label="قاعده‌های معمول، رقم‌های لاتین")
     page.click("file-drop button.go")
     page.wait_for_url("**/datasets/ds_*")
     with web.client() as client:
