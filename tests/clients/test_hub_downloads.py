@@ -43,7 +43,7 @@ def test_a_second_kargah_is_a_hub_also_over_a_bad_link(server: Server, tmp_path:
     with fake_hub() as proxy:
         proxy.upstream = f"{server.url}/hub"
         proxy.cuts = [5_000_000 * percent // 100 for percent in range(5, 100, 5)]
-        proxy.faults = [Fault(status=429), Fault(status=500), Fault(wrong_size=True)]
+        proxy.faults = [Fault(status=429), Fault(status=500), Fault(status=503)]
         named = {"repository": listed[0]["id"], "hubs": [proxy.url]}
         HubAccess(token=server.token, token_for=proxy.url).write(tmp_path / "home")
         place, result = downloaded(tmp_path / "home", **named)
