@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from kargah.assets import service as assets
 from kargah.datasets import service as datasets
+from kargah.datasets.tables import DatasetVersion
 from kargah.hub import names, revisions, slugs
 from kargah.hub.errors import BadRepositoryName, ForeignNamespace, RepositoryExists, RepositoryNotFound
 from kargah.hub.revisions import Revision, Snapshot
@@ -118,13 +119,14 @@ def create(session: Session, actor: Actor, kind: str, name: str, namespace: str 
 
 
 def set_private(session: Session, actor: Actor, address: Address, *, private: bool) -> None:
-    """With the model or data set that it is the name of."""
+    """With the model or data set that it is the name of, and its files. Jobs and runs that used it stay as they are."""
     row = load(session, actor, address, To.CHANGE)
     row.visibility = "private" if private else "workspace"
     subject = _subject_of(session, row)
     if subject is not None:
         subject.visibility = row.visibility
-    assets.set_visibility(session, [row.id], row.visibility)
+    versions = session.scalars(select(DatasetVersion.id).where(DatasetVersion.dataset_id == row.dataset_id))
+    assets.set_visibility(session, [row.id, *versions], row.visibility)
 
 
 def delete(session: Session, actor: Actor, address: Address) -> None:

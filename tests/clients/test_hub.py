@@ -21,8 +21,9 @@ SAY = "\nimport json as _json, sys as _sys\n_sys.stdout.write('\\n' + _json.dump
 
 FILES = """
 import os
-from huggingface_hub import HfApi, hf_hub_download, snapshot_download
-from huggingface_hub.utils import RevisionNotFoundError
+from huggingface_hub import HfApi, hf_hub_download, hf_hub_url, snapshot_download
+from huggingface_hub.file_download import http_get
+from huggingface_hub.utils import build_hf_headers
 
 api, folder = HfApi(), os.environ["FOLDER"]
 me = api.whoami()["name"]
@@ -35,6 +36,12 @@ api.delete_file("old.txt", repo)
 info = api.model_info(repo, files_metadata=True)
 local = snapshot_download(repo, local_dir=os.path.join(os.environ["HF_HOME"], "taken"))
 cached = snapshot_download(repo)
+whole = open(os.path.join(folder, "پوشه/وزن.bytes"), "rb").read()
+with open(os.path.join(os.environ["HF_HOME"], "part"), "wb+") as part:
+    part.write(whole[:1_000_000])
+    http_get(hf_hub_url(repo, "پوشه/وزن.bytes"), part, resume_size=1_000_000, headers=build_hf_headers(), expected_size=len(whole))
+    part.seek(0)
+    resumed = part.read() == whole
 checked = api.verify_repo_checksums(repo, local_dir=local)
 said = {
     "me": me, "repo": repo, "again": again, "same": same.oid == second.oid, "files": api.list_repo_files(repo),
@@ -43,7 +50,7 @@ said = {
     "older": open(hf_hub_download(repo, "یادداشت.txt", revision=first.oid)).read(),
     "taken": sorted(os.path.relpath(os.path.join(place, name), local) for place, _, names in os.walk(local) for name in names
                     if ".cache" not in place),
-    "same_bytes": open(os.path.join(cached, "پوشه/وزن.bytes"), "rb").read() == open(os.path.join(folder, "پوشه/وزن.bytes"), "rb").read(),
+    "same_bytes": open(os.path.join(cached, "پوشه/وزن.bytes"), "rb").read() == whole, "resumed": resumed,
     "checked": checked.checked_count, "wrong": [*checked.mismatches, *checked.missing_paths],
     "paths": [entry.path for entry in api.get_paths_info(repo, ["پوشه", "nix", "یادداشت.txt"])],
     "exists": [api.file_exists(repo, "یادداشت.txt"), api.file_exists(repo, "nix"), api.repo_exists(repo), api.repo_exists(f"{me}/nix"),
@@ -165,7 +172,7 @@ def test_files_pushed_by_huggingface_hub_come_back_the_same(run: Run, me: str, t
     assert (said["me"], said["repo"], said["again"], said["same"]) == (me, f"{me}/my-files", f"{me}/my-files", True)
     assert (said["text"], said["older"], said["files"], said["taken"]) == ("سلام", "سلام", files, files)
     assert said["sizes"] == {"empty.txt": 0, "پوشه/وزن.bytes": 3_000_000, "یادداشت.txt": 8}
-    assert (said["same_bytes"], said["checked"], said["wrong"], said["listed"]) == (True, 3, [], True)
+    assert (said["same_bytes"], said["resumed"], said["checked"], said["wrong"], said["listed"]) == (True, True, 3, [], True)
     assert (said["paths"], said["exists"]) == (["پوشه", "یادداشت.txt"], [True, False, True, False, True, False])
     assert said["refs"] == said["sha"]
     assert len(said["commits"]) == 3

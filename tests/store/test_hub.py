@@ -119,6 +119,8 @@ def test_pushed_data_becomes_a_data_set_and_goes_with_it(database: Database, act
         [version] = session.query(DatasetVersion).all()
         dataset_id = version.dataset_id
         version.state = "FAILED"
+        repositories.set_private(session, actor, address, private=True)
+        assert {row.visibility for row in (session.get_one(Dataset, dataset_id), *session.query(Asset))} == {"private"}
         session.get_one(Dataset, dataset_id).trashed_at = version.created_at
     with database.read() as session, pytest.raises(RepositoryNotFound):
         repositories.load(session, actor, address)

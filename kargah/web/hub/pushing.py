@@ -1,6 +1,7 @@
 """The Hugging Face hub's protocol, the writing half: repositories made, files pushed by ``push_to_hub`` and its kin."""
 
 import asyncio
+import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -201,7 +202,7 @@ async def _commit(ask: Asking, address: Address, received: Received) -> Pushed:
     """Over the head as it is; again over the new one when somebody was faster, unless the sender named the head."""
     for tries_left in reversed(range(TRIES)):
         base, _ = await ask.read(pushing.base_of, ask.settings, address, "main")
-        after = pushing.merged(base, received.changes)
+        after = await asyncio.to_thread(pushing.merged, base, received.changes)
         substance = await asyncio.to_thread(versions.find, ask.settings.home, address.kind, after, base.files)
         try:
             return await ask.write(pushing.commit, address, base, received, after, substance)
@@ -215,8 +216,11 @@ async def _commit(ask: Asking, address: Address, received: Received) -> Pushed:
 async def _scratch(ask: Asking) -> AsyncIterator[Path]:
     """Beside the store, so that files move there; what a dead process leaves in it is swept as an unfinished upload is."""
     parent = pieces.part_of(ask.settings.home, "x").parent
-    with tempfile.TemporaryDirectory(dir=parent, prefix=f"{new_id('push')}.") as folder:
-        yield Path(folder)
+    folder = Path(tempfile.mkdtemp(dir=parent, prefix=f"{new_id('push')}."))
+    try:
+        yield folder
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
 def _address_of(request: Request, kind: str, repository: str) -> str:
