@@ -97,7 +97,8 @@ class DecoderTask:
             writing.Manner(_SAMPLE_TOKENS, self.temperature),
             self.data.stop,
         )
-        self.request.log("train.sample", text=text)
+        if text.strip():
+            self.request.log("train.sample", text=text.strip())
 
     def save(self, folder: Path) -> None:
         spec = self.request.spec
