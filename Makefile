@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 ARGS ?=
 
-.PHONY: help setup setup-test demo serve test check bench shots crash chaos soak lock clean hostile fuzz downloads
+.PHONY: help setup setup-test demo serve test check bench shots crash chaos soak lock clean hostile fuzz downloads recipes
 
 help:
 	@echo "make demo            a real data file becomes a trained, served model; the page stays open"
@@ -13,6 +13,7 @@ help:
 	@echo "make chaos           hundreds of random kills over real trainings, on SQLite and PostgreSQL"
 	@echo "make soak            ten minutes of a page in a background tab, its server and browser away for a while"
 	@echo "make hostile         102 nasty files over HTTP: each read or refused as it should be"
+	@echo "make recipes         every recipe, tiny: trained, resumed bit by bit, asked, loaded in bare transformers"
 	@echo "make fuzz            ten minutes of damaged files of every format through the import"
 	@echo "make downloads       downloads from a second Kargah over a link that is cut, slowed and spoiled, killed at fifty points"
 	@echo "make bench           all benchmarks        make shots   screenshots of the pages"
@@ -53,6 +54,9 @@ chaos: setup-test
 
 hostile: setup
 	@$(PYTHON) scripts/hostile.py $(ARGS)
+
+recipes: setup-test
+	@$(PYTHON) scripts/recipes.py $(ARGS)
 
 fuzz: setup
 	@$(PYTHON) scripts/fuzz.py $(ARGS)
