@@ -125,12 +125,12 @@ def tokens(
 
 def _seen_tokens(tokens: list[dict[str, Any]]) -> Iterator[str]:
     for is_learnt, found in groupby((token for token in tokens if token["state"] != "cut"), key=lambda token: token["state"] == "learnt"):
-        text = " ".join(token["text"] for token in found)
+        text = " ".join(f"{token['text']}/{token['tag']}" if token["tag"] else token["text"] for token in found)
         yield f"[{text}]" if is_learnt else text
 
 
 def _seen_row(row: dict[str, Any]) -> list[str]:
-    """What is cut stands behind a bar, what is learnt of a conversation between brackets."""
+    """What is cut stands behind a bar, what is learnt of a conversation between brackets, the tag of a word behind its first piece."""
     kept = " ".join(_seen_tokens(row["tokens"]))
     cut = " ".join(token["text"] for token in row["tokens"] if token["state"] == "cut")
     label = "–" if row["label"] is None else row["label"] if row["label_id"] is None else f"{row['label']} = {row['label_id']}"

@@ -58,11 +58,13 @@ class Wish:
 
 
 class Token(BaseModel):
-    """``state``: special (added by the tokenizer, or by the template of a conversation), kept, learnt (of a conversation) or cut."""
+    """``state``: special (added by the tokenizer, or by the template of a conversation), kept, learnt (of a conversation) or cut.
+    ``tag``: of a tagged word, at the first of its pieces."""
 
     text: str
     id: int
     state: str
+    tag: str = ""
 
 
 class SeenRow(BaseModel):
@@ -119,11 +121,13 @@ def wish_of(session: Session, actor: Actor, dataset_id: str, asked: Asked, home:
     if not has_tokens(model):
         raise NoTokenizer(field="model", reason=model.architecture)
     talk = _talk(table.columns, asked)
-    texts, label = (list(talk.values()), None) if talk else _columns(table.columns, asked)
+    tagged = _tagged(table.columns, asked)
+    texts, label = ([*talk.values(), *tagged.values()], None) if talk or tagged else _columns(table.columns, asked)
     wanted = {*TOKENIZER_FILES, *BESIDE}
     files = {entry.path: str(blobs.path_of(home, entry.sha256)) for entry in model.files if entry.path in wanted}
     told: dict[str, Any] = {
         "talk": talk,
+        "tagged": tagged,
         "texts": texts,
         "label": label.name if label else None,
         "classes": _classes(label),
@@ -200,6 +204,12 @@ def _talk(columns: list[Column], asked: Asked) -> dict[str, str]:
     roles = {("completion" if role == "chosen" else role): column for role, column in task.columns.items() if role != "rejected"}
     kinds = {column.name: column.kind for column in columns}
     return {} if "completion" in roles and kinds[roles["completion"]] is ColumnKind.MESSAGES else roles
+
+
+def _tagged(columns: list[Column], asked: Asked) -> dict[str, str]:
+    """Role → column where the form of the columns tells of tagged words and no text was named."""
+    task = by_structure(columns) if not asked.text else None
+    return task.columns if task is not None and task.name == "token-classification" else {}
 
 
 def _columns(columns: list[Column], asked: Asked) -> tuple[list[str], Column | None]:

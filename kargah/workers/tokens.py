@@ -33,7 +33,8 @@ Wish = dict[str, Any]
 
 def main(wish: Wish) -> dict[str, Any]:
     """``wish``: path, texts (column names), label (a column or null), classes (its values, where those are few), normaliser,
-    model_files {name: path}, max_length (or null), offset, limit; of conversations also ``talk``: the column of each role."""
+    model_files {name: path}, max_length (or null), offset, limit; of conversations also ``talk``, of tagged words ``tagged``: the
+    column of each role."""
     with tempfile.TemporaryDirectory() as folder:
         for name, source in wish["model_files"].items():
             target = files.safe_join(Path(folder), *Path(name).parts)
@@ -43,7 +44,7 @@ def main(wish: Wish) -> dict[str, Any]:
             return _of_talks(wish, Path(folder))
         seer = Seer(Path(folder), wish["normaliser"], len(wish["texts"]))
     with pq.ParquetFile(wish["path"]) as file:
-        return _told(file, wish, seer)
+        return _of_tags(file, wish, seer) if wish.get("tagged") else _told(file, wish, seer)
 
 
 def _of_talks(wish: Wish, folder: Path) -> dict[str, Any]:
@@ -53,6 +54,12 @@ def _of_talks(wish: Wish, folder: Path) -> dict[str, Any]:
     with pq.ParquetFile(wish["path"]) as file:
         every = max(1, -(-file.metadata.num_rows // SAMPLE_ROWS))
         return talk_tokens.told(file, wish, seer, every, _limit(seer.about, seer.vocabulary.tokenizer), _suggested)
+
+
+def _of_tags(file: Any, wish: Wish, seer: "Seer") -> dict[str, Any]:
+    from kargah.workers import tag_tokens
+
+    return tag_tokens.told(file, wish, seer, max(1, -(-file.metadata.num_rows // SAMPLE_ROWS)), _suggested)
 
 
 class Seer:
@@ -87,6 +94,18 @@ class Seer:
         """One encoding a row with all its tokens; our own small networks read each field by itself and without special tokens."""
         inputs = [row[0] if len(row) == 1 else tuple(row) for row in rows]
         return list(self._backend.encode_batch(inputs, add_special_tokens=not self._own))
+
+    def encoded_words(self, rows: Sequence[Sequence[str]]) -> list[Any]:
+        """Of rows whose words came apart."""
+        inputs = [[word or str(self._backend.id_to_token(self.unknown)) for word in row] for row in rows]
+        return list(self._backend.encode_batch(inputs, is_pretokenized=True, add_special_tokens=not self._own))
+
+    def shown_words(self, encoding: Any, words: Sequence[str]) -> list[str]:
+        """The pieces for people."""
+        if not self._in_bytes:
+            return list(encoding.tokens)
+        places = zip(encoding.tokens, encoding.offsets, encoding.word_ids, strict=True)
+        return [token if word is None else words[word][start:end] or token for token, (start, end), word in places]
 
     def shown(self, encoding: Any, texts: Sequence[str]) -> list[str]:
         """The tokens for people."""

@@ -102,3 +102,16 @@ def test_of_a_conversation_just_what_a_training_learns_is_marked(tmp_path: Path)
     assert (told["lost"], told["sampled"], told["max_length"]) == (2, 12, 40)
     assert told["learnt"] == sum(sum(marks) for _, marks in learnt)
     assert told["rows"][0]["texts"][:2] == ["باغ شماره 0 چطور است؟", "سبز است."]
+
+
+def test_the_tag_of_a_word_stands_at_its_first_piece_and_long_rows_lose_nothing(folder: Path) -> None:
+    words = [["گوشي", "خوب", "", "بی‌نظیر"], ["فیلم"] * 80]
+    tags = [["NOUN", "ADJ", "X", "ADJ"], ["NOUN"] * 80]
+    asked = {"texts": ["tokens", "tags"], "tagged": {"tokens": "tokens", "tags": "tags"}}
+    told = tokens.run(wish(folder, {"tokens": words, "tags": tags}, **asked))
+    first, long = told["rows"]
+    pieces = [token for token in first["tokens"] if token["state"] == "kept"]
+    assert [token["tag"] for token in pieces if "tag" in token] == tags[0]
+    assert first["texts"] == ["گوشی خوب  بی‌نظیر"]
+    assert sum("tag" in token for token in long["tokens"]) == 80
+    assert (told["cut"], told["words"], told["total"]) == (0, 84, 2)

@@ -104,7 +104,7 @@ def _values(words: Words, seen: Seen) -> dict[str, Any]:
             {
                 "number": words.number(row.number),
                 "texts": [cell(text) for text in row.texts],
-                "tokens": [(cell(token.text), token.id, token.state) for token in row.tokens],
+                "tokens": [(cell(token.text), token.id, token.state, cell(token.tag)) for token in row.tokens],
                 "direction": _direction(row.texts),
                 "length": words.number(row.length),
                 "label": "" if row.label is None else cell(row.label, 60),
