@@ -72,6 +72,9 @@ def recipes(json: Json = False) -> None:
     for recipe in found:
         screen.say("cli.recipes.line", name=recipe["name"], about=t(f"recipe.{recipe['name']}.help"), roles=", ".join(recipe["roles"]))
         screen.table(["cli.recipes.field", "cli.recipes.default", "cli.recipes.about"], _fields(recipe["schema"]))
+    for refused in catalogue.REFUSED:
+        why = t(f"cli.recipes.refused.{refused.why}", detail=refused.detail)
+        screen.say("cli.recipes.refused", name=refused.name, package=refused.package, why=why)
 
 
 def _described(recipe: Any) -> dict[str, Any]:

@@ -27,11 +27,21 @@ _STRING = re.compile(r'^(msgid|msgstr)?\s*"(.*)"$')
 _ESCAPES = {"n": "\n", "t": "\t", '"': '"', "\\": "\\"}
 
 
+_further: list[Path] = []
+
+
+def add_texts(folder: Path) -> None:
+    """Texts of another package, ``folder/<language>/*.po``. A key that is ours already stays ours."""
+    if folder.is_dir() and folder not in _further:
+        _further.append(folder)
+        catalogue.cache_clear()
+
+
 @cache
 def catalogue(language: str) -> dict[str, str]:
     """All texts of one language: key → text."""
     texts: dict[str, str] = {}
-    for path in sorted((LOCALE / language).glob("*.po")):
+    for path in (path for folder in (*_further, LOCALE) for path in sorted((folder / language).glob("*.po"))):
         texts |= parse_po(path.read_text(encoding="utf-8"))
     return texts
 

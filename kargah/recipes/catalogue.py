@@ -1,9 +1,9 @@
-"""The recipes there are, by name. Importing this reaches no training code."""
+"""The recipes there are, by name: our own, then those of other packages (``plugins``). Importing this reaches no training code."""
 
 from dataclasses import replace
 
 from kargah.kit.errors import BadInput
-from kargah.recipes import hints
+from kargah.recipes import hints, plugins
 from kargah.recipes.base import Match, Recipe
 from kargah.recipes.causal_lm import spec as causal_lm
 from kargah.recipes.columns import Column
@@ -30,7 +30,9 @@ _SPECS = (
     masked_lm,
     seq2seq,
 )
-RECIPES: dict[str, Recipe] = {spec.RECIPE.name: spec.RECIPE for spec in _SPECS}
+_OWN = {spec.RECIPE.name: spec.RECIPE for spec in _SPECS}
+_FOREIGN, REFUSED = plugins.load(_OWN)
+RECIPES: dict[str, Recipe] = _OWN | {recipe.name: recipe for recipe in _FOREIGN}
 
 
 class UnknownRecipe(BadInput):

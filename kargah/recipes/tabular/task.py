@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from kargah.kit import files
 from kargah.recipes.measures import FloatArray
 from kargah.recipes.parts import VALIDATION
+from kargah.recipes.plain import PlainTask
 from kargah.recipes.problem import ColumnProblem, ProblemType
-from kargah.recipes.runtime import Decision, Defaults, Request, Settings, decide_settings, one_thread
+from kargah.recipes.runtime import Decision, Defaults, Request, decide_settings, one_thread
 from kargah.recipes.tabular.data import Encoded, Feature
 from kargah.recipes.tabular.model import TableConfig, TableNetwork
 from kargah.recipes.tabular.spec import TabularSpec
@@ -77,44 +78,19 @@ class TableModel:
 
 
 @dataclass
-class TableTask:
+class TableTask(PlainTask):
     """``codes`` and ``dense`` are the training rows, ``goals`` their targets as the loss takes them."""
 
     model: TableModel
     data: TableData
-    settings: Settings
-    decisions: list[Decision]
     codes: Tensor
     dense: Tensor
     goals: Tensor
     loss_function: Callable[[Tensor, Tensor], Tensor]
-    family: str = "network"
-    architecture: str = "table-mlp"
-    pads: bool = False
-
-    @property
-    def module(self) -> nn.Module:
-        return self.model.network
 
     @property
     def costs(self) -> Sequence[int]:
         return [1] * len(self.goals)
-
-    @property
-    def parameters(self) -> int:
-        return sum(parameter.numel() for parameter in self.module.parameters())
-
-    def use_precision(self, precision: str) -> bool:
-        return precision == "fp32"
-
-    def recompute(self) -> bool:
-        return False
-
-    def stepped(self, learning_rate: float) -> None:
-        pass
-
-    def weight(self, rows: Sequence[int]) -> float:
-        return len(rows)
 
     def loss(self, rows: Sequence[int]) -> Tensor:
         picked = torch.tensor(list(rows))
@@ -141,7 +117,8 @@ def build_task(data: TableData, request: Request) -> TableTask:
     model = TableModel(data.problem, network, data.features, _scale(data))
     codes, dense = model.tensors(data.encoded.rows(data.train_rows))
     goals, loss_function = _goals(data, model.scale), _loss_function(data, spec)
-    return TableTask(model, data, settings, [*size_decisions, *settled, one_thread(request)], codes, dense, goals, loss_function)
+    decisions = [*size_decisions, *settled, one_thread(request)]
+    return TableTask(network, settings, decisions, "table-mlp", model, data, codes, dense, goals, loss_function)
 
 
 def _sizes(spec: TabularSpec) -> tuple[dict[str, Any], list[Decision]]:
