@@ -11,7 +11,7 @@ class QuestionAnsweringSpec(Spec):
     """Sizes count only when starting from scratch. ``stride``: tokens that two windows of a long text share; ``longest_answer``: in
     tokens."""
 
-    max_length: int | None = knob(None, group="model", ge=32, le=8192)
+    max_length: int | None = knob(None, group="model", ge=16, le=8192)
     stride: int | None = knob(None, group="model", ge=0, le=4096)
     longest_answer: int = knob(30, group="model", ge=1, le=512)
     vocab_size: int | None = knob(None, group="model", ge=100, le=1_000_000)
