@@ -2,6 +2,7 @@
 
 import json
 import math
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +73,19 @@ def test_what_was_learnt_from_plain_text_is_a_base_for_a_classifier(tmp_path: Pa
     assert events[-1].kind == "Finished"
     assert events[-1].result["models"][0]["architecture"] == "BertForSequenceClassification"
     assert load_predictor(directory.outputs / "model").predict(["خوب"])[0]["label"] in {"خوب", "بد"}
+
+
+def test_a_language_that_can_be_learnt_is_learnt_and_held_out_texts_show_it(tmp_path: Path) -> None:
+    """Sixteen names, each followed by its own word."""
+    generator = random.Random(1)
+    pairs = [(f"نام{one}{two}", f"کار{one}{two}") for one in "ابپت" for two in "جچحخ"]
+    texts = [" ".join((*generator.choice(pairs), *generator.choice(pairs))) for _ in range(400)]
+    spec = {"hidden_size": 32, "vocab_size": 400, "dropout": 0.0, "learning_rate": 5e-3, "epochs": 24, "batch_size": 16}
+    _, events = Job(tmp_path, "masked-lm", {"text": texts}, spec=spec).run()
+    network, frequency = events[-1].result["models"]
+    assert network["metrics"]["perplexity"] < frequency["metrics"]["perplexity"] / 4
+    assert network["metrics"]["token_accuracy"] > 0.8
+    assert events[-1].result["recommended"] == "model"
 
 
 def test_perplexity_is_of_tokens_not_of_texts() -> None:

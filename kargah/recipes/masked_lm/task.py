@@ -137,7 +137,7 @@ def build_task(data: MaskedData, request: Request) -> MaskedTask:
         defaults, why = _ADAPTING, "why.fine_tuning"
     else:
         tokens = tokens_of(data, request)
-        filler, decisions = _from_scratch(spec, tokens)
+        filler, decisions = _from_scratch(spec, tokens, tokens.frequencies(data.train_rows))
         defaults, why = Defaults(_epochs(len(data.train_rows)), _SCRATCH.batch_size, _SCRATCH.learning_rate), "why.preset"
     network = filler.encoder
     decisions += network.make_cheap([range(len(tokens.tokenizer))])  # any token may stand in another's place, and each has its logit
@@ -148,7 +148,8 @@ def build_task(data: MaskedData, request: Request) -> MaskedTask:
     return MaskedTask(network, tokens.batches(network.first_position), settings, decisions, items, filler, tokens, data.train_rows, parts)
 
 
-def _from_scratch(spec: MaskedLMSpec, tokens: Tokens) -> tuple[GapFiller, list[Decision]]:
+def _from_scratch(spec: MaskedLMSpec, tokens: Tokens, frequencies: FloatArray) -> tuple[GapFiller, list[Decision]]:
+    """It begins with knowing how frequent each token is: no step is spent on learning that."""
     from transformers import BertForMaskedLM
 
     chosen = {name: value for name in _SIZES if (value := getattr(spec, name)) is not None}
@@ -158,7 +159,10 @@ def _from_scratch(spec: MaskedLMSpec, tokens: Tokens) -> tuple[GapFiller, list[D
     for name, value in sizes.items():
         source, why = ("chosen", "why.chosen") if name in chosen else ("adapted", "why.preset")
         decisions.append(Decision(name, value, source, why, {"preset": "transformer"}))
-    return GapFiller(BertForMaskedLM(config)), decisions
+    model: Any = BertForMaskedLM(config)
+    with torch.no_grad():
+        model.get_output_embeddings().bias.copy_(torch.from_numpy(np.log(frequencies)))
+    return GapFiller(model), decisions
 
 
 def _epochs(rows: int) -> float:

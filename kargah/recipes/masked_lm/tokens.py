@@ -10,7 +10,7 @@ from kargah.recipes.encoders import Item, TokenBatches, fast_tokenizer, fitting_
 from kargah.recipes.errors import BaseModelUnusable
 from kargah.recipes.masked_lm.data import DEFAULT_MAX_LENGTH, MaskedData
 from kargah.recipes.masked_lm.spec import MaskedLMSpec
-from kargah.recipes.measures import IntArray
+from kargah.recipes.measures import FloatArray, IntArray
 from kargah.recipes.runtime import Decision, Request
 from kargah.recipes.tokenizing import base_tokenizer, train_tokenizer
 
@@ -45,6 +45,12 @@ class Tokens:
         """What is masked of a row when models are measured: a function of the seed and the row alone."""
         places = np.random.default_rng((self.seed, row)).permutation(self.candidates(row))
         return np.sort(places[: self.masked_count(row)])
+
+    def frequencies(self, rows: IntArray) -> FloatArray:
+        """The share of each token of the vocabulary in these rows, float64, counted with one for each; special ones hardly any."""
+        counts = np.bincount(np.concatenate([np.asarray(self.items[row][0]) for row in rows]), minlength=len(self.tokenizer)) + 1.0
+        counts[sorted(self.special)] = 1.0
+        return np.asarray(counts / counts.sum())
 
     def batches(self, first_position: int | None) -> TokenBatches:
         return TokenBatches(self.tokenizer, self.max_length, first_position)

@@ -32,10 +32,7 @@ class Frequencies:
 
     def __init__(self, tokens: Tokens, train_rows: IntArray) -> None:
         self._tokens = tokens
-        size = len(tokens.tokenizer)
-        counts = np.bincount(np.concatenate([np.asarray(tokens.items[row][0]) for row in train_rows]), minlength=size) + 1.0
-        counts[sorted(tokens.special)] = 1.0
-        self._shares = counts / counts.sum()
+        self._shares = tokens.frequencies(train_rows)
 
     @property
     def parameters(self) -> int:
