@@ -16,8 +16,8 @@ _ADAM_MOMENTS = 2
 
 @dataclass(frozen=True)
 class Footprint:
-    """Memory of a training by part. ``base``: the process with its libraries and data; ``kept``: copies of the weights, the best ones
-    and, while one is being written, a checkpoint."""
+    """Memory of a training by part. ``base``: the process with its libraries and data; ``kept``: copies of the weights that learn,
+    the best ones and those of a checkpoint."""
 
     base_bytes: int = 0
     weights_bytes: int = 0
@@ -71,14 +71,14 @@ class Passes:
 def footprint(network: Network, tokens: int, base_bytes: int, keeps_checkpoints: bool) -> Footprint:
     """With passes of at most ``tokens``."""
     trained = network.trained_bytes
-    checkpoint = network.weights_bytes + _ADAM_MOMENTS * trained if keeps_checkpoints else 0
+    checkpoint = (1 + _ADAM_MOMENTS) * trained if keeps_checkpoints else 0
     return Footprint(
         base_bytes=base_bytes,
         weights_bytes=network.weights_bytes,
         gradients_bytes=trained,
         optimizer_bytes=_ADAM_MOMENTS * trained,
         activations_bytes=network.activations_bytes(tokens),
-        kept_bytes=network.weights_bytes + checkpoint,
+        kept_bytes=trained + checkpoint,
     )
 
 

@@ -31,7 +31,8 @@ class TrainState:
     """All that must survive besides tensors. ``position``: optimizer steps done in this epoch.
 
     ``plan`` is the fingerprint of what is being trained: a checkpoint of another plan is never taken up. ``micro_batch_size``:
-    the most rows of one pass, once memory ran out. ``first_loss`` and ``smooth_loss`` tell a loss that explodes.
+    the most rows of one pass, once memory ran out. ``first_loss`` and ``smooth_loss`` tell a loss that explodes. ``precision``: what
+    products were taken in.
     """
 
     plan: str
@@ -47,6 +48,7 @@ class TrainState:
     micro_batch_size: int | None = None
     first_loss: float | None = None
     smooth_loss: float | None = None
+    precision: str | None = None
 
 
 @dataclass(frozen=True)

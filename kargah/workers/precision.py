@@ -1,7 +1,8 @@
-"""Which precision the products of a training are taken in: fp32 unless somebody asks for less, and less only where it was measured to pay.
+"""Which precision the products of a training are taken in: the exact one, or bf16 where it was measured to pay clearly.
 
 With bf16 weights, gradients, sums and moments stay in fp32 (torch.autocast); what is multiplied loses sixteen bits. On a processor
-without instructions for it that is a hundred times slower; on one with them, and on graphics cards, about twice as fast.
+without instructions for it that is a hundred times slower; on one with them, and on graphics cards, about twice as fast. What it costs
+in quality was measured: benchmarks/quality_seeds.py.
 """
 
 import time
@@ -16,47 +17,92 @@ from kargah.workers.loop import Loop
 from kargah.workers.measure import product_seconds
 
 EXACT, HALF = "fp32", "bf16"
-#: Quicker by less is no reason for less exact products.
-_LEAST_GAIN = 1.1
+#: Quicker by less is no reason for less exact products: where somebody asked for them, and where nobody did.
+_LEAST_GAIN, _CLEAR_GAIN = 1.1, 1.2
 #: A product that is so much slower needs no step to be tried: that could take minutes.
 _HOPELESS = 4.0
-_SHAPE = (64, 384, 384)
+#: Smaller networks and shorter trainings are over before bf16 is worth measuring.
+_LEAST_WEIGHTS, _LEAST_STEPS = 1_000_000, 40
+_SHAPE, _PRODUCTS_SECONDS = (64, 384, 384), 0.03
 _TRIES = 3
-_MOST_TOKENS = 1024
+_MOST_TOKENS, _MOST_SECONDS = 512, 1.0
 
 
-def settle(loop: Loop, dry_run: bool, gain: float | None = None) -> Decision:
-    """Put the task to the precision asked for, and say why that. Raises PrecisionHurts for one that would only be slower here.
+def settle(loop: Loop, dry_run: bool, begun_in: str | None = None, gain: float | None = None) -> Decision:
+    """Put the task to its precision, and say why that. Raises PrecisionHurts for one that was asked for and would only be slower here.
 
-    Left open it is fp32; a dry run measures what bf16 would bring. Random state, weights and gradients are left as they were.
-    ``gain``: how many times as fast bf16 is, where that is known.
+    Left open it is what was measured to pay, or what the training was ``begun_in``. Random state, weights and gradients are left as
+    they were. ``gain``: how many times as fast bf16 is, where that is known.
     """
     asked = getattr(loop.spec, "precision", AUTO)
-    if asked == EXACT or (asked == AUTO and not (dry_run and loop.task.use_precision(HALF))):
-        loop.task.use_precision(EXACT)
-        return Decision("precision", EXACT, *(("chosen", "why.chosen") if asked == EXACT else ("inherited", "why.precision_exact")))
-    gain = float(f"{gain_of_half(loop) if gain is None else gain:.2g}")
-    if asked == HALF:
-        if gain < _LEAST_GAIN or not loop.task.use_precision(HALF):
-            raise PrecisionHurts(field="spec.precision", precision=HALF, times=round(1 / gain, 1))
-        return Decision("precision", HALF, "chosen", "why.precision_gains", {"times": gain})
-    loop.task.use_precision(EXACT)
-    if gain < _LEAST_GAIN:
-        return Decision("precision", EXACT, "adapted", "why.precision_hurts", {"times": round(1 / gain, 1)})
-    return Decision("precision", EXACT, "inherited", "why.precision_offered", {"times": gain})
+    if asked == AUTO:
+        decision = _begun(loop, begun_in, gain) if begun_in else _measured(loop, dry_run, gain)
+    elif asked == EXACT:
+        decision = Decision("precision", EXACT, "chosen", "why.chosen")
+    else:
+        decision = _asked(loop, gain)
+    loop.task.use_precision(decision.value)
+    loop.state.precision = decision.value
+    return decision
 
 
-def gain_of_half(loop: Loop) -> float:
-    """How many times as fast a step is in bf16 as in fp32, by this network on some of its rows."""
+def _asked(loop: Loop, gain: float | None) -> Decision:
+    gain = gain_of_half(loop) if gain is None else gain
+    if gain is None:
+        return Decision("precision", HALF, "chosen", "why.chosen")
+    gain = _rounded(gain)
+    if gain < _LEAST_GAIN or not loop.task.use_precision(HALF):
+        raise PrecisionHurts(field="spec.precision", precision=HALF, times=round(1 / gain, 1))
+    return Decision("precision", HALF, "chosen", "why.precision_gains", {"times": gain})
+
+
+def _begun(loop: Loop, begun_in: str, gain: float | None) -> Decision:
+    """As it began, so that it ends with the same weights; on a machine that cannot, exactly, and that is said."""
+    if begun_in == HALF and ((products_gain() if gain is None else gain) < 1 / _HOPELESS or not loop.task.use_precision(HALF)):
+        loop.tell.log("train.precision_lost", "warning", precision=begun_in)
+        return Decision("precision", EXACT, "adapted", "why.precision_lost", {"precision": begun_in})
+    return Decision("precision", begun_in, "adapted", "why.precision_begun")
+
+
+def _measured(loop: Loop, dry_run: bool, gain: float | None) -> Decision:
+    worth = sum(parameter.numel() for parameter in loop.task.module.parameters()) >= _LEAST_WEIGHTS and loop.total_steps >= _LEAST_STEPS
+    if gain is None and loop.task.use_precision(HALF) and (worth or dry_run):
+        gain = gain_of_half(loop)
+    if gain is None:
+        return Decision("precision", EXACT, "inherited", "why.precision_exact")
+    gain = _rounded(gain)
+    if gain >= _CLEAR_GAIN:
+        return Decision("precision", HALF, "adapted", "why.precision_pays", {"times": gain})
+    if gain >= 1:
+        return Decision("precision", EXACT, "adapted", "why.precision_even", {"times": gain})
+    return Decision("precision", EXACT, "adapted", "why.precision_hurts", {"times": round(1 / gain, 1)})
+
+
+def _rounded(gain: float) -> float:
+    return float(f"{gain:.2g}")
+
+
+def products_gain() -> float:
+    """How many times as fast a product is in bf16 as in fp32."""
     device = torch.device("cpu")
-    products = product_seconds(device, torch.float32, *_SHAPE) / product_seconds(device, torch.bfloat16, *_SHAPE)
+    exact, half = (product_seconds(device, dtype, *_SHAPE, _PRODUCTS_SECONDS) for dtype in (torch.float32, torch.bfloat16))
+    return exact / half
+
+
+def gain_of_half(loop: Loop) -> float | None:
+    """How many times as fast a step is in bf16 as in fp32, by this network on some of its rows; None where they could not be tried."""
+    products = products_gain()
     if products < 1 / _HOPELESS or not loop.task.use_precision(HALF):
         return products
     rows = _typical(loop)
     random_state = torch.get_rng_state()
-    seconds = _quickest_steps(loop, rows)
-    torch.set_rng_state(random_state)
-    loop.optimizer.zero_grad(set_to_none=True)
+    try:
+        seconds = _quickest_steps(loop, rows)
+    except (RuntimeError, IndexError, ValueError):  # a row that the model cannot take, or not here: the step that meets it says so
+        return None
+    finally:
+        torch.set_rng_state(random_state)
+        loop.optimizer.zero_grad(set_to_none=True)
     return seconds[EXACT] / seconds[HALF]
 
 
@@ -71,7 +117,10 @@ def _quickest_steps(loop: Loop, rows: Sequence[int]) -> dict[str, float]:
     """Seconds forward and backward by precision, in turn, so that other work on the machine disturbs both; the first of each warms up."""
     loop.task.module.train()
     taken: dict[str, list[float]] = {EXACT: [], HALF: []}
-    for _ in range(1 + _TRIES):
+    began = time.perf_counter()
+    for number in range(1 + _TRIES):
+        if number > 1 and time.perf_counter() - began > _MOST_SECONDS:
+            break
         for precision, seconds in taken.items():
             loop.task.use_precision(precision)
             started = time.perf_counter()

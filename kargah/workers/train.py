@@ -22,8 +22,11 @@ from kargah.workers.threads import limit_threads
 if TYPE_CHECKING:
     from kargah.recipes.runtime import Prepared, RecipeRuntime, Request, Task
     from kargah.recipes.table import Table
+    from kargah.workers.checkpoint import TrainState
     from kargah.workers.loop import Loop
     from kargah.workers.planner import Planned
+
+    Found = tuple[Path, TrainState]
 
 #: Settings of how it is kept, not of what is learnt: a training goes on from its checkpoint when only they differ.
 _NOT_LEARNT = frozenset({"checkpoint_seconds", "checkpoint_steps", "keep_checkpoints", "keep_best_checkpoint", "skip_bad_rows"})
@@ -41,38 +44,44 @@ def train(plan: Plan, attempt: Attempt) -> dict[str, Any]:
         for library in runtime.BASELINE_LIBRARIES:
             importlib.import_module(library)
     loop = _loop(plan, prepared, _build(plan, runtime, prepared, request), request, attempt)
-    planned = _planned(loop, plan.dry_run)
+    found = None if plan.dry_run else _found(loop, attempt)
+    planned = _planned(loop, plan.dry_run, found)
     tell_running(attempt, loop.task, prepared)
     if plan.dry_run:
         from kargah.workers import rehearsal
 
         return _as_json(rehearsal.rehearse(loop, planned, plan, attempt))
-    return _as_json(_learn(plan, recipe, runtime, prepared, request, attempt, loop))
+    baselines = _baselines(plan, recipe, runtime, prepared, request, attempt)
+    _resume(loop, plan, attempt, found)
+    return _as_json(_learn(plan, recipe, prepared, attempt, loop, baselines))
 
 
 def _as_json(result: TrainResult) -> dict[str, Any]:
     return result.model_dump(mode="json")
 
 
-def _planned(loop: "Loop", dry_run: bool) -> "Planned":
+def _planned(loop: "Loop", dry_run: bool, found: "Found | None") -> "Planned":
     from kargah.workers import planner, precision
 
-    loop.task.decisions.append(precision.settle(loop, dry_run))
+    begun_in = (found[1].precision or precision.EXACT) if found else None
+    loop.task.decisions.append(precision.settle(loop, dry_run, begun_in))
     planned = planner.plan(loop)
     loop.watch = planner.Foresight(loop, planned).note
     return planned
 
 
-def _learn(
-    plan: TrainPlan, recipe: Recipe, runtime: "RecipeRuntime", prepared: "Prepared", request: "Request", attempt: Attempt, loop: "Loop"
-) -> TrainResult:
+def _baselines(
+    plan: TrainPlan, recipe: Recipe, runtime: "RecipeRuntime", prepared: "Prepared", request: "Request", attempt: Attempt
+) -> list[ModelOutput]:
     from kargah.workers import baselines
 
-    models: list[ModelOutput] = []
-    if request.spec.baselines:
-        models += baselines.all_of(plan, recipe, runtime, prepared, request, attempt)
-    _resume(loop, plan, attempt)
-    models.insert(0, _network(loop, plan, recipe, attempt))
+    return baselines.all_of(plan, recipe, runtime, prepared, request, attempt) if request.spec.baselines else []
+
+
+def _learn(
+    plan: TrainPlan, recipe: Recipe, prepared: "Prepared", attempt: Attempt, loop: "Loop", baselines: list[ModelOutput]
+) -> TrainResult:
+    models = [_network(loop, plan, recipe, attempt), *baselines]
     return TrainResult(
         models=models,
         recommended=recommended(models, prepared),
@@ -161,16 +170,25 @@ def fingerprint(plan: TrainPlan) -> str:
     return hashlib.sha256((told + begun).encode()).hexdigest()
 
 
-def _resume(loop: "Loop", plan: TrainPlan, attempt: Attempt) -> None:
-    """Go on from the last whole checkpoint, or, in a later attempt without one, from the beginning; tell which points count."""
-    from kargah.workers import checkpoint, mending
+def _found(loop: "Loop", attempt: Attempt) -> "Found | None":
+    """The last whole checkpoint of this training; those that are not whole are told of."""
+    from kargah.workers import checkpoint
 
     def damaged(name: str) -> None:
         attempt.tell.log("train.checkpoint_damaged", "warning", name=name)
 
-    found = checkpoint.latest(loop.keeper.folder, loop.state.plan, damaged)
+    return checkpoint.latest(loop.keeper.folder, loop.state.plan, damaged)
+
+
+def _resume(loop: "Loop", plan: TrainPlan, attempt: Attempt, found: "Found | None") -> None:
+    """Go on from ``found``, or, in a later attempt without it, from the beginning; tell which points count."""
+    from kargah.workers import mending
+
+    precision = loop.state.precision
+    exact = found is None or (found[1].threads == plan.threads and found[1].precision in (None, precision))
     if found is not None:
         loop.take_up(*found)
+        loop.state.precision = precision
     elif plan.start_from is not None:
         _begin_from(attempt.directory.inputs / plan.start_from.folder, loop)
     rows = max(1, loop.settings.batch_size // plan.memory_splits)
@@ -178,7 +196,7 @@ def _resume(loop: "Loop", plan: TrainPlan, attempt: Attempt) -> None:
         mending.limit_rows(loop, rows)
     if found is not None or plan.attempt > 1:
         attempt.tell.step = loop.state.step
-        attempt.tell("Resumed", from_step=loop.state.step, exact=loop.state.threads == plan.threads)
+        attempt.tell("Resumed", from_step=loop.state.step, exact=exact)
 
 
 def _begin_from(folder: Path, loop: "Loop") -> None:

@@ -133,34 +133,43 @@ def test_the_peak_of_memory_is_seen_and_forgotten_when_asked() -> None:
     assert memory.free_bytes() > 0
 
 
-def settled(folder: Path, wants: Wants, asked: str, gain: float | None, dry_run: bool = False) -> tuple[Any, TextLike]:
+def settled(folder: Path, wants: Wants, asked: str, gain: float | None, begun_in: str | None = None) -> tuple[Any, TextLike]:
     task = TextLike()
     loop = loop_of(task, folder, wants)
     loop.spec = TextClassificationSpec(precision=asked)  # type: ignore[arg-type]
-    return precision.settle(loop, dry_run, gain), task
+    decision = precision.settle(loop, dry_run=False, begun_in=begun_in, gain=gain)
+    assert loop.state.precision == decision.value
+    return decision, task
 
 
 @pytest.mark.parametrize(
-    ("asked", "gain", "dry_run", "used", "why"),
+    ("asked", "gain", "used", "why"),
     [
-        ("auto", None, False, "fp32", "why.precision_exact"),
-        ("auto", 2.1, True, "fp32", "why.precision_offered"),
-        ("auto", 0.008, True, "fp32", "why.precision_hurts"),
-        ("fp32", None, True, "fp32", "why.chosen"),
-        ("bf16", 2.1, False, "bf16", "why.precision_gains"),
+        ("auto", None, "fp32", "why.precision_exact"),
+        ("auto", 2.1, "bf16", "why.precision_pays"),
+        ("auto", 1.15, "fp32", "why.precision_even"),
+        ("auto", 0.008, "fp32", "why.precision_hurts"),
+        ("fp32", 2.1, "fp32", "why.chosen"),
+        ("bf16", 1.15, "bf16", "why.precision_gains"),
     ],
 )
-def test_a_precision_is_used_where_it_was_asked_for_and_pays(
-    tmp_path: Path,
-    wants: Wants,
-    asked: str,
-    gain: float | None,
-    dry_run: bool,
-    used: str,
-    why: str,
+def test_the_precision_is_the_one_asked_for_or_the_one_measured_to_pay_clearly(
+    tmp_path: Path, wants: Wants, asked: str, gain: float | None, used: str, why: str
 ) -> None:
-    decision, task = settled(tmp_path, wants, asked, gain, dry_run)
+    """So small a network is not measured at all."""
+    decision, task = settled(tmp_path, wants, asked, gain)
     assert (decision.value, decision.why, task.used[-1]) == (used, why, used)
+
+
+def test_a_training_goes_on_in_the_precision_it_began_in_whatever_would_be_measured_now(tmp_path: Path, wants: Wants) -> None:
+    assert settled(tmp_path, wants, "auto", 2.1, begun_in="fp32")[0].value == "fp32"
+
+
+def test_a_machine_that_cannot_go_on_in_a_precision_goes_on_exactly_and_says_so(tmp_path: Path, wants: Wants) -> None:
+    decision, _ = settled(tmp_path / "slow", wants, "auto", 0.01, begun_in="bf16")
+    assert (decision.value, decision.why) == ("fp32", "why.precision_lost")
+    assert [code for code, _ in messages(tmp_path / "slow")] == ["train.precision_lost"]
+    assert settled(tmp_path / "fit", wants, "auto", 1.0, begun_in="bf16")[0].value == "bf16"
 
 
 def test_a_precision_that_is_slower_here_is_refused_with_by_how_much(tmp_path: Path, wants: Wants) -> None:
@@ -169,24 +178,32 @@ def test_a_precision_that_is_slower_here_is_refused_with_by_how_much(tmp_path: P
     assert refused.value.params["times"] == pytest.approx(130, rel=0.02)
 
 
+def test_a_row_that_the_network_cannot_take_ends_no_training_by_being_measured(tmp_path: Path, wants: Wants) -> None:
+    class Broken(TextLike):
+        def loss(self, rows: Any) -> torch.Tensor:
+            raise IndexError("index out of range in self")
+
+    assert precision.gain_of_half(loop_of(Broken(), tmp_path, wants)) is None
+
+
 def test_measuring_precisions_leaves_no_trace(tmp_path: Path, wants: Wants) -> None:
     torch.set_num_threads(1)
     task = TextLike()
     loop, state = loop_of(task, tmp_path, wants), torch.get_rng_state()
-    assert precision.gain_of_half(loop) > 0
+    assert (precision.gain_of_half(loop) or 0) > 0
     assert torch.equal(state, torch.get_rng_state())
     assert all(parameter.grad is None for parameter in task.module.parameters())
 
 
 def test_a_dry_run_of_a_transformer_measures_what_less_exact_products_would_bring(tmp_path: Path) -> None:
-    """By the worker: and what it trains with is exact unless somebody chose otherwise."""
+    """By the worker: and what it would train with is what was measured to pay."""
     spec = {"preset": "transformer", "epochs": 1, "baselines": False}
     rows = {"text": [f"{word} {number}" for number in range(30) for word in ("good", "bad")], "label": ["yes", "no"] * 30}
     _, events = Job(tmp_path, "text-classification", rows, spec=spec).run(dry_run=True)
     forecast = events[-1].result["forecast"]
     choices = {choice["name"]: choice for choice in forecast["choices"]}
-    assert choices["precision"]["value"] == "fp32"
-    assert choices["precision"]["why"] in {"why.precision_hurts", "why.precision_offered"}
+    assert choices["precision"]["why"] in {"why.precision_hurts", "why.precision_even", "why.precision_pays"}
+    assert (choices["precision"]["value"] == "bf16") == (choices["precision"]["why"] == "why.precision_pays")
     assert choices["micro_batch_size"]["why"] == "why.whole_batch"
     parts = ("base", "weights", "gradients", "optimizer", "activations", "kept")
     assert all(forecast[f"{part}_bytes"] > 0 for part in parts)

@@ -16,7 +16,7 @@ from kargah.recipes import catalogue
 from kargah.recipes.base import Recipe
 
 #: Small where a recipe has such a setting; saved seldom enough that a kill loses steps.
-SMALL = {"hidden_size": 16, "num_layers": 1, "vocab_size": 400, "dropout": 0.2, "max_length": 24}
+SMALL = {"hidden_size": 16, "num_layers": 1, "vocab_size": 400, "dropout": 0.2, "max_length": 32}
 SPEC = {"epochs": 3, "batch_size": 16, "checkpoint_seconds": 3600, "checkpoint_steps": 4, "baselines": False}
 WAYS = {"pause": "Paused", "SIGTERM": "Interrupted", "SIGKILL": None}
 

@@ -20,6 +20,8 @@ def test_memory_by_part_is_what_adamw_needs() -> None:
     assert found.kept_bytes == (100 + 300) * MIB, "the best weights, and a checkpoint on its way to the disk"
     assert found.total_bytes == (500 + 100 + 100 + 200 + 320 + 400) * MIB
     assert footprint(NETWORK, 0, 0, keeps_checkpoints=False).kept_bytes == 100 * MIB
+    adapted = Network(weights_bytes=100 * MIB, trained_bytes=1 * MIB, row_bytes=0, longest=100)
+    assert footprint(adapted, 0, 0, keeps_checkpoints=True).kept_bytes == 4 * MIB, "weights that do not learn are not copied"
 
 
 def test_a_batch_that_fits_goes_through_whole() -> None:

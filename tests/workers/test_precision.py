@@ -1,0 +1,83 @@
+"""Less exact products are as repeatable as exact ones: every recipe that takes them ends, when interrupted, with the very weights."""
+
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import torch
+from attempts import write_dataset
+from test_resuming import SMALL, families, sample_of
+
+from kargah.contract.wire import EventWriter
+from kargah.recipes.base import Recipe
+from kargah.recipes.runtime import Request
+from kargah.recipes.table import read
+from kargah.text.normalise import NormaliserSettings
+from kargah.workers import checkpoint
+from kargah.workers.checkpoint import Keeping, TrainState
+from kargah.workers.keeper import Keeper
+from kargah.workers.loop import Loop
+from kargah.workers.precision import HALF
+from kargah.workers.telling import Teller
+from kargah.workers.wants import Wants
+
+SAVED_EVERY, KILLED_AT = 4, 6
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def in_half(folder: Path, wants: Wants, recipe: Recipe, preset: str | None) -> Loop | None:
+    """A small training in bf16; None where the network does not take it."""
+    write_dataset(folder / "set", sample_of(recipe))
+    small = {name: value for name, value in SMALL.items() if name in recipe.spec.model_fields}
+    chosen = {**small, "max_steps": 10, "batch_size": 8, "checkpoint_steps": SAVED_EVERY, "checkpoint_seconds": 3600}
+    spec = recipe.spec.model_validate({**chosen, **({"preset": preset} if preset else {})})
+    table = read(folder / "set", NormaliserSettings().model_dump(mode="json"))
+    runtime = import_module(f"{recipe.runtime}.train")
+    request = Request(
+        recipe.name, spec, frozenset(chosen), [table], None, folder, 1, log=lambda *_, **__: None, check=lambda: None
+    )  # fmt: skip
+    prepared = runtime.prepare(request)
+    task = runtime.build(prepared, request)
+    if not task.use_precision(HALF):
+        return None
+    tell = Teller(EventWriter(folder / "events.jsonl"))
+    return Loop(task, prepared, TrainState(plan="p", threads=1, precision=HALF), tell, wants, Keeper(folder, Keeping(), tell), spec)
+
+
+@pytest.mark.parametrize(("recipe", "preset"), list(families()))
+def test_in_bf16_too_a_killed_training_ends_with_the_same_weights(tmp_path: Path, wants: Wants, recipe: Recipe, preset: str | None) -> None:
+    whole = in_half(tmp_path / "whole", wants, recipe, preset)
+    if whole is None:
+        pytest.skip("this network is trained in fp32 only")
+    whole.run()
+    killed = in_half(tmp_path / "killed", wants, recipe, preset)
+    assert killed is not None
+
+    def kill(*_: object) -> None:
+        if killed.state.step == KILLED_AT:
+            killed.keeper.wait(wants.check)
+            raise Killed
+
+    killed.watch = kill
+    with pytest.raises(Killed):
+        killed.run()
+    again = in_half(tmp_path / "again", wants, recipe, preset)
+    found = checkpoint.latest(killed.keeper.folder, "p")
+    assert again is not None and found is not None
+    assert (found[1].step, found[1].precision) == (SAVED_EVERY, HALF)
+    again.take_up(*found)
+    again.run()
+    expected = whole.task.module.state_dict()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in again.task.module.state_dict().items())
