@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from kargah.recipes.decoders.data import TokenData
-from kargah.recipes.decoders.tokens import Sample
+from kargah.recipes.decoders.tokens import Sample, Tokens
 from kargah.recipes.measures import FloatArray
 from kargah.recipes.splits import IntArray
 
@@ -50,13 +50,14 @@ class NgramModel:
     base: int
 
     @classmethod
-    def fit(cls, sequences: Sequence[IntArray], base: int) -> "NgramModel":
+    def fit(cls, sequences: Sequence[Tokens], base: int) -> "NgramModel":
+        """Of n-grams that end in a token that is learnt: what stands in a question is no answer, here as in the network."""
         count = _ORDERS if base**_ORDERS < 2**63 else _ORDERS - 1
-        whole = np.concatenate([_ngrams(ids, count, base) for ids in sequences])
+        whole = np.concatenate([_ngrams(one.ids, count, base)[one.learnt[count - 1 :]] for one in sequences])
         found: list[tuple[IntArray, IntArray]] = [np.unique(whole, return_counts=True)]
         for shorter in range(count - 1, 0, -1):
             # Those at a sequence's beginning have nothing before them and are no end of a longer one: counted by themselves.
-            firsts = [_ngrams(ids[:shorter], shorter, base) for ids in sequences]
+            firsts = [_ngrams(one.ids[:shorter], shorter, base)[one.learnt[shorter - 1 : shorter]] for one in sequences]
             found.append(np.unique(np.concatenate([found[-1][0] % base**shorter, np.unique(np.concatenate(firsts))]), return_counts=True))
         return cls([Order.of(ngrams, counts, base) for ngrams, counts in reversed(found)], base)
 
@@ -150,7 +151,7 @@ class NgramBaseline:
 
     @classmethod
     def fit(cls, data: TokenData, check: Callable[[], None]) -> "NgramBaseline":
-        sequences = [sequence.ids for sample in data.samples_of("train") for sequence in sample.sequences]
+        sequences = [sequence for sample in data.samples_of("train") for sequence in sample.sequences]
         return cls(NgramModel.fit(sequences, len(data.vocabulary.tokenizer)), data, check)
 
     @property

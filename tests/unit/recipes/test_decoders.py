@@ -171,12 +171,14 @@ def test_scores_are_those_of_the_loss_and_leave_random_state_alone(base: Path) -
 
 def test_ngrams_give_every_history_a_distribution(vocabulary: Vocabulary) -> None:
     small = [np.array([token % 9 for token in vocabulary.tokenizer(text)["input_ids"]]) for text in SENTENCES]
-    model = ngrams.NgramModel.fit(small, 9)
+    model = ngrams.NgramModel.fit([tokens.Tokens(ids, np.arange(len(ids)) > 0) for ids in small], 9)
     for history in ([], [0], [3, 4], [8, 8], [0, 1]):
         shares = [model._foreseen(np.array([*history, token]))[0][-1] for token in range(9)]
         assert sum(shares) == pytest.approx(1.0)
     likeliest = model._foreseen(small[0])[1]
     assert set(likeliest) <= set(range(9))
+    answers = ngrams.NgramModel.fit([tokens.Tokens(np.array([1, 2, 3, 4, 5]), np.array([False, False, False, True, True]))] * 3, 9)
+    assert [(order.ngrams % 9).tolist() for order in answers.orders] == [[4, 5]] * 3, "what is asked is learnt"
 
 
 # ---- adapters -----------------------------------------------------------------------------------------------------------------
