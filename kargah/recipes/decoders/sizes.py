@@ -1,6 +1,6 @@
 """Sizes of decoders from scratch, and the settings that go with them (docs/decisions/0031-decoders.md)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kargah.recipes.runtime import Defaults
 
@@ -29,9 +29,15 @@ ADAPTED = Defaults(epochs=3, batch_size=8, learning_rate=2e-4, early_stopping_pa
 #: To prefer is a smaller step than to learn to answer, and quicker overdone.
 GENTLE = Defaults(epochs=2, batch_size=8, learning_rate=1e-5)
 GENTLE_ADAPTED = Defaults(epochs=2, batch_size=8, learning_rate=5e-5)
+#: A base model of fewer parameters takes ten times the rates of large ones.
+SMALL_PARAMETERS = 20_000_000
 #: A base model of more parameters is adapted unless one asks for all of it: its moments alone would be twice its weights.
 FULL_PARAMETERS = 100_000_000
 _TINY_CHARACTERS, _SMALL_CHARACTERS = 2_000_000, 50_000_000
+
+
+def for_base(defaults: Defaults, parameters: int) -> Defaults:
+    return replace(defaults, learning_rate=10 * defaults.learning_rate) if parameters < SMALL_PARAMETERS else defaults
 
 
 def for_text(characters: int) -> Size:

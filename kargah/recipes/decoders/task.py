@@ -154,7 +154,8 @@ def network_of(
     adapter, how = adapter_of(spec, parameters)
     network = model.of_base(request.base_model, data.vocabulary, spec, adapter, request)
     request.check()
-    settings, decisions = decide_settings(request, tuning[adapter != "none"], "why.fine_tuning", preset=network.architecture, rows=rows)
+    defaults = sizes.for_base(tuning[adapter != "none"], parameters)
+    settings, decisions = decide_settings(request, defaults, "why.fine_tuning", preset=network.architecture, rows=rows)
     learnt = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
     trained = Decision("trained_parameters", learnt, "adapted", "why.trained_parameters")
     return network, settings, [how, trained, *decisions, all_threads(request)]
