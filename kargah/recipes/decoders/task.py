@@ -18,6 +18,7 @@ from kargah.recipes.decoders.tokens import Sample, Tokens
 from kargah.recipes.measures import FloatArray
 from kargah.recipes.parts import VALIDATION
 from kargah.recipes.runtime import Decision, Defaults, Request, Settings, all_threads, decide_settings
+from kargah.text.normalise import ZWNJ
 
 #: Tokens that go through the network at once when nothing is learnt.
 SCORED_AT_ONCE = 4096
@@ -97,8 +98,9 @@ class DecoderTask:
             writing.Manner(_SAMPLE_TOKENS, self.temperature),
             self.data.stop,
         )
-        if text.strip():
-            self.request.log("train.sample", text=text.strip())
+        shown = " ".join("".join(letter if letter.isprintable() or letter == ZWNJ else " " for letter in text).split())
+        if shown:
+            self.request.log("train.sample", text=shown)
 
     def save(self, folder: Path) -> None:
         spec = self.request.spec

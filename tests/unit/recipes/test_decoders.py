@@ -156,8 +156,11 @@ def test_a_step_is_hugging_faces_to_the_gradient(recipe: str, columns: dict[str,
 
 def test_scores_are_those_of_the_loss_and_leave_random_state_alone(base: Path) -> None:
     task = task_of("causal-lm", {"text": SENTENCES}, base, **{**SMALL, "dropout": 0.3})
+    told: list[str] = []
+    task.request = replace(task.request, log=lambda code, **params: told.append(params["text"]))
     before = torch.get_rng_state()
     scores = task.scores(lambda: None)
+    assert all(text and " ".join(text.split()) == text for text in told), "a sample stands in one line"
     assert torch.equal(before, torch.get_rng_state())
     metrics = task.data.evaluate("validation", scores).metrics
     held = task.data.samples_of("validation")
