@@ -111,14 +111,12 @@ def _gflops(device: "torch.device", dtype: "torch.dtype") -> float:
     return float(f"{best:.4g}")
 
 
-def product_seconds(
-    device: "torch.device", dtype: "torch.dtype", rows: int, inner: int, columns: int, within_seconds: float = _RATE_SECONDS
-) -> float:
+def product_seconds(device: "torch.device", dtype: "torch.dtype", rows: int, inner: int, columns: int) -> float:
     """The quickest of those that fit into a moment; at least one."""
     import torch
 
     left, right = torch.ones(rows, inner, dtype=dtype, device=device), torch.ones(inner, columns, dtype=dtype, device=device)
-    quickest, until = float("inf"), time.monotonic() + within_seconds
+    quickest, until = float("inf"), time.monotonic() + _RATE_SECONDS
     torch.mm(left, right)
     while quickest == float("inf") or time.monotonic() < until:
         _settle(device)

@@ -6,7 +6,8 @@ in quality was measured: benchmarks/quality_seeds.py.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 
@@ -14,7 +15,6 @@ from kargah.recipes.base import AUTO
 from kargah.recipes.errors import PrecisionHurts
 from kargah.recipes.runtime import Decision
 from kargah.workers.loop import Loop
-from kargah.workers.measure import product_seconds
 
 EXACT, HALF = "fp32", "bf16"
 #: Quicker by less is no reason for less exact products: where somebody asked for them, and where nobody did.
@@ -23,9 +23,9 @@ _LEAST_GAIN, _CLEAR_GAIN = 1.1, 1.2
 _HOPELESS = 4.0
 #: Smaller networks and shorter trainings are over before bf16 is worth measuring.
 _LEAST_WEIGHTS, _LEAST_STEPS = 1_000_000, 40
-_SHAPE, _PRODUCTS_SECONDS = (64, 384, 384), 0.03
+_SHAPE, _PRODUCTS, _KINDS = (64, 384, 384), 10, (torch.float32, torch.bfloat16)
 _TRIES = 3
-_MOST_TOKENS, _MOST_SECONDS = 512, 1.0
+_MOST_TOKENS, _MOST_SECONDS = 256, 1.0
 
 
 def settle(loop: Loop, dry_run: bool, begun_in: str | None = None, gain: float | None = None) -> Decision:
@@ -83,10 +83,28 @@ def _rounded(gain: float) -> float:
 
 
 def products_gain() -> float:
-    """How many times as fast a product is in bf16 as in fp32."""
-    device = torch.device("cpu")
-    exact, half = (product_seconds(device, dtype, *_SHAPE, _PRODUCTS_SECONDS) for dtype in (torch.float32, torch.bfloat16))
-    return exact / half
+    """How many times as fast a product is in bf16 as in fp32: of one thread, by its own time, so that what else runs does not count."""
+    rows, inner, columns = _SHAPE
+    operands = {dtype: (torch.ones(rows, inner, dtype=dtype), torch.ones(inner, columns, dtype=dtype)) for dtype in _KINDS}
+    quickest = dict.fromkeys(_KINDS, float("inf"))
+    with _one_thread():
+        for _ in range(_PRODUCTS):
+            for dtype, (left, right) in operands.items():
+                started = time.thread_time()
+                torch.mm(left, right)
+                quickest[dtype] = min(quickest[dtype], time.thread_time() - started)
+    return quickest[torch.float32] / quickest[torch.bfloat16]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Several wait for each other when the machine is busy, and would time that."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def gain_of_half(loop: Loop) -> float | None:
@@ -97,7 +115,8 @@ def gain_of_half(loop: Loop) -> float | None:
     rows = _typical(loop)
     random_state = torch.get_rng_state()
     try:
-        seconds = _quickest_steps(loop, rows)
+        with _one_thread():
+            seconds = _quickest_steps(loop, rows)
     except (RuntimeError, IndexError, ValueError):  # a row that the model cannot take, or not here: the step that meets it says so
         return None
     finally:
@@ -114,7 +133,7 @@ def _typical(loop: Loop) -> list[int]:
 
 
 def _quickest_steps(loop: Loop, rows: Sequence[int]) -> dict[str, float]:
-    """Seconds forward and backward by precision, in turn, so that other work on the machine disturbs both; the first of each warms up."""
+    """Seconds of this thread, forward and backward, by precision in turn: what else runs does not count. The first of each warms up."""
     loop.task.module.train()
     taken: dict[str, list[float]] = {EXACT: [], HALF: []}
     began = time.perf_counter()
@@ -123,7 +142,7 @@ def _quickest_steps(loop: Loop, rows: Sequence[int]) -> dict[str, float]:
             break
         for precision, seconds in taken.items():
             loop.task.use_precision(precision)
-            started = time.perf_counter()
+            started = time.thread_time()
             loop.task.loss(rows).backward()  # type: ignore[no-untyped-call]
-            seconds.append(time.perf_counter() - started)
+            seconds.append(time.thread_time() - started)
     return {precision: min(seconds[1:]) for precision, seconds in taken.items()}
