@@ -35,7 +35,18 @@ METER_PLACES = int(KEPT_SECONDS / EVERY_SECONDS)
 #: A server that has just started shows its first two minutes wide, not as a speck at the end of fifteen.
 FEWEST_PLACES = 40
 METER_COLOURS = {"cpu": 1, "memory": 3, "disk": 4, "network": 7}
-RECIPE_ICONS = {"text-classification": "text", "tabular": "rank"}
+RECIPE_ICONS = {
+    "text-classification": "text",
+    "tabular": "rank",
+    "token-classification": "tag",
+    "question-answering": "search",
+    "causal-lm": "wave",
+    "sft": "chat",
+    "preference": "done",
+    "sentence-embeddings": "link",
+    "masked-lm": "eye",
+    "seq2seq": "adapt",
+}
 #: The page that shows what a job of a kind was about.
 PLACES = {"train": "/runs/{id}", "ingest": "/datasets", "mend": "/datasets", "measure": "/hardware", "download": "/models/catalogue"}
 MOODS = {"COMPLETED": "good", "FAILED": "bad"}
