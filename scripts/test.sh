@@ -9,6 +9,6 @@ cores=$(nproc)
 export OMP_NUM_THREADS=1
 if [ $# -gt 0 ]; then exec .venv/bin/python -m pytest "$@"; fi
 processes=${KARGAH_TEST_PROCESSES:-$((cores < 4 ? cores : 4))}
-.venv/bin/python -m coverage run -m pytest --numprocesses "$processes" --dist loadfile
+.venv/bin/python -m coverage run -m pytest --numprocesses "$processes" --dist loadfile --no-loadscope-reorder
 .venv/bin/python -m coverage combine --quiet
 .venv/bin/python -m coverage report

@@ -15,7 +15,7 @@ REVIEWS = "text,label\n" + "".join(f"{TEXTS[n % 2][0]} {n},{TEXTS[n % 2][1]}\n" 
 
 
 def kargah(folder: Path, *arguments: str, password: str = "", language: str = "en") -> "subprocess.CompletedProcess[str]":
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("KARGAH_", "XDG_"))}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("KARGAH_", "XDG_", "COLUMNS"))}
     environment |= {"XDG_CONFIG_HOME": str(folder / "config"), "HOME": str(folder), "OMP_NUM_THREADS": "1"}
     environment |= {"KARGAH_PASSWORD": password} if password else {}
     command = [sys.executable, "-m", "kargah", "--language", language, *arguments]

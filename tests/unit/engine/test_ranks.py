@@ -30,7 +30,9 @@ def trained(ranks: Ranks) -> dict[str, Tensor]:
         epochs=100, batch_size=7, learning_rate=1e-2, weight_decay=0.1, gradient_accumulation_steps=2, max_grad_norm=0.5, warmup_ratio=0.0
     )
     settings = Settings(**{name: getattr(spec, name) for name in Settings.__dataclass_fields__})
-    task: Any = SimpleNamespace(module=module, settings=settings, costs=[1] * ROWS, loss=loss, pads=False, stepped=lambda _: None)
+    task: Any = SimpleNamespace(
+        module=module, settings=settings, costs=[1] * ROWS, loss=loss, weight=len, pads=False, stepped=lambda _: None
+    )
     nothing: Any = None
     prepared: Any = SimpleNamespace(rows_an_epoch=ROWS, draws=())
     loop = Loop(task, prepared, TrainState(plan="", threads=1), nothing, nothing, nothing, spec, ranks=ranks)
