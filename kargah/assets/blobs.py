@@ -116,7 +116,9 @@ def _keep(home: Path, source: Path, sha256: str, move: bool) -> None:
     if _pinned(home, sha256, source.stat().st_size):
         return
     target = path_of(home, sha256)
-    files.make_folder(target.parent)
+    if not target.parent.is_dir():
+        files.fsync_directory(home)  # "blobs" may be there only since somebody laid something into it, and not on the disk
+        files.make_folder(target.parent)
     temporary = target.with_name(f".{sha256}.{os.urandom(4).hex()}.tmp")
     try:
         if move:

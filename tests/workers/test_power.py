@@ -1,5 +1,7 @@
 """Whatever a power cut or a full disk leaves of a write, what stood before it still stands, or what was written does."""
 
+import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -117,6 +119,20 @@ def test_a_blob_with_a_name_is_whole_after_any_cut_and_stays_once_it_is_kept(tmp
         path = blobs.path_of(disk, digest.sha256)
         assert not path.exists() or files.digest_of(path).sha256 == digest.sha256
     assert blobs.path_of(blackouts.last_synced(), digest.sha256).exists()
+
+
+def test_the_first_blob_of_all_stays_though_its_folder_was_made_for_what_was_coming_in(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"w" * 5000
+
+    blackouts = Blackouts(home, tmp_path / "disks")
+    with files.watched(blackouts):
+        digest = asyncio.run(blobs.put_stream(home, chunks(), 10_000))
+    blackouts.at_end()
+    assert files.digest_of(blobs.path_of(blackouts.last_synced(), digest.sha256)) == digest
 
 
 def test_a_blob_that_had_no_room_is_kept_at_the_next_try(tmp_path: Path) -> None:
