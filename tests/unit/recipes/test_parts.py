@@ -2,6 +2,8 @@
 
 import importlib
 import random
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,14 @@ from hypothesis import strategies as st
 from kargah.kit.errors import BadInput
 from kargah.recipes import catalogue, choosing
 from kargah.recipes.base import SPLIT
-from kargah.recipes.columns import Column, ColumnKind, LabelCount
+from kargah.recipes.decoders.data import TokenData
 from kargah.recipes.hints import part_of
 from kargah.recipes.runtime import Prepared, Request
 from kargah.recipes.table import Table
+from tests.workers.attempts import described
 
 ROWS = 60
+ENDS = ["بلند است", "کوتاه است", "سبز است", "کهنه است"]
 WORDS = {"train": ["train", "Training", "آموزش"], "validation": ["dev", "اعتبار‌سنجی", "validation"], "test": ["test", "آزمون", "TEST "]}
 
 
@@ -32,17 +36,81 @@ def numbers(generator: random.Random) -> dict[str, list[Any]]:
     return {"متراژ": [generator.randint(40, 200) for _ in range(ROWS)], "قیمت": [generator.randint(1, 10**6) for _ in range(ROWS)]}
 
 
-DATA = {"text-classification": texts, "tabular": numbers}
+def tagged(generator: random.Random) -> dict[str, list[Any]]:
+    return {
+        "tokens": [["مریم", generator.choice(["از", "به"]), f"خانهٔ{row}", "رفت"] for row in range(ROWS)],
+        "tags": [["B-PER", "O", "B-LOC", "O"] for _ in range(ROWS)],
+    }
 
 
-def described(name: str, values: list[Any]) -> Column:
-    present = [value for value in values if value is not None]
-    distinct = sorted({str(value) for value in present})
-    numeric = all(isinstance(value, int) for value in present)
-    kind = ColumnKind.INTEGER if numeric else ColumnKind.CATEGORY if len(distinct) < 20 else ColumnKind.TEXT
-    top = [LabelCount(value=value, count=1) for value in distinct] if len(distinct) <= 20 else []
-    mean_length = 30.0 if kind is ColumnKind.TEXT else 4.0
-    return Column(name=name, kind=kind, rows=len(values), distinct=len(distinct), mean_length=mean_length, top=top)
+def asked(generator: random.Random) -> dict[str, list[Any]]:
+    years = [str(generator.randint(1300, 1399)) for _ in range(ROWS)]
+    return {
+        "context": [f"در سال {year} خانهٔ شمارهٔ {mark(row)} ساخته شد." for row, year in enumerate(years)],
+        "question": ["این خانه کی ساخته شد؟"] * ROWS,
+        "answers": [{"text": [year], "answer_start": [7]} for year in years],
+    }
+
+
+def prose(generator: random.Random) -> dict[str, list[Any]]:
+    return {"text": [f"خانهٔ {mark(row)} {generator.choice(ENDS)} و خانه‌ای دیگر چنین نیست، مگر {mark(row)} باشد." for row in range(ROWS)]}
+
+
+def talks(generator: random.Random) -> dict[str, list[Any]]:
+    return {
+        "messages": [
+            [{"role": "user", "content": f"خانهٔ {mark(row)} چگونه است؟"}, {"role": "assistant", "content": generator.choice(ENDS)}]
+            for row in range(ROWS)
+        ]
+    }
+
+
+def preferred(generator: random.Random) -> dict[str, list[Any]]:
+    pairs = [generator.sample(ENDS, 2) for _ in range(ROWS)]
+    return {
+        "prompt": [f"خانهٔ {mark(row)} چگونه است؟" for row in range(ROWS)],
+        "chosen": [one for one, _ in pairs],
+        "rejected": [other for _, other in pairs],
+    }
+
+
+def pairs_named(one: str, other: str) -> Callable[[random.Random], dict[str, list[Any]]]:
+    def pairs(generator: random.Random) -> dict[str, list[Any]]:
+        return {
+            one: [f"خانهٔ شمارهٔ {mark(row)} چگونه است؟" for row in range(ROWS)],
+            other: [f"خانهٔ {mark(row)} از دور {generator.choice(ENDS)}" for row in range(ROWS)],
+        }
+
+    return pairs
+
+
+DATA = {
+    "text-classification": texts,
+    "tabular": numbers,
+    "token-classification": tagged,
+    "question-answering": asked,
+    "causal-lm": prose,
+    "sft": talks,
+    "preference": preferred,
+    "sentence-embeddings": pairs_named("anchor", "positive"),
+    "masked-lm": prose,
+    "seq2seq": pairs_named("source", "target"),
+}
+
+
+def mark(row: int) -> int:
+    """A number of three digits that tells a row in what became of it; twice in a text that may be cut."""
+    return 100 + row
+
+
+def rows_in(data: Prepared, part: str) -> set[int]:
+    """The table's rows of a part. What learns to write numbers its sequences anew: there the marks in them tell."""
+    if not isinstance(data, TokenData):
+        rows = data.rows_of(part).tolist()
+        assert len(set(rows)) == len(rows), "a row is used twice"
+        return set(rows)
+    written = [data.vocabulary.tokenizer.decode(sequence.ids) for sample in data.samples_of(part) for sequence in sample.sequences]
+    return {int(found) - mark(0) for text in written for found in re.findall(r"\d{3}", text)}
 
 
 def prepared(recipe: str, values: dict[str, list[Any]], **given_spec: Any) -> Prepared:
@@ -75,7 +143,7 @@ def test_rows_are_used_as_the_users_own_column_says(recipe: str, seed: int, shar
     said[:5] = ["train", "آموزش", "train", "train", "test"]
     said[5] = None
     data = prepared(recipe, {**values, "بخش": said})
-    train, validation, test = (set(rows.tolist()) for rows in (data.train_rows, data.validation_rows, data.test_rows))
+    train, validation, test = (rows_in(data, part) for part in WORDS)
     wanted = {part: {row for row, word in enumerate(said) if word is not None and part_of(word) == part} for part in WORDS}
     assert test == wanted["test"]
     if wanted["validation"]:
@@ -94,7 +162,8 @@ def test_without_such_a_column_or_when_it_is_declined_validation_rows_are_drawn(
     split = {"split": ["train", "test"] * (ROWS // 2)}
     for data in (prepared(recipe, values), prepared(recipe, {**values, **split}, columns={"split": ""})):
         assert (len(data.test_rows), data.reported, data.split_column) == (0, "validation", None)
-        assert len(data.train_rows) + len(data.validation_rows) == ROWS
+        train, validation = rows_in(data, "train"), rows_in(data, "validation")
+        assert train | validation == set(range(ROWS)) and not train & validation and train and validation
         assert "split" not in str(data.describe.get("features"))
 
 
