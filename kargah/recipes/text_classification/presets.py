@@ -1,23 +1,7 @@
 """Which network for how much data: the presets that measured best (docs/decisions/0003-default-presets.md)."""
 
-from dataclasses import dataclass
-
+from kargah.recipes.presets import Preset
 from kargah.recipes.runtime import Defaults
-
-
-@dataclass(frozen=True)
-class Preset:
-    """Sizes and the settings that go with them."""
-
-    name: str
-    embedding_size: int
-    hidden_size: int
-    num_layers: int
-    dropout: float
-    vocab_size: int
-    max_length: int
-    defaults: Defaults
-
 
 PRESETS = {
     preset.name: preset
@@ -29,6 +13,9 @@ PRESETS = {
     )
 }
 
+#: A small set is gone through oftener, to be learnt in so many steps.
+LEAST_STEPS = 300
+
 #: For a base model, as its kind is usually fine-tuned.
 FINE_TUNING = Defaults(epochs=3, batch_size=16, learning_rate=5e-5)
 
@@ -37,9 +24,3 @@ def default_preset(rows: int) -> str:
     """The bag of subwords measured best at every size tried, up to some 7,000 rows; larger sets were not measured."""
     del rows
     return "bag"
-
-
-def epochs_for(preset: Preset, rows: int) -> float:
-    """Small sets need more passes to take enough steps: at least some 300 steps, at most 40 epochs."""
-    steps_an_epoch = max(1, rows // preset.defaults.batch_size)
-    return float(min(40, max(preset.defaults.epochs, -(-300 // steps_an_epoch))))

@@ -5,9 +5,9 @@ from typing import Any
 
 from kargah.recipes import base_models
 from kargah.recipes.encoders import TEXTS, Transformer, named_labels, small_config
+from kargah.recipes.presets import Preset
 from kargah.recipes.problem import ColumnProblem, ProblemType
 from kargah.recipes.runtime import Request
-from kargah.recipes.text_classification.presets import Preset
 
 _PROBLEM_NAMES = {
     ProblemType.SINGLE_LABEL: "single_label_classification",

@@ -16,13 +16,14 @@ from kargah.recipes.measures import FloatArray
 from kargah.recipes.ngrams import NgramVocabulary
 from kargah.recipes.parts import TEST, VALIDATION
 from kargah.recipes.predictor import about
+from kargah.recipes.presets import Preset, epochs_for
 from kargah.recipes.problem import ColumnProblem, ProblemType
 from kargah.recipes.runtime import Decision, Defaults, Request, Settings, all_threads, decide_settings, given, one_thread
 from kargah.recipes.text_classification import pretrained
 from kargah.recipes.text_classification.data import TextData
 from kargah.recipes.text_classification.encoding import BagEncoding, Encoding, TokenEncoding, TransformerEncoding
 from kargah.recipes.text_classification.model import NetworkConfig, TextNetwork
-from kargah.recipes.text_classification.presets import FINE_TUNING, PRESETS, Preset, default_preset, epochs_for
+from kargah.recipes.text_classification.presets import FINE_TUNING, LEAST_STEPS, PRESETS, default_preset
 from kargah.recipes.text_classification.spec import TextClassificationSpec
 from kargah.recipes.tokenizing import train_tokenizer
 
@@ -151,7 +152,7 @@ def build_task(data: TextData, request: Request) -> TextTask:
         defaults, why = FINE_TUNING, "why.fine_tuning"
     else:
         preset, decisions = _preset(spec, rows)
-        defaults, why = replace(preset.defaults, epochs=epochs_for(preset, rows)), "why.preset"
+        defaults, why = replace(preset.defaults, epochs=epochs_for(preset, rows, LEAST_STEPS)), "why.preset"
         model = _from_scratch(data, request, preset, decisions)
     settings, settled = decide_settings(request, defaults, why, preset=model.architecture, rows=rows)
     model.scale = _scale(data)

@@ -13,12 +13,13 @@ from kargah.recipes.encoder_tasks import EncoderTask, told_of
 from kargah.recipes.encoders import TOKENS, Transformer, fast_tokenizer, fitting_length, named_labels, small_config
 from kargah.recipes.measures import FloatArray
 from kargah.recipes.parts import TEST, VALIDATION
+from kargah.recipes.presets import Preset, epochs_for
 from kargah.recipes.problem import rows_of
 from kargah.recipes.runtime import Decision, Request, all_threads, decide_settings
 from kargah.recipes.token_classification.data import TagData
 from kargah.recipes.token_classification.network import NetworkConfig, WordBatches, WordTagger
 from kargah.recipes.token_classification.pieces import PieceBatches
-from kargah.recipes.token_classification.presets import FINE_TUNING, PRESETS, Preset, epochs_for
+from kargah.recipes.token_classification.presets import FINE_TUNING, LEAST_STEPS, PRESETS
 from kargah.recipes.token_classification.spec import TokenClassificationSpec
 from kargah.recipes.token_classification.words import Atoms
 from kargah.recipes.tokenizing import train_tokenizer
@@ -82,7 +83,7 @@ def build_task(data: TagData, request: Request) -> TagTask:
         defaults, why = FINE_TUNING, "why.fine_tuning"
     else:
         preset, decisions = _preset(spec)
-        defaults, why = replace(preset.defaults, epochs=epochs_for(preset, rows)), "why.preset"
+        defaults, why = replace(preset.defaults, epochs=epochs_for(preset, rows, LEAST_STEPS)), "why.preset"
         model = _from_scratch(data, request, preset, decisions)
     settings, settled = decide_settings(request, defaults, why, preset=model.network.architecture, rows=rows)
     encode = model.batches.encode
