@@ -1,6 +1,6 @@
 """The events of jobs: written once, in one order, and read again by anyone from any position."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Select, insert, select
@@ -57,15 +57,17 @@ def events_after(
     position: int,
     *,
     job_id: str | None = None,
+    job_ids: Collection[str] | None = None,
     workspace_ids: Iterable[str] | None = None,
     actor: Actor | None = None,
     limit: int = 500,
 ) -> list[EventOut]:
-    """The next events in order, sealed ones included: of one job, of workspaces, of what ``actor`` may see, or of all."""
+    """The next events in order, sealed ones included: of one job or some, of workspaces, of what ``actor`` may see, or of all."""
+    wanted = [job_id] if job_id is not None else job_ids
 
     def narrowed(query: Select[Any], column: Any) -> Select[Any]:
-        if job_id is not None:
-            query = query.where(column == job_id)
+        if wanted is not None:
+            query = query.where(column.in_(list(wanted)))
         if workspace_ids is not None or actor is not None:
             query = query.join(Job, Job.id == column)
         if workspace_ids is not None:

@@ -131,6 +131,12 @@ class Listener:
         self._unread = unread
         self._wake.set()
 
+    def take(self) -> list[Heard]:
+        """What has come so far, without waiting."""
+        waiting = list(self._waiting)
+        self._waiting.clear()
+        return waiting
+
     def wake(self) -> None:
         """Have ``next`` return, with whatever there is."""
         self._wake.set()
@@ -148,8 +154,7 @@ class Listener:
             finally:
                 alarm.cancel()
         self._wake.clear()
-        batch = Batch(list(self._waiting), self._unread)
-        self._waiting.clear()
+        batch = Batch(self.take(), self._unread)
         self._unread = None
         return batch
 
@@ -165,6 +170,11 @@ class Live:
         self._someone = asyncio.Event()
         self._placed = asyncio.Event()
         self.stopping = asyncio.Event()
+
+    @property
+    def position(self) -> int:
+        """Up to here everything has been handed to the listeners that wanted it by then. Known while somebody listens."""
+        return self._position or 0
 
     def stop(self) -> None:
         self.stopping.set()

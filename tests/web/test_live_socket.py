@@ -1,6 +1,7 @@
 """The socket of many jobs: told once, resumed where it broke off, ended with its credential, refused what is no word of ours."""
 
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -101,6 +102,25 @@ def test_many_jobs_on_one_socket_each_event_once_and_resumed_where_it_broke_off(
     with line(site) as socket:
         socket.say("subscribe", job_ids=[first, second], since=found[-1]["position"])
         assert [event["payload"].get("step") for event in socket.events("Finished")] == [5, None]
+
+
+def test_events_of_many_jobs_come_in_the_order_of_their_positions_while_they_are_written(site: Site, owner: Owner) -> None:
+    """So that one position, that of the last event heard, is where to resume: nothing before it is still to come."""
+    ids = [owner.submit() for _ in range(6)]
+    for job_id in ids:
+        owner.steps(job_id, *range(1, 400))
+    writing = threading.Thread(target=lambda: [owner.steps(job_id, step) for step in range(400, 420) for job_id in reversed(ids)])
+    writing.start()
+    with line(site) as socket:
+        socket.say("subscribe", job_ids=ids[:3], since=0)
+        heard = [socket.hear("event")["event"]["position"] for _ in range(900)]
+        socket.say("subscribe", job_ids=ids[3:])
+        writing.join()
+        owner.finish(ids[0])
+        heard += [event["position"] for event in socket.events("Finished")]
+    assert heard == sorted(set(heard))
+    with owner.site.database.read() as session:
+        assert set(heard) >= {event.position for event in history.events_after(session, 0, job_ids=ids[:3], limit=10_000)}
 
 
 def test_one_that_unsubscribed_hears_only_of_the_others(site: Site, owner: Owner) -> None:

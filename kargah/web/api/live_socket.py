@@ -16,6 +16,7 @@ import contextlib
 import json
 import time
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -86,6 +87,10 @@ class Watch:
     job_ids: set[str] = field(default_factory=set)
     told: dict[str, int] = field(default_factory=dict)
 
+    def add(self, job_ids: list[str] | None) -> None:
+        self.everything |= job_ids is None
+        self.job_ids.update(job_ids or ())
+
     def wants(self, event: EventOut) -> bool:
         return self.everything or event.job_id in self.job_ids
 
@@ -119,7 +124,7 @@ class Wire:
                 await self._say("hello", position=self._position, heartbeat_seconds=live.HEARTBEAT_SECONDS)
                 await self._say("unread", unread=await self._hub.unread_of(self._ask.actor))
                 while not listener.ended and not hearing.done() and time.time() < self._until_seconds:
-                    await self._pass_on(await listener.next(live.HEARTBEAT_SECONDS))
+                    await self._pass_on(await listener.next(live.HEARTBEAT_SECONDS), listener)
                 return self._end_of(listener, hearing)
             finally:
                 hearing.cancel()
@@ -146,47 +151,44 @@ class Wire:
         finally:
             listener.wake()
 
-    async def _pass_on(self, batch: live.Batch) -> None:
+    async def _pass_on(self, batch: live.Batch, listener: live.Listener) -> None:
         quiet = not batch and not self._words
+        await self._tell_news(batch.heard)
         while self._words:
-            await self._obey(self._words.popleft())
-        for heard in batch.heard:
-            if self._watch.is_news(heard.event):
-                await self._tell(heard)
+            await self._obey(self._words.popleft(), listener)
         if batch.unread is not None:
             await self._say("unread", unread=batch.unread)
         if quiet:
             await self._say("heartbeat", position=self._position)
 
-    async def _obey(self, text: str) -> None:
+    async def _obey(self, text: str, listener: live.Listener) -> None:
         try:
             word = Word.model_validate_json(text)
-            await (self._subscribe(word) if word.type == "subscribe" else self._unsubscribe(word))
+            await (self._subscribe(word, listener) if word.type == "subscribe" else self._unsubscribe(word))
         except ValidationError as error:
             await self._refuse(BadInput(field=".".join(map(str, error.errors()[0]["loc"])), reason=error.errors()[0]["msg"]))
         except KargahError as error:
             await self._refuse(error)
 
-    async def _subscribe(self, word: Word) -> None:
-        """From the moment of ``wants`` on, what is committed is offered; what was committed before is in the replay."""
-        if word.job_ids is None:
-            self._watch.everything = True
-        else:
+    async def _subscribe(self, word: Word, listener: live.Listener) -> None:
+        """What was handed out before this moment is told first, then replayed what was missed up to it, and all later events come by
+        the live line: of whatever jobs they are, they come in the order of their positions, so that one position is where to resume.
+        """
+        if word.job_ids is not None:
             if len(self._watch.job_ids | set(word.job_ids)) > MOST_JOBS:
                 raise TooManyJobs(most=MOST_JOBS)
             await self._ask.read(_all_visible, word.job_ids)
-            self._watch.job_ids |= set(word.job_ids)
+        self._watch.add(word.job_ids)
+        until, waiting = self._hub.position, listener.take()
+        await self._tell_news(waiting)
         await self._say("subscribed", job_ids=word.job_ids, since=word.since)
         if word.since is not None:
-            for job_id in [None] if word.job_ids is None else word.job_ids:
-                await self._replay(job_id, word.since)
+            await self._replay(word.job_ids, word.since, until)
 
-    async def _replay(self, job_id: str | None, since: int) -> None:
-        while not self._hub.stopping.is_set():
-            batch = await self._ask.read(_events_after, since, job_id)
-            for event in batch:
-                if self._watch.is_news(event):
-                    await self._tell(live.Heard(event))
+    async def _replay(self, job_ids: list[str] | None, since: int, until: int) -> None:
+        while since < until and not self._hub.stopping.is_set():
+            batch = await self._ask.read(_events_after, since, job_ids)
+            await self._tell_news(live.Heard(event) for event in batch if event.position <= until)
             if len(batch) < live.BATCH:
                 return
             since = batch[-1].position
@@ -201,9 +203,11 @@ class Wire:
             self._watch.told.pop(job_id, None)
         await self._say("unsubscribed", job_ids=word.job_ids)
 
-    async def _tell(self, heard: live.Heard) -> None:
-        self._position = max(self._position, heard.event.position)
-        await self._send(f'{{"type":"event","event":{heard.text}}}')
+    async def _tell_news(self, found: Iterable[live.Heard]) -> None:
+        for heard in found:
+            if self._watch.is_news(heard.event):
+                self._position = max(self._position, heard.event.position)
+                await self._send(f'{{"type":"event","event":{heard.text}}}')
 
     async def _refuse(self, error: KargahError) -> None:
         detail = text_of(self._ask.language, error.code, error.params)
@@ -223,5 +227,5 @@ def _all_visible(session: Session, actor: Actor, job_ids: list[str]) -> None:
         jobs.get_for(session, actor, job_id)
 
 
-def _events_after(session: Session, actor: Actor, since: int, job_id: str | None) -> list[EventOut]:
-    return history.events_after(session, since, job_id=job_id, actor=actor, limit=live.BATCH)
+def _events_after(session: Session, actor: Actor, since: int, job_ids: list[str] | None) -> list[EventOut]:
+    return history.events_after(session, since, job_ids=job_ids, actor=actor, limit=live.BATCH)
