@@ -15,7 +15,9 @@ from kargah.kit.i18n import LANGUAGES, catalogue
 
 WIDTHS = (360, 768, 1440)
 #: Each language in both themes; the theme that is on a wide page in one is on a narrow page in the other.
-THEME_AT = {("fa", 1440): "light", ("fa", 360): "dark", ("en", 1440): "dark", ("en", 360): "light"}
+THEME_AT = {
+    ("fa", 1440): "light", ("fa", 768): "dark", ("fa", 360): "dark", ("en", 1440): "dark", ("en", 768): "light", ("en", 360): "light",
+}  # fmt: skip
 THEMES = ("light", "dark")
 #: What a page keeps closed, and what opens it; the last one is there on a phone only.
 QUESTIONS = ("rename", "delete", "halt")
@@ -150,12 +152,12 @@ def faults_of_page(someone: Person, language: str, only: int | None = None) -> l
     """``only``: the one width at which axe looks."""
     page, faults = someone.page, [f"untranslated {text}" for text in untranslated(someone)]
     for width in WIDTHS:
-        theme = THEME_AT.get((language, width), "light")
+        theme = THEME_AT[language, width]
         page.set_viewport_size({"width": width, "height": 800})
         page.emulate_media(color_scheme="dark" if theme == "dark" else "light", reduced_motion="reduce")
         if someone.overflow_pixels() > 0:
             faults.append(f"wider than {width}")
-        if (language, width) in THEME_AT and only in {None, width}:
+        if only in {None, width}:
             faults += [f"{theme} at {width}: {fault}" for fault in axe.faults_of(page)]
     return faults
 

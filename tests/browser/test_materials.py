@@ -179,3 +179,32 @@ def test_a_card_goes_from_violet_with_its_percent_over_an_error_to_green(person:
     page.click("#resources tr:has(.badge.ready) a:has-text('albert-fa-zwnj-base-v2')")
     page.wait_for_url("**/models/mdl_*")
     assert person.complaints == []
+
+
+def test_what_is_pressed_while_news_come_in_is_clicked_all_the_same(person: Person, workshop: Server, tmp_path: Path) -> None:
+    """A link whose part is put anew between the press and the release of the button would swallow the click."""
+    with Kargah(workshop.url, workshop.token) as kargah:
+        dataset = kargah.datasets.upload(table(tmp_path, "فشرده.csv", 30), title="فشرده")
+    page = person.go("/models/resources")
+    page.wait_for_selector("html[data-stream=on]")
+    page.hover(f"#resources a[href$='{dataset.id}']")
+    page.mouse.down()
+    page.evaluate("document.querySelector('#totals').append('کهنه'); document.querySelector('#resources').append('کهنه')")
+    with page.expect_response("**/models/resources"), Kargah(workshop.url, workshop.token) as kargah:
+        kargah.datasets.upload(table(tmp_path, "تازه‌رسیده.csv", 31), title="تازه‌رسیده")
+    page.wait_for_timeout(300)
+    page.mouse.up()
+    page.wait_for_url(f"**/datasets/{dataset.id}", timeout=10_000)
+    assert person.complaints == []
+
+
+def test_news_come_in_once_nothing_is_pressed_any_more(person: Person, workshop: Server, tmp_path: Path) -> None:
+    page = person.go("/models/resources")
+    page.wait_for_selector("html[data-stream=on]")
+    page.hover("h1")
+    page.mouse.down()
+    with page.expect_response("**/models/resources"), Kargah(workshop.url, workshop.token) as kargah:
+        dataset = kargah.datasets.upload(table(tmp_path, "پس‌از‌رها.csv", 32), title="پس از رها")
+    page.mouse.up()
+    page.wait_for_selector(f"#resources a[href$='{dataset.id}']")
+    assert person.complaints == []

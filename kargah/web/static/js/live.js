@@ -16,6 +16,8 @@ const UNSEEN_MS = 10_000;
 const LOOK_EVERY_MS = 30_000;
 const LOOK_MS = 2000;
 const REFRESH_MS = 1000;
+// A press whose release this page did not see (outside the window, a menu) counts as over after so long.
+const LONGEST_PRESS_MS = 3000;
 const LAST_WORDS = new Set(["Finished", "Failed", "Stopped"]);
 const body = document.body.dataset;
 const place = document.getElementById("live");
@@ -156,6 +158,17 @@ class Stream {
 let last = 0;
 let timer = null;
 let failures = 0;
+let asked = 0;
+let shown = 0;
+let pressedAt = 0;
+
+// A link or button that is put anew between the press on it and the release would never hear of the click.
+addEventListener("pointerdown", () => (pressedAt = Date.now()), true);
+for (const name of ["pointerup", "pointercancel"]) addEventListener(name, () => (pressedAt = 0), true);
+
+async function released() {
+  while (Date.now() - pressedAt < LONGEST_PRESS_MS) await new Promise((resolve) => setTimeout(resolve, 50));
+}
 
 export function refresh() {
   if (timer === null) later(Math.max(120, last + REFRESH_MS - Date.now()));
@@ -178,10 +191,15 @@ function reconnected() {
 async function fetchParts() {
   last = Date.now();
   timer = null;
+  const mine = ++asked;
   const before = stateWord();
   const answer = await fetch(body.parts ?? location.href, { headers: { Accept: "text/html" } }).catch(() => null);
   const html = answer?.ok ? await answer.text().catch(() => null) : null;
-  if (html !== null && !isLogin(answer)) document.title = swap(html, "[data-live]").title || document.title;
+  await released();
+  if (html !== null && !isLogin(answer) && mine > shown) {
+    shown = mine; // an older answer that comes, or has waited, longer is not put over it
+    document.title = swap(html, "[data-live]").title || document.title;
+  }
   const isRefused = answer && !answer.ok && answer.status < 500 && answer.status !== 429;
   if (html !== null || isRefused) failures = 0;
   else if (timer === null) later(waitAfter(failures++));
