@@ -93,8 +93,10 @@ def through_the_queue(database: Database, actor: Actor, home: Path, count: int) 
             assert claims.has_queue(session, mine)
         with database.serialised() as session:
             look = claims.claim_next(session, mine, at_most=scheduling.CLAIMED_AT_ONCE)
-        over = [hold(home, job.id, Fence(job.attempt, mine.agent_id)) for job, _ in look.claims]
-        bearer.carry_together([(held.job_id, held.fence, Spoken(), held.place, partial(rescue.close, held=held)) for held in over])
+        over = [hold(home, job.id, job.kind, Fence(job.attempt, mine.agent_id)) for job, _ in look.claims]
+        for held in over:
+            held.carrier = Spoken()
+        bearer.carry_together([(held, partial(rescue.close, held=held)) for held in over])
         assert all(held.place.is_closed for held in over)
         left -= len(over)
     return count / (time.monotonic() - began)

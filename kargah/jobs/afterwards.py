@@ -53,7 +53,7 @@ def _tell(session: Session, home: Path, trades: Trades, row: EventRow) -> None:
     job = session.get_one(Job, row.job_id)
     event = AnyEvent.validate_python({"kind": row.kind, "at": row.at, **row.payload})
     for observe in trades.observers:
-        observe(session, job, [event])
+        observe(session, [(job, [event])])
     trade = trades.by_kind.get(job.kind)
     if trade is not None and trade.project is not None:
         trade.project(session, home, job, event)

@@ -8,9 +8,9 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from pydantic import ValidationError
-from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -19,7 +19,7 @@ from kargah.contract.wire import decode
 from kargah.jobs import history, states
 from kargah.jobs.carrier import Carrier, Line
 from kargah.jobs.progress import drawn
-from kargah.jobs.projection import Trade, Trades
+from kargah.jobs.projection import Prepare, Trade, Trades
 from kargah.jobs.states import Fence, LeaseLost, State
 from kargah.jobs.tables import Attempt, Job
 from kargah.kit import files
@@ -47,16 +47,28 @@ class Place:
     is_closed: bool = False
 
 
-@dataclass(frozen=True)
-class Load:
-    """What is to be carried of one attempt, from ``place`` to ``end``. ``close``: of one that can say no more, after its last line."""
+class Carried(Protocol):
+    """An attempt whose lines are carried, from its ``place`` on."""
 
     job_id: str
+    kind: str
     fence: Fence
+    carrier: Carrier
     place: Place
+
+
+@dataclass(frozen=True)
+class Load:
+    """What is to be carried of one attempt, up to ``end``. ``close``: of one that can say no more, after its last line."""
+
+    attempt: Carried
     end: Place
     lines: Sequence[tuple[int, Event]]
     close: Close | None = None
+
+    @property
+    def job_id(self) -> str:
+        return self.attempt.job_id
 
 
 class Collector:
@@ -65,12 +77,12 @@ class Collector:
         self._home = home
         self._trades = trades
 
-    def carry(self, job_id: str, fence: Fence, carrier: Carrier, place: Place, close: Close | None = None) -> int:
-        """Carry one batch and move ``place``. Returns the number of lines, 0 when there is nothing new. Raises LeaseLost.
+    def carry(self, attempt: Carried, close: Close | None = None) -> int:
+        """Carry one batch and move its ``place``. Returns the number of lines, 0 when there is nothing new. Raises LeaseLost.
 
         ``close``: what is to be done, in the transaction of the last lines, for an attempt that can say no more.
         """
-        load = _load(job_id, fence, carrier, place, close)
+        load = _load(attempt, close)
         if load is None:
             return 0
         try:
@@ -83,46 +95,44 @@ class Collector:
             self._carry([load], self._done_or_failed)
         return len(load.lines)
 
-    def carry_together(self, attempts: Sequence[tuple[str, Fence, Carrier, Place, Close | None]]) -> None:
+    def carry_together(self, attempts: Sequence[tuple[Carried, Close | None]]) -> None:
         """One batch of each, in one transaction: quicker, and all or nothing. Raises whatever goes wrong with one of them."""
-        loads = [load for attempt in attempts if (load := _load(*attempt)) is not None]
+        loads = [load for attempt, close in attempts if (load := _load(attempt, close)) is not None]
         if loads:
             self._carry(loads, self._done)
 
     def _carry(self, loads: Sequence[Load], do: Do) -> None:
         loads = self._prepared(loads)
         with self._database.write() as session:
-            locked = states.lock_attempts(session, {load.job_id: load.fence for load in loads})
+            locked = states.lock_attempts(session, {load.job_id: load.attempt.fence for load in loads})
             self._store(session, [(load, locked[load.job_id][0]) for load in loads if _is_news(load, locked[load.job_id][1])], do)
             closed = {load.job_id for load in loads if load.close is not None and _is_at(load.end, locked[load.job_id][1])}
             for load in loads:
                 if load.close is not None and load.job_id in closed:
                     load.close(session)
         for load in loads:
-            attempt = locked[load.job_id][1]
-            load.place.offset_bytes, load.place.line = attempt.offset_bytes, attempt.line
-            load.place.is_closed = load.job_id in closed
+            attempt, place = locked[load.job_id][1], load.attempt.place
+            place.offset_bytes, place.line = attempt.offset_bytes, attempt.line
+            place.is_closed = load.job_id in closed
 
     def _prepared(self, loads: Sequence[Load]) -> list[Load]:
         """The file work of each ``Finished``, outside of any transaction; what goes wrong turns it into a ``Failed``."""
-        ending = [load.job_id for load in loads if any(isinstance(event, Finished) for _, event in load.lines)]
-        if not ending:
-            return list(loads)
-        with self._database.read() as session:
-            jobs = {job.id: job for job in session.scalars(select(Job).where(Job.id.in_(ending)))}
-        return [
-            replace(load, lines=[(number, self._kept(jobs[load.job_id], event)) for number, event in load.lines])
-            if load.job_id in jobs
-            else load
-            for load in loads
-        ]
+        return [self._prepared_one(load, prepare) if (prepare := self._file_work(load)) is not None else load for load in loads]
 
-    def _kept(self, job: Job, event: Event) -> Event:
-        trade = self._trades.by_kind.get(job.kind)
-        if not isinstance(event, Finished) or trade is None or trade.prepare is None:
+    def _file_work(self, load: Load) -> Prepare | None:
+        trade = self._trades.by_kind.get(load.attempt.kind)
+        return trade.prepare if trade is not None and any(isinstance(event, Finished) for _, event in load.lines) else None
+
+    def _prepared_one(self, load: Load, prepare: Prepare) -> Load:
+        with self._database.read() as session:
+            job = session.get(Job, load.job_id)
+        return load if job is None else replace(load, lines=[(number, self._kept(job, prepare, event)) for number, event in load.lines])
+
+    def _kept(self, job: Job, prepare: Prepare, event: Event) -> Event:
+        if not isinstance(event, Finished):
             return event
         try:
-            trade.prepare(self._home, job, event)
+            prepare(self._home, job, event)
         except Exception as error:
             if files.is_full(error):
                 raise  # tried again when there is room: the worker's files stay where they are
@@ -130,22 +140,27 @@ class Collector:
         return event
 
     def _store(self, session: Session, loads: Sequence[tuple[Load, Job]], do: Do) -> None:
-        told = [(job, load.fence.attempt, self._meant(session, job, load, do)) for load, job in loads]
+        if not loads:
+            return
+        told = [(job, load.attempt.fence.attempt, self._meant(session, job, load, do)) for load, job in loads]
         history.append_batches(session, told)
-        for job, _, lines in told:
-            events = [event for _, event in lines]
+        heard = [(job, [event for _, event in lines]) for job, _, lines in told]
+        for job, events in heard:
             job.progress = drawn(job.progress, events)
-            with session.no_autoflush:  # they are shown the job as it will be; it is written once, at the end
-                for observe in self._trades.observers:
-                    observe(session, job, events)
+        with session.no_autoflush:  # they are shown the jobs as they will be; these are written once, at the end
+            for observe in self._trades.observers:
+                observe(session, heard)
         for load, job in loads:
-            attempt = session.get_one(Attempt, (job.id, load.fence.attempt))
+            attempt = session.get_one(Attempt, (job.id, load.attempt.fence.attempt))
             attempt.offset_bytes, attempt.line = load.end.offset_bytes, load.end.line
 
     def _meant(self, session: Session, job: Job, load: Load, do: Do) -> list[tuple[int | None, Event]]:
         """The events as they are to be stored, all done that they mean."""
         trade = self._trades.by_kind.get(job.kind)
-        return [(number, event if isinstance(event, Step) else do(session, job, load.fence, trade, event)) for number, event in load.lines]
+        return [
+            (number, event if isinstance(event, Step) else do(session, job, load.attempt.fence, trade, event))
+            for number, event in load.lines
+        ]
 
     def _done(self, session: Session, job: Job, fence: Fence, trade: Trade | None, event: Event) -> Event:
         """The event, its consequences done."""
@@ -192,18 +207,19 @@ def apply(session: Session, job: Job, fence: Fence, event: Event) -> None:
         job.finished_at = event.at
 
 
-def _load(job_id: str, fence: Fence, carrier: Carrier, place: Place, close: Close | None) -> Load | None:
+def _load(attempt: Carried, close: Close | None) -> Load | None:
     """What is new, or None when there is nothing to do."""
-    lines = carrier.lines_after(place.offset_bytes, BATCH_LINES)
+    place = attempt.place
+    lines = attempt.carrier.lines_after(place.offset_bytes, BATCH_LINES)
     if not lines:
-        return None if close is None else Load(job_id, fence, place, place, (), close)
+        return None if close is None else Load(attempt, place, (), close)
     numbered = [(place.line + index, _read(line, place.line + index)) for index, line in enumerate(lines, 1)]
     end = Place(lines[-1].end_offset_bytes, place.line + len(lines))
-    return Load(job_id, fence, place, end, numbered, close if len(lines) < BATCH_LINES else None)
+    return Load(attempt, end, numbered, close if len(lines) < BATCH_LINES else None)
 
 
 def _is_news(load: Load, attempt: Attempt) -> bool:
-    return bool(load.lines) and _is_at(load.place, attempt)
+    return bool(load.lines) and _is_at(load.attempt.place, attempt)
 
 
 def _is_at(place: Place, attempt: Attempt) -> bool:

@@ -16,8 +16,8 @@ from kargah.jobs.tables import Job
 Project = Callable[[Session, Path, Job, Event], None]
 #: Work on files before that transaction, on ``Finished``; may run more than once, so it must be idempotent.
 Prepare = Callable[[Path, Job, Event], None]
-#: Sees every batch of events of every job, in its transaction.
-Observe = Callable[[Session, Job, Sequence[Event]], None]
+#: Sees every batch of events, of one job or several (each comes once), in its transaction.
+Observe = Callable[[Session, Sequence[tuple[Job, Sequence[Event]]]], None]
 #: Puts a plan's inputs under ``inputs/``: (home, inputs, target folder).
 LayOut = Callable[[Path, list[InputFile], Path], None]
 

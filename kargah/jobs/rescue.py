@@ -44,7 +44,7 @@ def take_over(database: Database, home: Path, seat: Seat, held: Collection[str])
             if (job.state in states.ACTIVE or job.lease_owner is not None) and _is_orphan(session, job, seat):
                 job.lease_owner, job.lease_expires_at = seat.agent_id, now_of(session) + timedelta(seconds=seat.lease_seconds)
                 attempt = session.get_one(Attempt, (job.id, job.attempt))
-                taken.append(hold(home, job.id, Fence(job.attempt, seat.agent_id), attempt, seat.boot_id))
+                taken.append(hold(home, job.id, job.kind, Fence(job.attempt, seat.agent_id), attempt, seat.boot_id))
     return taken
 
 

@@ -192,7 +192,7 @@ class Scheduler:
             return
         last = {held.job_id: partial(rescue.close, held=held) for held in known if held.job_id in dead}
         try:
-            self._collector.carry_together([(held.job_id, held.fence, held.carrier, held.place, last.get(held.job_id)) for held in known])
+            self._collector.carry_together([(held, last.get(held.job_id)) for held in known])
         except OperationalError:
             raise
         except LeaseLost:
@@ -209,12 +209,12 @@ class Scheduler:
             supervision.make_obey(held, held.state or states.State.STOPPING, self._clock.monotonic_seconds())
             return
         while held.state is not None and not held.place.is_closed:
-            self._collector.carry(held.job_id, held.fence, held.carrier, held.place, partial(rescue.close, held=held))
+            self._collector.carry(held, partial(rescue.close, held=held))
         del self.held[held.job_id]
 
     def _carry(self, held: Held) -> None:
         for _ in range(BATCHES_A_TICK):
-            if self._collector.carry(held.job_id, held.fence, held.carrier, held.place) < BATCH_LINES:
+            if self._collector.carry(held) < BATCH_LINES:
                 return
 
     def _claim(self) -> None:
@@ -233,7 +233,7 @@ class Scheduler:
                 claims.say_waiting(session, job_id, look.waiting[job_id].code, look.waiting[job_id].params)
 
     def _launch(self, job: Job, grant: Grant) -> None:
-        held = supervision.hold(self._home, job.id, Fence(job.attempt, self._seat.agent_id))
+        held = supervision.hold(self._home, job.id, job.kind, Fence(job.attempt, self._seat.agent_id))
         try:
             directory = local.lay_out(self._home, self._trades, job, grant)
             self._still_ours(job.id, held.fence)

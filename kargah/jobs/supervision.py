@@ -39,6 +39,7 @@ class Condemned:
 @dataclass
 class Held:
     job_id: str
+    kind: str
     fence: Fence
     directory: AttemptDirectory
     carrier: Carrier
@@ -58,10 +59,10 @@ class Held:
         return None if self.child is None else self.child.returncode
 
 
-def hold(home: Path, job_id: str, fence: Fence, attempt: Attempt | None = None, boot_id: str = "") -> Held:
+def hold(home: Path, job_id: str, kind: str, fence: Fence, attempt: Attempt | None = None, boot_id: str = "") -> Held:
     """Answer for a fresh attempt, or go on with the one that a former agent wrote down in ``attempt``."""
     directory = AttemptDirectory.of(home, job_id, fence.attempt)
-    held = Held(job_id, fence, directory, LocalCarrier(directory.events))
+    held = Held(job_id, kind, fence, directory, LocalCarrier(directory.events))
     if attempt is not None:
         held.place = Place(attempt.offset_bytes, attempt.line)
         held.rebooted = attempt.boot_id != boot_id

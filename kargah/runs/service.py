@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from kargah.contract.events import Evaluated, Event, Finished, Logged, Running, Step
@@ -24,6 +24,7 @@ PAGE = 50
 PAGE_LIMIT = 200
 #: Said by a worker once its first steps tell what the whole will take.
 FORESEEN = "train.forecast"
+_OF_JOBS = select(Run).where(Run.job_id.in_(bindparam("job_ids", expanding=True)))
 
 
 def create_for_job(
@@ -92,11 +93,15 @@ def curve(
     return history.curve(session, run.job_id, keys, max_points, within)
 
 
-def on_events(session: Session, job: Job, events: Sequence[Event]) -> None:
-    """Carry a batch of a job's events into its run, in the batch's own transaction. A job without a run is none of ours."""
-    run = of_job(session, job.id)
-    if run is None:
-        return
+def on_events(session: Session, told: Sequence[tuple[Job, Sequence[Event]]]) -> None:
+    """Carry a batch of events of each job into its run, in the batch's own transaction. A job without a run is none of ours."""
+    runs = {run.job_id: run for run in session.scalars(_OF_JOBS, {"job_ids": [job.id for job, _ in told]})}
+    for job, events in told:
+        if job.id in runs:
+            _keep(session, runs[job.id], job, events)
+
+
+def _keep(session: Session, run: Run, job: Job, events: Sequence[Event]) -> None:
     run.status = states.shown(job.state)
     run.started_at, run.finished_at = job.started_at, job.finished_at
     for event in events:

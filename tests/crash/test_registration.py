@@ -19,11 +19,11 @@ from kargah.contract.wire import EventWriter
 from kargah.datasets import bundled
 from kargah.datasets import service as datasets
 from kargah.jobs import claims
-from kargah.jobs.carrier import LocalCarrier
-from kargah.jobs.collector import Collector, Place
+from kargah.jobs.collector import Collector
 from kargah.jobs.launchers import local
 from kargah.jobs.resources import Grant
 from kargah.jobs.states import Fence
+from kargah.jobs.supervision import hold
 from kargah.kit import files
 from kargah.store.access import Actor, Role
 from kargah.store.database import Database, sqlite_url
@@ -101,9 +101,7 @@ class Finishing:
     def carry(self, home: Path, store: Path) -> None:
         database = Database(sqlite_url(store))
         try:
-            events = AttemptDirectory.of(home, self.job_id, 1).events
-            fence = Fence(1, self.agent.agent_id)
-            Collector(database, home, all_trades()).carry(self.job_id, fence, LocalCarrier(events), Place())
+            Collector(database, home, all_trades()).carry(hold(home, self.job_id, self.kind, Fence(1, self.agent.agent_id)))
         finally:
             self._fold(database)
 

@@ -15,10 +15,9 @@ from kargah.contract.events import Event
 from kargah.contract.wire import EventWriter
 from kargah.jobs import claims, history, rescue, service
 from kargah.jobs.afterwards import tell_ends
-from kargah.jobs.carrier import LocalCarrier
 from kargah.jobs.collector import BATCH_LINES, Collector, Place
 from kargah.jobs.states import Fence, LeaseLost
-from kargah.jobs.supervision import Held
+from kargah.jobs.supervision import hold
 from kargah.jobs.tables import Attempt, EventRow, Job
 from kargah.kit.errors import DiskFull
 from kargah.store.access import Actor
@@ -38,11 +37,11 @@ class Started:
         self.fence = Fence(1, mine.agent_id)
         self.directory = AttemptDirectory.of(home, self.job_id, 1)
         self.worker = EventWriter(self.directory.events)
-        self.place = Place()
+        self.held = hold(home, self.job_id, "count", self.fence)
         self.collector = Collector(database, home, trades(**known))
 
     def carry(self) -> int:
-        return self.collector.carry(self.job_id, self.fence, LocalCarrier(self.directory.events), self.place)
+        return self.collector.carry(self.held)
 
     def carry_all(self) -> None:
         while self.carry():
@@ -82,13 +81,13 @@ def test_a_collector_that_dies_in_a_batch_leaves_no_trace_of_it(database: Databa
     class Dead(BaseException):
         pass
 
-    def die(session: Session, job: Job, events: Sequence[Event]) -> None:
+    def die(session: Session, told: Sequence[tuple[Job, Sequence[Event]]]) -> None:
         raise Dead
 
     known = trades()
     doomed = Collector(database, tmp_path, type(known)(known.by_kind, known.lay_out, [die]))
     with pytest.raises(Dead):
-        doomed.carry(started.job_id, started.fence, LocalCarrier(started.directory.events), Place())
+        doomed.carry(started.held)
     assert started.steps() == []
     started.carry_all()
     assert started.steps() == list(range(1, 8))
@@ -98,7 +97,7 @@ def test_a_collector_that_forgot_its_place_doubles_nothing(started: Started) -> 
     started.step(1)
     started.carry_all()
     started.step(2)
-    started.place = Place()
+    started.held.place = Place()
     started.carry_all()
     assert started.steps() == [1, 2]
 
@@ -231,9 +230,9 @@ def test_attempts_that_are_carried_together_are_carried_each_as_alone(database: 
             one.step(step)
     several[0].worker.write("Finished", result={})
     for _ in range(2):  # the second time there is nothing left
-        several[0].collector.carry_together([load(one, is_over=one is several[0]) for one in several if not one.place.is_closed])
+        several[0].collector.carry_together([load(one, is_over=one is several[0]) for one in several if not one.held.place.is_closed])
     assert [one.steps() for one in several] == [[1], [1, 2]]
-    assert [one.place.is_closed for one in several] == [True, False]
+    assert [one.held.place.is_closed for one in several] == [True, False]
     assert (several[0].job().state, several[0].job().lease_owner) == ("COMPLETED", None)
     with database.read() as session:
         events = history.events_after(session, 0)
@@ -252,11 +251,10 @@ def test_one_bad_attempt_among_several_leaves_no_trace_and_keeps_none_from_being
         session.get_one(Job, lost.job_id).lease_owner = "agent_new"
     with pytest.raises(LeaseLost):
         good.collector.carry_together([load(good), load(lost)])
-    assert good.steps() == [] and good.place == Place()
+    assert good.steps() == [] and good.held.place == Place()
     good.carry_all()
     assert good.steps() == [1] and lost.steps() == []
 
 
 def load(one: Started, is_over: bool = False) -> tuple[Any, ...]:
-    held = Held(one.job_id, one.fence, one.directory, LocalCarrier(one.directory.events), one.place)
-    return (one.job_id, one.fence, held.carrier, one.place, partial(rescue.close, held=held) if is_over else None)
+    return one.held, partial(rescue.close, held=one.held) if is_over else None

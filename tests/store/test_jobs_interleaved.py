@@ -75,7 +75,7 @@ def finish(session: Session, scene: Scene) -> Any:
 
 
 def die(session: Session, scene: Scene) -> Any:
-    return rescue.close(session, hold(scene.home, scene.job_id, scene.fence))
+    return rescue.close(session, hold(scene.home, scene.job_id, "count", scene.fence))
 
 
 def be_taken_over(session: Session, scene: Scene) -> Any:

@@ -211,7 +211,7 @@ class Jobs(RuleBasedStateMachine):
         assert [job.id for job, _ in look.claims] == [job.id for job in expected]
         for job in expected:
             job.claimed_by(agent.seat.agent_id)
-            agent.held[job.id] = hold(self.folder, job.id, Fence(job.attempt, agent.seat.agent_id))
+            agent.held[job.id] = hold(self.folder, job.id, "count", Fence(job.attempt, agent.seat.agent_id))
 
     def _is_ready(self, job: IdealJob) -> bool:
         return job.state == "QUEUED" and (job.after is None or self.jobs[job.after].state == "COMPLETED")
@@ -249,7 +249,7 @@ class Jobs(RuleBasedStateMachine):
         moved = [held for held in agent.held.values() if held.job_id in dead or self._unread(held)]
         behind = {held.job_id for held in moved if self._is_behind(held)}
         try:
-            loads = [(held.job_id, held.fence, held.carrier, held.place, close.get(held.job_id)) for held in agent.held.values()]
+            loads = [(held, close.get(held.job_id)) for held in agent.held.values()]
             self.collector.carry_together(loads)
             assert all(self._is_ours(held) for held in moved)
         except LeaseLost:
@@ -282,7 +282,7 @@ class Jobs(RuleBasedStateMachine):
         is_ours, is_behind = self._is_ours(held), self._is_behind(held)
         something = close is not None or self._unread(held)
         try:
-            self.collector.carry(held.job_id, held.fence, held.carrier, held.place, close)
+            self.collector.carry(held, close)
             assert is_ours or not something
         except LeaseLost:
             assert not is_ours

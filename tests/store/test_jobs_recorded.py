@@ -46,8 +46,8 @@ def test_a_history_of_an_earlier_release_is_carried_to_the_same_end_with_each_st
         directory = AttemptDirectory.of(tmp_path, job_id, number)
         directory.path.mkdir(parents=True)
         shutil.copy(recorded / "attempts" / str(number) / "events.jsonl", directory.events)
-        held = hold(tmp_path, job_id, Fence(number, here.agent_id))
-        carry = partial(Collector(database, tmp_path, trades()).carry, job_id, held.fence, held.carrier, held.place)
+        held = hold(tmp_path, job_id, "count", Fence(number, here.agent_id))
+        carry = partial(Collector(database, tmp_path, trades()).carry, held)
         while not held.place.is_closed:
             carry(partial(rescue.close, held=held))
         with database.write() as session:

@@ -115,7 +115,7 @@ def test_a_run_shows_its_jobs_state_and_latest_metrics(database: Database, actor
     events = [AnyEvent.validate_python({"kind": "Step", "at": at, "step": n, "epoch": 0, "metrics": {"loss": 1 / n}}) for n in (1, 2)]
     for _ in range(2):
         with database.write() as session:
-            runs.on_events(session, states.lock(session, job_id), events)
+            runs.on_events(session, [(states.lock(session, job_id), events)])
     with database.write() as session:
         service.stop(session, actor, job_id)
         shown = runs.show(session, actor, run_id)

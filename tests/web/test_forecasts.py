@@ -41,7 +41,7 @@ def told(site: Site, *events: Any, result: dict[str, Any] | None = None) -> str:
         actor = Actor(me["id"], Role(me["role"]), workspace, frozenset({workspace}))
         job = jobs.submit(session, actor, "train", f"run {new_id('x')}", plan.model_dump(mode="json"))
         run = runs.create_for_job(session, actor, job, "tabular")
-        runs.on_events(session, job, events)
+        runs.on_events(session, [(job, events)])
         session.get_one(Job, job.id).result = {"forecast": result, "dry_run": True} if result else None
         session.flush()
         assert session.get_one(Run, run.id).job_id == job.id

@@ -14,7 +14,7 @@ from kargah.jobs.usage import Meter, Usage
 @pytest.fixture
 def held(tmp_path: Path) -> Held:
     """An attempt whose process is this one."""
-    one = hold(tmp_path, "job_1", Fence(1, "agt_1"))
+    one = hold(tmp_path, "job_1", "train", Fence(1, "agt_1"))
     one.directory.path.mkdir(parents=True)
     one.process = processes.identify(os.getpid())
     return one
