@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from json import JSONDecodeError
 from json import loads as parsed
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -15,7 +15,7 @@ from kargah.kit.errors import BadInput
 
 app = group("datasets")
 #: Fixes that concern just one column.
-ONE_COLUMN = {"merge_labels", "cast", "repair_tags", "fill_missing", "drop_broken_turns"}
+ONE_COLUMN = {"merge_labels", "cast", "cast_dates", "repair_tags", "fill_missing", "drop_broken_turns"}
 
 
 @app.command(help=t("cli.datasets.add"))
@@ -96,6 +96,27 @@ def fix(
     if not chosen:
         raise FixesMissing(offered=", ".join(dict.fromkeys(map(named, offered))) or "–")
     made = known.fix(dataset, chosen, why=why)
+    if json:
+        screen.as_json(made.model_dump(mode="json"))
+        return
+    screen.say("cli.datasets.fixed", id=made.id, title=made.title, number=(made.version or {}).get("number", 1))
+
+
+@app.command(help=t("cli.datasets.kind"))
+def kind(
+    dataset: Annotated[str, typer.Argument(help=t("cli.datasets.id"), metavar="DATASET")],
+    column: Annotated[str, typer.Argument(help=t("cli.datasets.kind_column"), metavar="COLUMN")],
+    to: Annotated[Literal["number", "category", "text", "date", "identifier"], typer.Argument(help=t("dataset.kind"))],
+    drop: Annotated[bool, typer.Option("--drop", help=t("cli.datasets.kind_drop"))] = False,
+    why: Annotated[str, typer.Option(help=t("cli.datasets.fix_why"))] = "",
+    json: Json = False,
+    server: Server = None,
+    token: Token = None,
+) -> None:
+    from kargah.cli import connection, screen
+
+    said = {"kind": "set_kind", "column": column, "to": to, "otherwise": "drop" if drop else "empty"}
+    made = connection.connect(server, token).datasets.fix(dataset, [said], why=why)
     if json:
         screen.as_json(made.model_dump(mode="json"))
         return

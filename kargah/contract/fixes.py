@@ -8,6 +8,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 Columns = Annotated[list[str], Field(max_length=4096)]
+Otherwise = Literal["empty", "drop"]
+Meaning = Literal["number", "category", "text", "date", "identifier"]
+Language = Literal["persian", "arabic", "latin", "mixed"]
 Personal = Literal["email", "phone", "card", "national_id", "iban"]
 
 
@@ -37,6 +40,14 @@ class StripHidden(_Fix):
     """Takes out the characters that turn the direction of a text."""
 
     kind: Literal["strip_hidden"] = "strip_hidden"
+    columns: Columns = []
+    safe: ClassVar[bool] = True
+
+
+class RepairEncoding(_Fix):
+    """Reads texts again that were read in a wrong encoding, where nothing was lost (kargah.text.mojibake)."""
+
+    kind: Literal["repair_encoding"] = "repair_encoding"
     columns: Columns = []
     safe: ClassVar[bool] = True
 
@@ -86,7 +97,28 @@ class Cast(_Fix):
 
     kind: Literal["cast"] = "cast"
     column: str
-    otherwise: Literal["empty", "drop"] = "empty"
+    otherwise: Otherwise = "empty"
+
+
+class CastDates(_Fix):
+    """Writes dates of either calendar as ISO dates of one. What is none, or no day that there is, becomes empty, or its row goes."""
+
+    kind: Literal["cast_dates"] = "cast_dates"
+    column: str
+    calendar: Literal["gregorian", "jalali"] = "gregorian"
+    otherwise: Otherwise = "empty"
+
+
+class SetKind(_Fix):
+    """What a column is, as a person says. What is no such value (of numbers and dates) becomes empty, or its row goes.
+
+    Values stay as they are: a date is written as it was, an identifier is kept and not learnt from.
+    """
+
+    kind: Literal["set_kind"] = "set_kind"
+    column: str
+    to: Meaning
+    otherwise: Otherwise = "empty"
 
 
 class RepairTags(_Fix):
@@ -119,6 +151,23 @@ class DropClasses(_Fix):
     kind: Literal["drop_classes"] = "drop_classes"
     column: str
     labels: list[str] = Field(min_length=1, max_length=10_000)
+
+
+class KeepLanguages(_Fix):
+    """Takes out rows whose text in ``column`` is in another language; a text without letters is in none, and stays."""
+
+    kind: Literal["keep_languages"] = "keep_languages"
+    column: str
+    languages: list[Language] = Field(min_length=1)
+
+
+class CapClasses(_Fix):
+    """Keeps of each label at most so many ``rows``, chosen by chance from the seed."""
+
+    kind: Literal["cap_classes"] = "cap_classes"
+    column: str
+    rows: int = Field(ge=1, le=2**53)
+    seed: int = Field(42, ge=0, le=2**31 - 1)
 
 
 class DropSame(_Fix):
@@ -182,8 +231,9 @@ class Split(_Fix):
 
 
 Fix = Annotated[
-    EditRows | StripHidden | Trim | Normalise | MaskPersonal | CapLength | MergeLabels | Cast | RepairTags | FillMissing | DropMissing
-    | DropClasses | DropSame | DropBrokenTurns | DropConflicts | DropDuplicates | DropLeaked | DropColumns | Split,
+    EditRows | StripHidden | RepairEncoding | Trim | Normalise | MaskPersonal | CapLength | MergeLabels | Cast | CastDates | SetKind
+    | RepairTags | FillMissing | DropMissing | DropClasses | KeepLanguages | DropSame | DropBrokenTurns | DropConflicts | DropDuplicates
+    | DropLeaked | CapClasses | DropColumns | Split,
     Field(discriminator="kind"),
 ]  # fmt: skip
 AnyFix: TypeAdapter[Fix] = TypeAdapter(Fix)
@@ -192,8 +242,9 @@ AnyFix: TypeAdapter[Fix] = TypeAdapter(Fix)
 ORDER = tuple(
     kind.model_fields["kind"].default
     for kind in (
-        EditRows, StripHidden, Trim, Normalise, MaskPersonal, CapLength, MergeLabels, Cast, RepairTags, FillMissing, DropMissing,
-        DropClasses, DropSame, DropBrokenTurns, DropConflicts, DropDuplicates, DropLeaked, DropColumns, Split,
+        EditRows, StripHidden, RepairEncoding, Trim, Normalise, MaskPersonal, CapLength, MergeLabels, Cast, CastDates, SetKind,
+        RepairTags, FillMissing, DropMissing, DropClasses, KeepLanguages, DropSame, DropBrokenTurns, DropConflicts, DropDuplicates,
+        DropLeaked, CapClasses, DropColumns, Split,
     )
 )  # fmt: skip
 

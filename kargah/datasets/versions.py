@@ -19,7 +19,16 @@ from kargah.text.numbers import parse_number
 PARENT = "parent"
 _NEEDED = ("data.parquet", "columns.json", "report.json")
 _NUMERIC = (ColumnKind.INTEGER, ColumnKind.NUMBER)
-_EDITABLE = (*_NUMERIC, ColumnKind.TEXT, ColumnKind.CATEGORY, ColumnKind.BOOLEAN, ColumnKind.EMPTY)
+_TEXTUAL = (ColumnKind.TEXT, ColumnKind.CATEGORY)
+_EDITABLE = (*_NUMERIC, *_TEXTUAL, ColumnKind.BOOLEAN, ColumnKind.EMPTY)
+#: Of which kinds of columns a person may say that they are such.
+_SETTABLE = {
+    "number": (*_NUMERIC, *_TEXTUAL),
+    "date": _TEXTUAL,
+    "identifier": (*_NUMERIC, *_TEXTUAL),
+    "category": (*_NUMERIC, *_TEXTUAL, ColumnKind.BOOLEAN),
+    "text": (*_NUMERIC, *_TEXTUAL, ColumnKind.BOOLEAN),
+}
 #: More edits than these are counted in the lineage; the job's plan has them all.
 EDITS_TOLD = 20
 
@@ -108,8 +117,14 @@ def _fault(fix: Fix, kinds: dict[str, ColumnKind]) -> str:
         return "validation_share + test_share" if not 0 < fix.validation_share + fix.test_share < 1 else ""
     if isinstance(fix, fixes.DropColumns):
         return "columns" if set(fix.columns) >= set(kinds) else ""
-    named = fix.columns if isinstance(fix, fixes.Trim | fixes.StripHidden | fixes.Normalise | CapLength) else []
-    return next((f"{name}: {kinds[name]}" for name in named if kinds[name] not in (ColumnKind.TEXT, ColumnKind.CATEGORY)), "")
+    if isinstance(fix, fixes.SetKind):
+        return "" if kinds[fix.column] in _SETTABLE[fix.to] else f"{fix.to}: {kinds[fix.column]}"
+    if isinstance(fix, fixes.CastDates | fixes.KeepLanguages):
+        return "" if kinds[fix.column] in _TEXTUAL else f"{fix.column}: {kinds[fix.column]}"
+    if isinstance(fix, fixes.CapClasses):
+        return "" if kinds[fix.column] in _EDITABLE else f"{fix.column}: {kinds[fix.column]}"
+    named = fix.columns if isinstance(fix, fixes.Trim | fixes.StripHidden | fixes.RepairEncoding | fixes.Normalise | CapLength) else []
+    return next((f"{name}: {kinds[name]}" for name in named if kinds[name] not in _TEXTUAL), "")
 
 
 def _edit_fault(value: str | None, kind: ColumnKind) -> str:

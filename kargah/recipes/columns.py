@@ -26,16 +26,30 @@ class ColumnKind(StrEnum):
     EMPTY = "empty"
 
 
+class Meaning(StrEnum):
+    """What a person said that a column is, whatever its values look like."""
+
+    NUMBER = "number"
+    CATEGORY = "category"
+    TEXT = "text"
+    DATE = "date"
+    IDENTIFIER = "identifier"
+
+
 class LabelCount(BaseModel):
     value: str
     count: int
 
 
 class Column(BaseModel):
-    """One column. Lengths are in characters; ``top`` holds the most frequent values when ``distinct`` is small (≤ 200)."""
+    """One column. Lengths are in characters; ``top`` holds the most frequent values when ``distinct`` is small (≤ 200).
+
+    ``meant``: null where nobody said what the column is, and its name and values tell.
+    """
 
     name: str
     kind: ColumnKind
+    meant: Meaning | None = None
     rows: int
     nulls: int = 0
     distinct: int

@@ -5,7 +5,7 @@ import tomllib
 from functools import cache
 from pathlib import Path
 
-from kargah.recipes.columns import Column, ColumnKind
+from kargah.recipes.columns import Column, ColumnKind, Meaning
 
 _FOLD = str.maketrans({"ي": "ی", "ى": "ی", "ك": "ک", "\u200c": " ", "ة": "ه", "ۀ": "ه", "\u0654": None})
 _PARTS = re.compile(r"[\s_\-.()\[\]/]+")
@@ -36,6 +36,8 @@ def holds_classes(column: Column) -> bool:
     """Whether the values are names of classes rather than measures: ratings -2…2 are, prices are not."""
     if column.distinct < 2:
         return False
+    if column.meant is not None:
+        return column.meant is Meaning.CATEGORY
     if column.kind in (ColumnKind.CATEGORY, ColumnKind.BOOLEAN):
         return True
     if column.kind is ColumnKind.NUMBER and not _all_whole(column):
@@ -47,11 +49,17 @@ def holds_classes(column: Column) -> bool:
 
 
 def holds_numbers(column: Column) -> bool:
-    return column.kind in (ColumnKind.INTEGER, ColumnKind.NUMBER)
+    return column.kind in (ColumnKind.INTEGER, ColumnKind.NUMBER) and column.meant in (None, Meaning.NUMBER)
+
+
+def holds_dates(column: Column) -> bool:
+    return column.meant is Meaning.DATE
 
 
 def holds_text(column: Column) -> bool:
     """Free text. A category of long, mostly different values is text too: a small file of sentences looks like that."""
+    if column.meant is not None:
+        return column.meant is Meaning.TEXT
     if column.kind is ColumnKind.TEXT:
         return True
     long = (column.mean_length or 0) >= 20 or named(column, "text")
@@ -59,7 +67,9 @@ def holds_text(column: Column) -> bool:
 
 
 def is_identifier(column: Column) -> bool:
-    """A name such as ``id`` and a value of its own in each row: nothing can be learnt from it."""
+    """Said so, or a name such as ``id`` and a value of its own in each row: nothing can be learnt from it."""
+    if column.meant is not None:
+        return column.meant is Meaning.IDENTIFIER
     return named(column, "identifier") and column.distinct >= 0.95 * (column.rows - column.nulls)
 
 

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from kargah.contract.attempt import AttemptDirectory
-from kargah.contract.fixes import ORDER, Cast, Fix, MaskPersonal
+from kargah.contract.fixes import ORDER, Cast, CastDates, Fix, MaskPersonal, SetKind
 from kargah.contract.plans import MendPlan, Plan
 from kargah.contract.results import IngestResult
 from kargah.kit import files
 from kargah.kit.errors import BadInput
-from kargah.recipes.columns import Column, ColumnKind
+from kargah.recipes.columns import Column, ColumnKind, Meaning
 from kargah.text.normalise import Normaliser, NormaliserSettings
 from kargah.workers.doctor.blocks import Block, Parent
 from kargah.workers.doctor.changes import Change, make
@@ -33,6 +33,7 @@ from kargah.workers.reading.profile import ColumnProfile
 from kargah.workers.reading.table import RawTable, write_typed
 
 _PROGRESS_SECONDS = 0.5
+_NUMERIC = (ColumnKind.INTEGER, ColumnKind.NUMBER)
 #: What an import said of the kind of data, which no mend changes.
 _STILL_TRUE = frozenset({"TASK_WITHOUT_RECIPE"})
 
@@ -117,20 +118,31 @@ class Mending:
             raise NoRowsLeft(rows=rows_before)
         raw = RawTable(list(first.cells), self._findings, self._normaliser)
         raw.read(_numbered(first, blocks), self._raw_path, lambda: self._progress(raw.rows, rows_before))
-        if not any(change.changed for change in changes):
+        if not any(change.changed for change in changes) and not self._says_anew():
             raise NothingToMend(fixes=", ".join(fix.kind for fix in self._fixes))
         return raw
 
+    def _meanings(self) -> dict[str, Meaning]:
+        """What persons said of columns: of the parent's, and now."""
+        said = {column.name: column.meant for column in self._parent.columns if column.meant is not None}
+        said |= {fix.column: Meaning.DATE for fix in self._fixes if isinstance(fix, CastDates)}
+        return said | {fix.column: Meaning(fix.to) for fix in self._fixes if isinstance(fix, SetKind)}
+
+    def _says_anew(self) -> bool:
+        known = {column.name: column.meant for column in self._parent.columns}
+        return any(known.get(name) is not meant for name, meant in self._meanings().items())
+
     def _columns(self, raw: RawTable) -> list[Column]:
-        """Kinds stay as they were, but for what a mend makes of a column; texts may turn into classes and back."""
-        kinds = {column.name: column.kind for column in self._parent.columns}
+        """Kinds stay as they were, but for what a mend makes of a column; texts may turn into classes and back; what was said holds."""
+        kinds, meanings = {column.name: column.kind for column in self._parent.columns}, self._meanings()
         retyped = {fix.column for fix in self._fixes if isinstance(fix, Cast)}
         retyped.update(name for fix in self._fixes if isinstance(fix, MaskPersonal) for name in fix.columns)
         columns = []
         for profile in raw.profiles:
-            kind = _kind(profile, None if profile.name in retyped else kinds.get(profile.name))
+            meant = meanings.get(profile.name)
+            kind = _kind(profile, None if profile.name in retyped else kinds.get(profile.name), meant)
             profile.say(kind)
-            columns.append(profile.column(kind))
+            columns.append(profile.column(kind).model_copy(update={"meant": meant}))
         return columns
 
     def _report(self, raw: RawTable, columns: list[Column], changes: list[Change]) -> dict[str, Any]:
@@ -161,11 +173,20 @@ def _numbered(first: Block, others: Iterator[Block]) -> Iterator[tuple[int, list
     return enumerate((row for block in chain([first], others) for row in block.rows()), start=1)
 
 
-def _kind(profile: ColumnProfile, before: ColumnKind | None) -> ColumnKind:
+def _kind(profile: ColumnProfile, before: ColumnKind | None, meant: Meaning | None) -> ColumnKind:
     found = profile.kind()
+    if found is ColumnKind.EMPTY:
+        return found
+    match meant:
+        case Meaning.TEXT | Meaning.DATE:
+            return ColumnKind.TEXT
+        case Meaning.CATEGORY:
+            return ColumnKind.CATEGORY
+        case Meaning.NUMBER:
+            return found if found in _NUMERIC else ColumnKind.NUMBER
     if before is None or (before in TEXTUAL and found in TEXTUAL):
         return found
-    return ColumnKind.EMPTY if found is ColumnKind.EMPTY else before
+    return before
 
 
 if __name__ == "__main__":

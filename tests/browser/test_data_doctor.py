@@ -62,6 +62,7 @@ def test_a_bad_file_is_read_mended_and_trained_on(person: Person, bad_file: Path
     page.click("tr:has(th:text-is('۱')) form button")
     page.wait_for_selector("tr:has(th:text-is('۱')):has(.tag)")
     assert "LABEL_VARIANTS" in problems(page)
+    say_what_a_column_is(page)
     assert person.complaints == []
 
 
@@ -79,3 +80,12 @@ def edit_by_hand(page: Page, dataset_id: str, person: Person) -> None:
     assert [text.strip() for text in page.locator(".strip dd").all_text_contents()] == ["۱", "۱", "۶۰"]
     page.go_back()
     assert "برچسب نادرست بود" in (page.text_content("tr:has(th:text-is('۶'))") or "")
+
+
+def say_what_a_column_is(page: Page) -> None:
+    page.click("#kinds summary")
+    page.select_option("#kind-column", "برچسب")
+    page.select_option("#kind-to", "identifier")
+    press(page, "#kinds button", "۷")
+    kind = page.locator("#columns tbody tr").nth(1).locator("td").nth(1)
+    assert "شناسه" in (kind.text_content() or "") and "تعیین‌شده با دست" in (kind.text_content() or "")

@@ -203,3 +203,17 @@ def test_a_second_data_set_is_mixed_in_with_its_weight_and_its_own_column_names(
     again = browser.get("/runs/new", params={"like": address.split("/")[-1].split("?")[0]}).text
     assert re.search(rf'name="weight.{second}"[^>]*value="0.5"', again)
     assert '"weight": 0.5' in again.replace("&#34;", '"') or "weight: 0.5" in again
+
+
+def test_what_a_column_is_is_said_on_the_page_and_makes_a_version(site: Site, browser: httpx.Client, dataset: str) -> None:
+    path = f"/datasets/{dataset}"
+    form = {**hidden(browser, path, f"{path}/columns"), "column": "x", "to": "date", "otherwise": "empty"}
+    refused = browser.post(f"{path}/columns", data=form)
+    assert (refused.status_code, 'id="column-error"' in refused.text) == (422, True)
+    assert browser.post(f"{path}/columns", data={**form, "to": "poem"}).status_code == 422
+    made = browser.post(f"{path}/columns", data={**form, "to": "category"})
+    assert made.headers["location"] == f"{path}?done=dataset_mending"
+    client = site.client("trainer")
+    newest = client.get(f"/api/v1/datasets/{dataset}").json()["versions"][0]
+    assert newest["lineage"]["fixes"] == [{"kind": "set_kind", "column": "x", "to": "category", "otherwise": "empty"}]
+    client.post(f"/api/v1/jobs/{newest['job_id']}/stop").raise_for_status()

@@ -43,7 +43,10 @@ def test_nothing_is_said_of_data_that_is_in_order(tmp_path: Path) -> None:
         (lambda rows: [*rows, ("۰۹۱۲۳۴۵۶۷۸۹ شمارهٔ من است", "منفی")], "PERSONAL_PHONE", 1, [61], "mask_personal"),
         (lambda rows: [*rows, ("کارت 6037-9911-2345-6786 را ببینید", "منفی")], "PERSONAL_CARD", 1, [61], "mask_personal"),
         (lambda rows: [*rows, ("کد ملی ۱۲۳۴۵۶۷۸۹۱ ثبت شد", "منفی")], "PERSONAL_NATIONAL_ID", 1, [61], "mask_personal"),
-        (lambda rows: [row for row in rows if row[1] == "مثبت"] + [row for row in rows if row[1] == "منفی"][:2], "IMBALANCE", 2, [], None),
+        (
+            lambda rows: [row for row in rows if row[1] == "مثبت"] + [row for row in rows if row[1] == "منفی"][:2],
+            *("IMBALANCE", 2, [], "cap_classes"),
+        ),
     ],
 )
 def test_what_is_wrong_is_found_with_its_rows_and_a_mend(

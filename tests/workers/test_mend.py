@@ -100,6 +100,95 @@ def test_a_column_of_words_with_numbers_becomes_one_of_numbers(tmp_path: Path) -
     assert (dropped.kinds()["وزن"], dropped.result.rows) == ("integer", 40)
 
 
+def dated(*written: str) -> str:
+    return "متن,تاریخ\n" + "".join(f"نظر {number} دربارهٔ خرید,{value}\n" for number, value in enumerate(written * 12))
+
+
+@pytest.mark.parametrize(
+    ("code", "place", "first", "rows"),
+    [
+        ("MIXED_CALENDARS", 0, ["2023-07-25", "2023-07-25", None, "2023-03-21T09:30", None], 60),
+        ("MIXED_CALENDARS", 1, ["1402-05-03", "1402-05-03", None, "1402-01-01T09:30", None], 60),
+        ("BAD_DATES", 0, ["1402-05-03", "1402-05-03", None, "1402-01-01T09:30", None], 60),
+        ("BAD_DATES", 1, ["1402-05-03", "1402-05-03", "1402-01-01T09:30", "1402-05-03", "1402-05-03"], 36),
+    ],
+)
+def test_dates_become_those_of_one_calendar_as_many_as_was_said(
+    tmp_path: Path, code: str, place: int, first: list[str | None], rows: int
+) -> None:
+    before = read(tmp_path / "before", dated("1402/05/03", "2023-07-25", "1402/12/30", "۱۴۰۲/۰۱/۰۱ 9:30", "نامعلوم"))
+    found = before.problems[code]
+    after = mended(tmp_path / "after", before, found["fixes"][place])
+    assert (after.table()["تاریخ"][:5], after.result.rows) == (first, rows)
+    assert after.report["mended"][0]["changed"] == found["touches"][place]["count"]
+    assert after.columns["تاریخ"]["meant"] == "date"
+    assert not {"BAD_DATES", "MIXED_CALENDARS"} & set(after.problems)
+
+
+def test_texts_of_a_wrong_encoding_are_read_again_and_those_that_lost_something_stay(tmp_path: Path) -> None:
+    texts = [f"این کالا بسیار خوب بود {number}" for number in range(9)]
+    broken = [text.encode().decode("cp1256") for text in texts] + ["Ø³Ù„Ø§Ù… \ufffd Ø³Ù„Ø§Ù…"]
+    before = read(tmp_path / "before", "متن\n" + "\n".join(broken) + "\n")
+    found = before.problems["MOJIBAKE"]
+    assert (found["count"], found["params"]["repairable"], found["touches"]) == (10, 9, [{"count": 9, "is_estimate": False}])
+    after = mended(tmp_path / "after", before, *found["fixes"])
+    assert after.table()["متن"] == [*texts, broken[-1]]
+    assert after.problems["MOJIBAKE"]["fixes"] == []
+
+
+def test_a_class_is_capped_by_chance_from_the_seed(tmp_path: Path) -> None:
+    content = "متن,برچسب\n" + "".join(f"نظر {number} دربارهٔ خرید,{'الف' if number % 20 else 'ب'}\n" for number in range(100))
+    before = read(tmp_path / "before", content)
+    found = before.problems["IMBALANCE"]
+    asked = found["fixes"][0]
+    assert (asked["rows"], found["touches"]) == (15, [{"count": 80, "is_estimate": False}])
+    once, again, other = (
+        rows(mended(tmp_path / name, before, fix)) for name, fix in (("1", asked), ("2", asked), ("3", asked | {"seed": 7}))
+    )
+    assert once == again != other
+    assert [sum(row[1] == label for row in once) for label in ("الف", "ب")] == [15, 5]
+
+
+def test_one_language_is_kept_and_texts_of_none_stay(tmp_path: Path) -> None:
+    texts = [f"این کالا بسیار خوب بود {number}" for number in range(20)] + [f"this is number {number}" for number in range(5)] + ["12 34"]
+    before = read(tmp_path / "before", "متن\n" + "\n".join(texts) + "\n")
+    found = before.problems["LANGUAGE_MIX"]
+    assert (found["fixes"][0]["languages"], found["touches"][0]) == (["persian"], {"count": 5, "is_estimate": False})
+    after = mended(tmp_path / "after", before, found["fixes"][0])
+    assert after.table()["متن"] == [*texts[:20], "12 34"]
+
+
+PLACES = "کد,امتیاز,روز,گروه\n" + "".join(
+    f"{1000 + number},{'۱۲٫۵' if number % 3 else 'نامعلوم'},1402/0{1 + number % 6}/1{number % 9},{number % 4}\n" for number in range(30)
+)
+
+
+@pytest.mark.parametrize(
+    ("column", "to", "kind", "first"),
+    [
+        ("کد", "identifier", "integer", 1000),
+        ("کد", "category", "category", "1000"),
+        ("گروه", "text", "text", "0"),
+        ("امتیاز", "number", "number", None),
+        ("روز", "date", "text", "1402/01/10"),
+    ],
+)
+def test_what_a_person_says_of_a_column_holds_through_further_mends(tmp_path: Path, column: str, to: str, kind: str, first: object) -> None:
+    said = fix(tmp_path / "1", PLACES, {"kind": "set_kind", "column": column, "to": to})
+    after = mended(tmp_path / "2", said, {"kind": "edit_rows", "edits": [], "deletions": [30]})
+    for made in (said, after):
+        assert (made.kinds()[column], made.columns[column]["meant"], made.table()[column][0]) == (kind, to, first)
+        assert [name for name, told in made.columns.items() if told["meant"]] == [column]
+    with pytest.raises(KargahError) as refused:
+        mended(tmp_path / "3", said, {"kind": "set_kind", "column": column, "to": to})
+    assert refused.value.code == "NOTHING_TO_MEND"
+
+
+def test_rows_without_such_a_value_go_where_that_is_asked(tmp_path: Path) -> None:
+    after = fix(tmp_path, PLACES, {"kind": "set_kind", "column": "امتیاز", "to": "number", "otherwise": "drop"})
+    assert (after.table()["امتیاز"], after.report["mended"]) == ([12.5] * 20, [{"kind": "set_kind", "changed": 30}])
+
+
 def test_a_split_is_the_same_for_the_same_seed_and_keeps_groups_and_shares(tmp_path: Path) -> None:
     content = "متن,برچسب,نویسنده\n" + "".join(
         f"نوشتهٔ شمارهٔ {number},{'الف' if number % 4 else 'ب'},{number // 2}\n" for number in range(400)

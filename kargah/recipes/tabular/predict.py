@@ -10,7 +10,6 @@ import numpy as np
 from kargah.recipes.baselines.majority import Majority
 from kargah.recipes.baselines.trees import TreesModel
 from kargah.recipes.errors import InputMissing, InputNotNumber, InputNotRow
-from kargah.recipes.labels import number_of
 from kargah.recipes.measures import FloatArray
 from kargah.recipes.predictor import Input, about
 from kargah.recipes.problem import ColumnProblem, ProblemType
@@ -43,7 +42,7 @@ class TablePredictor:
         if feature.name not in row:
             raise InputMissing(field=f"inputs[{index}].{feature.name}", index=index, missing=feature.name)
         value = row[feature.name]
-        if feature.kind == "number" and value not in (None, "") and number_of(value) is None:
+        if feature.kind == "number" and value not in (None, "") and feature.number_of(value) is None:
             raise InputNotNumber(field=f"inputs[{index}].{feature.name}", index=index, column=feature.name, value=str(value)[:80])
         normaliser = normaliser_of(self.about["normaliser"])
         return normaliser.apply(value) if normaliser and isinstance(value, str) else value

@@ -11,7 +11,7 @@ from kargah.datasets.rows import Statistics
 from kargah.recipes.columns import Column, ColumnKind
 from kargah.web.deps import Ask
 from kargah.web.pages import histograms
-from kargah.web.pages.dataset_views import MOST_LABELS, NAMES, bars_of
+from kargah.web.pages.dataset_views import MOST_LABELS, NAMES, bars_of, kind_text
 from kargah.web.pages.figures import Bar, Figure
 from kargah.web.pages.histograms import Histogram
 from kargah.web.pages.render import render
@@ -45,7 +45,7 @@ def _closely(words: Words, column: Column, measured: Statistics | None) -> Close
     shown = None if column.kind in NAMES else measured
     return Closely(
         name=column.name,
-        kind=words.text(f"kind.{column.kind}"),
+        kind=kind_text(words, column),
         figures=histograms.figures_of(words, shown) if shown else [Figure(words.text("dataset.distinct"), words.number(column.distinct))],
         histogram=histograms.histogram_of(words, shown) if shown else None,
         measure=words.text(f"statistics.measure.{shown.measure}") if shown else "",

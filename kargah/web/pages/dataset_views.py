@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
-from kargah.contract.fixes import AnyFix, Normalise, is_safe
+from kargah.contract.fixes import Meaning
 from kargah.datasets.rows import Statistics
 from kargah.datasets.schemas import DatasetDetail, DatasetOut, JsonDict, Lineage, Preview, Suggestion, VersionSummary
 from kargah.jobs.schemas import EventOut, JobOut
 from kargah.recipes.columns import Column, ColumnKind
 from kargah.web.pages import figures, histograms
+from kargah.web.pages.dataset_fixes import FixButton, Way, Ways, buttons_of, fix_text, language_text
 from kargah.web.pages.figures import Bar, Figure
 from kargah.web.pages.histograms import Histogram
 from kargah.web.pages.parts import Badge, Progress, progress_of
@@ -18,7 +19,6 @@ from kargah.web.pages.words import Words
 RUNNING = ["QUEUED", "STARTING", "LOADING", "RUNNING", "STOPPING"]
 #: What a fetch says of its progress: what it has got is kept when it is paused.
 FETCHING = "datasets.fetching"
-NORMALISE = "normalise"
 SEVERITIES = {"error": ("error", "a-r"), "warning": ("warn", "a-y"), "info": ("info", "")}
 MOST_LABELS = 12
 MOST_SMALL_BARS = 4
@@ -45,16 +45,6 @@ class DatasetRow:
 
 
 @dataclass(frozen=True)
-class FixButton:
-    """``value``: the place of the fix in the report, as ``problem.fix``."""
-
-    value: str
-    kind: str
-    label: str
-    is_safe: bool
-
-
-@dataclass(frozen=True)
 class Problem:
     code: str
     severity: str
@@ -64,6 +54,7 @@ class Problem:
     body: str
     count: str
     fixes: list[FixButton]
+    ways: list[Way]
 
 
 @dataclass(frozen=True)
@@ -159,7 +150,8 @@ def values_of(
     version, statistics = dataset.version, {column.name: column for column in measured}
     report = (version.report if version else None) or {}
     columns = (version.columns if version else None) or []
-    problems = [_problem(words, found, place) for place, found in enumerate(report.get("problems", []))]
+    ways = Ways(words, dataset, suggestions)
+    problems = [_problem(words, found, place, ways) for place, found in enumerate(report.get("problems", []))]
     severe = sum(found["severity"] == "error" for found in report.get("problems", []))
     return {
         "dataset": dataset,
@@ -179,6 +171,7 @@ def values_of(
         "safe_fixes": sum(fix.is_safe for problem in problems for fix in problem.fixes),
         "is_mending": any(version.state == "IMPORTING" and version.lineage for version in dataset.versions),
         "columns": [_column(words, column, statistics.get(column.name)) for column in columns],
+        "meanings": [(meaning, words.text(f"meaning.{meaning}")) for meaning in get_args(Meaning)],
         "versions": [_version(words, dataset, version) for version in dataset.versions],
         "labels": _labels(words, columns, suggestions),
         "normalised": _normalised(words, report),
@@ -224,19 +217,6 @@ def _strip(words: Words, dataset: DatasetDetail, report: dict[str, Any]) -> list
     ]
 
 
-def fixes_of(report: dict[str, Any], places: Iterable[str] | None = None) -> list[JsonDict]:
-    """The fixes that the report offers at ``places``, else all safe ones. One of the places is ``NORMALISE``."""
-    offered = {
-        f"{place}.{number}": fix
-        for place, found in enumerate(report.get("problems", []))
-        for number, fix in enumerate(found.get("fixes") or [])
-    }
-    offered[NORMALISE] = Normalise().model_dump(mode="json")
-    if places is None:
-        return [fix for fix in offered.values() if is_safe(AnyFix.validate_python(fix))]
-    return [offered[place] for place in places if place in offered]
-
-
 def found_so_far(words: Words, events: Iterable[EventOut]) -> list[str]:
     """What an import that still reads has met, in words."""
     told = [event.payload.get("params") or {} for event in events if event.payload.get("code") == "datasets.found"]
@@ -248,19 +228,13 @@ def _title(words: Words, code: str, params: JsonDict, columns: list[str], count:
     return words.first(f"problem.{code}", code, **shown)
 
 
-def _fix(words: Words, place: str, fix: JsonDict) -> FixButton:
-    manner = fix.get("by") or ("near" if fix.get("near") else "drop" if fix.get("otherwise") == "drop" else "")
-    key = f"fix.{fix['kind']}"
-    return FixButton(place, fix["kind"], words.first(f"{key}.{manner}", key, **fix), is_safe(AnyFix.validate_python(fix)))
-
-
 def _languages(words: Words, shares: Any) -> str:
     """{persian: 80.0, latin: 20.0} in words."""
     known = shares.items() if isinstance(shares, dict) else ()
-    return words.text("list.comma").join(f"{words.first(f'language.{name}', name)} {words.percent(share / 100)}" for name, share in known)
+    return words.text("list.comma").join(f"{language_text(words, name)} {words.percent(share / 100)}" for name, share in known)
 
 
-def _problem(words: Words, found: dict[str, Any], place: int = 0) -> Problem:
+def _problem(words: Words, found: dict[str, Any], place: int, ways: Ways) -> Problem:
     icon, style = SEVERITIES.get(found["severity"], SEVERITIES["info"])
     params = {
         **words.amounts(found.get("params") or {}),
@@ -280,7 +254,8 @@ def _problem(words: Words, found: dict[str, Any], place: int = 0) -> Problem:
         title=words.first(f"problem.{found['code']}", found["code"], **params),
         body=" ".join(part for part in (*body, columns) if part),
         count=words.number(found["count"]),
-        fixes=[_fix(words, f"{place}.{number}", fix) for number, fix in enumerate(found.get("fixes") or [])],
+        fixes=buttons_of(words, found, place),
+        ways=ways.of(found),
     )
 
 
@@ -295,7 +270,7 @@ def _column(words: Words, column: Column, measured: Statistics | None) -> Column
     distinct = words.number(column.distinct) if column.distinct_is_exact else words.text("dataset.at_least", n=column.distinct)
     return ColumnRow(
         name=column.name,
-        kind=words.text(f"kind.{column.kind}"),
+        kind=kind_text(words, column),
         distinct=distinct,
         nulls=words.number(column.nulls) if column.nulls else "–",
         range=_range(words, column),
@@ -303,6 +278,13 @@ def _column(words: Words, column: Column, measured: Statistics | None) -> Column
         bars=bars_of(words, column, MOST_SMALL_BARS),
         histogram=histograms.histogram_of(words, measured) if measured and column.kind not in NAMES else None,
         filled=round(100 * (1 - column.nulls / column.rows)) if column.rows else 0,
+    )
+
+
+def kind_text(words: Words, column: Column) -> str:
+    """What a person said that it is, else what its values are."""
+    return (
+        words.text("dataset.kind_said", kind=words.text(f"meaning.{column.meant}")) if column.meant else words.text(f"kind.{column.kind}")
     )
 
 
@@ -339,7 +321,7 @@ def _version(words: Words, dataset: DatasetDetail, version: VersionSummary) -> V
 
 
 def _made(words: Words, lineage: Lineage) -> str:
-    names = [words.first(f"fix.{fix['kind']}", f"fix.{fix['kind']}.{fix.get('by')}", **fix) for fix in lineage.fixes]
+    names = [fix_text(words, fix) for fix in lineage.fixes]
     made = words.text("dataset.made_from", number=lineage.parent_number, fixes=words.text("list.comma").join(dict.fromkeys(names)))
     by = words.text("dataset.made_by", name=lineage.by) if lineage.by else ""
     return " · ".join(part for part in (made, by, lineage.why) if part)

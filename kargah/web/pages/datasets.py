@@ -29,6 +29,7 @@ from kargah.web.idempotency import once_of_form
 from kargah.web.pages import dataset_views as views
 from kargah.web.pages import hub_use, incoming
 from kargah.web.pages.access import see
+from kargah.web.pages.dataset_fixes import fixes_of
 from kargah.web.pages.forms import Errors, errors_of, form_of
 from kargah.web.pages.parts import pages_of
 from kargah.web.pages.render import render
@@ -193,7 +194,7 @@ async def fix(dataset_id: str, request: Request, ask: Ask) -> Response:
 
     def mend(session: Session, actor: Actor) -> VersionSummary:
         report = versions.report_of(session, actor, dataset_id, values.get("from_version") or None)
-        wished = views.fixes_of(report, places)
+        wished = fixes_of(report, places)
         wish = {"from_version": values.get("from_version") or None, "fixes": wished, "why": values.get("why", "")[:500]}
         return versions.mend(session, actor, dataset_id, wish_of(wish))
 
@@ -202,6 +203,24 @@ async def fix(dataset_id: str, request: Request, ask: Ask) -> Response:
     except (BadInput, Conflict, UnknownVersion) as error:
         text = next(iter(errors_of(request, error).values()))
         return await _show(request, ask, dataset_id, {"fix": text}, error.status)
+    return see(f"/datasets/{dataset_id}?done=dataset_mending")
+
+
+@router.post("/datasets/{dataset_id}/columns")
+async def set_kind(dataset_id: str, request: Request, ask: Ask) -> Response:
+    """What a column is, as a person says: a new version."""
+    values = await form_of(request)
+    fix = {"kind": "set_kind", **{name: values.get(name, "") for name in ("column", "to", "otherwise")}}
+
+    def mend(session: Session, actor: Actor) -> VersionSummary:
+        wish = {"from_version": values.get("from_version") or None, "fixes": [fix], "why": values.get("why", "")[:500]}
+        return versions.mend(session, actor, dataset_id, wish_of(wish))
+
+    try:
+        await once_of_form(ask, values.get("_once", ""), f"{values.get('from_version')} {fix}", mend)
+    except (BadInput, Conflict, UnknownVersion) as error:
+        text = next(iter(errors_of(request, error).values()))
+        return await _show(request, ask, dataset_id, {"column": text}, error.status)
     return see(f"/datasets/{dataset_id}?done=dataset_mending")
 
 

@@ -32,7 +32,7 @@ from kargah.training import service as training
 from kargah.training.schemas import TrainingRequest, TrainingStarted
 from kargah.web.deps import Ask
 from kargah.web.idempotency import once_of_form
-from kargah.web.pages import mixing, same_as, spec_form, terms_form
+from kargah.web.pages import mixing, same_as, spec_form, teachers, terms_form
 from kargah.web.pages.access import see
 from kargah.web.pages.dashboard import recipe_icon
 from kargah.web.pages.forms import Errors, errors_of, schema_errors
@@ -90,6 +90,7 @@ class Filled:
     base_model: str
     title: str
     said: Said
+    teacher_model: str = ""
     begins: Begins | None = None
     errors: Errors = field(default_factory=dict)
 
@@ -194,6 +195,8 @@ def given_of_run(session: Session, actor: Actor, run_id: str, checkpoint: str = 
         given[spec_form.ROLE_PREFIX + role] = [taken] if isinstance(taken, str) else taken
     if plan.get("base_model"):
         given |= {"start": [BASE], "base_model": [plan["base_model"]["version_id"]]}
+    if plan.get("teacher_model"):
+        given["teacher_model"] = [plan["teacher_model"]["version_id"]]
     return given
 
 
@@ -231,7 +234,8 @@ def _filled(words: Words, materials: Materials, given: dict[str, list[str]], beg
     start = BASE if bases and _one(given, "start") == BASE else SCRATCH
     said = terms_form.read(words, given)
     base_model, title = _one(given, "base_model"), _one(given, "title")
-    return Filled(recipe, roles, given, start, base_model, title, said, begins, errors or said.errors)
+    teacher = _one(given, "teacher_model") if recipe.learns_from_teachers else ""
+    return Filled(recipe, roles, given, start, base_model, title, said, teacher, begins, errors or said.errors)
 
 
 def _bases(materials: Materials, recipe: Recipe) -> list[tuple[str, ModelVersionOut]]:
@@ -243,6 +247,12 @@ def _bases(materials: Materials, recipe: Recipe) -> list[tuple[str, ModelVersion
         version = next((one for one in fit if one.architecture.endswith("ForCausalLM") == writes), None)
         brought += [(model.title, version)] if version and version.id not in {known.id for _, known in brought} else []
     return brought
+
+
+def _teachers(words: Words, materials: Materials, filled: Filled) -> list[Option]:
+    """Of several data sets mixed, the labels are known when they are read."""
+    columns = materials.columns if len(materials.chosen) == 1 else []
+    return teachers.options_of(words, filled.recipe, materials.trained, columns, filled.roles, filled.teacher_model)
 
 
 def _guessed(materials: Materials, recipe: Recipe) -> dict[str, list[str]]:
@@ -268,6 +278,7 @@ def request_of(materials: Materials, filled: Filled, dry_run: bool = False) -> T
         title=filled.title.strip()[:300] or None,
         datasets=mixing.uses_of(materials.chosen[:MOST_MIXED], filled.roles, filled.given),
         base_model=filled.base_model[:64] or None if filled.start == BASE else None,
+        teacher_model=filled.teacher_model[:64] or None,
         spec={**({"columns": columns} if columns else {}), **spec},
         dry_run=dry_run,
         priority=said.priority,
@@ -292,6 +303,8 @@ def _page(request: Request, materials: Materials, filled: Filled, start: Outlook
         can_base=BASE in filled.recipe.starts_from,
         bases=[Option(version.id, title, version.id == filled.base_model) for title, version in _bases(materials, filled.recipe)],
         start=filled.start,
+        can_be_taught=filled.recipe.learns_from_teachers,
+        teachers=_teachers(words, materials, filled),
         groups=groups,
         field_count=sum(len(group.fields) for group in groups),
         view="all" if _one(filled.given, "view") == "all" or _hidden_error(groups) else "basic",
@@ -346,5 +359,5 @@ def _hidden_error(groups: list[spec_form.Group]) -> bool:
 
 def _other_error(filled: Filled) -> str:
     """What is wrong with no field of the form."""
-    shown = {"datasets", "base_model", "title", "weight"}
+    shown = {"datasets", "base_model", "teacher_model", "title", "weight"}
     return next((text for name, text in filled.errors.items() if name not in shown and not name.startswith(("spec.", "terms."))), "")

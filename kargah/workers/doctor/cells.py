@@ -47,7 +47,8 @@ class NumbersAmongText:
     """Columns that would be numbers were it not for some values. Gives up early on words."""
 
     def __init__(self, columns: list[Column]) -> None:
-        self._parsed = {column.name: 0 for column in columns if column.kind in TEXTUAL and column.max_length and column.distinct > 2}
+        words = [column for column in columns if column.kind in TEXTUAL and column.meant is None]
+        self._parsed = {column.name: 0 for column in words if column.max_length and column.distinct > 2}
         self._bad = {name: Places() for name in self._parsed}
         self._examples: dict[str, list[str]] = {name: [] for name in self._parsed}
 

@@ -1,5 +1,6 @@
 """Mends as what they do to rows. Each counts what it changed: cells, or rows that it took out."""
 
+import random
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -7,16 +8,19 @@ from typing import Any, Protocol
 
 from kargah.contract import fixes as words
 from kargah.recipes.columns import Column, ColumnKind
-from kargah.text import numbers
+from kargah.text import dates, mojibake, numbers
 from kargah.text.normalise import BIDI_CONTROLS, Normaliser, label_key
 from kargah.workers.doctor import personal, splitting
-from kargah.workers.doctor.blocks import Block, Parent
+from kargah.workers.doctor.blocks import Block, Parent, as_text
+from kargah.workers.doctor.language import language_of
 from kargah.workers.doctor.likeness import LikeTexts
 from kargah.workers.doctor.roles import TEXTUAL, is_training
 from kargah.workers.doctor.sequences import alternates, as_list, repaired, turns_of
 
 #: Of so many rows likeness is looked for, as when the report was made.
 LIKENESS_ROWS = 10_000
+#: Whole numbers up to here are exact as floats.
+_WHOLE = 2**53
 _BIDI = re.compile(f"[{BIDI_CONTROLS}]+")
 Blocks = Callable[[], Iterator[Block]]
 
@@ -47,6 +51,23 @@ class Cells:
                 if known[key] != value:
                     values[index] = known[key]
                     self.changed += 1
+
+
+class Reread:
+    """Reads the cells of a column anew; what cannot be read becomes empty or takes its row out. ``read``: None for what cannot be."""
+
+    def __init__(self, column: str, read: Callable[[str], Any], otherwise: words.Otherwise) -> None:
+        self.changed = 0
+        self._column, self._read, self._drops = column, read, otherwise == "drop"
+
+    def apply(self, block: Block) -> None:
+        texts = [as_text(value) for value in block.cells[self._column]]
+        known = {text: self._read(text) for text in set(texts) if text is not None}
+        found = [None if text is None else known[text] for text in texts]
+        self.changed += sum(as_text(value) != text for value, text in zip(found, texts, strict=True))
+        block.cells[self._column] = found
+        if self._drops:
+            block.keep([value is not None or text is None for value, text in zip(found, texts, strict=True)])
 
 
 class Fill:
@@ -125,6 +146,11 @@ def make(fix: words.Fix, parent: Parent, normaliser: Normaliser, before: Blocks)
         return WithoutColumns(fix.columns)
     if isinstance(fix, words.Split):
         return Parts(fix, parent, before)
+    if isinstance(fix, words.CastDates):
+        calendar = fix.calendar
+        return Reread(fix.column, lambda text: dates.to_iso(text, calendar), fix.otherwise)
+    if isinstance(fix, words.SetKind):
+        return Reread(fix.column, _READ_AS.get(fix.to, str), fix.otherwise)
     if isinstance(fix, words.FillMissing):
         return Fill(fix.column, fill_value(fix, parent.column(fix.column), before))
     rewriting = _rewriting(fix, parent, normaliser, before)
@@ -136,6 +162,8 @@ def _rewriting(fix: words.Fix, parent: Parent, normaliser: Normaliser, before: B
     match fix:
         case words.StripHidden():
             return Cells(fix.columns or texts, lambda text: _BIDI.sub("", text))
+        case words.RepairEncoding():
+            return Cells(fix.columns or texts, lambda text: mojibake.repaired(text) or text)
         case words.Trim():
             return Cells(fix.columns or texts, lambda text: text.strip() or None)
         case words.Normalise():
@@ -162,6 +190,11 @@ def _choosing(fix: words.Fix, parent: Parent, before: Blocks) -> Callable[[Block
         case words.DropClasses():
             unwanted = set(fix.labels)
             return lambda block: [str(value) not in unwanted for value in block.cells[fix.column]]
+        case words.KeepLanguages():
+            kept = {*fix.languages, None}
+            return lambda block: [language_of(as_text(value) or "") in kept for value in block.cells[fix.column]]
+        case words.CapClasses():
+            return Capped(fix, before)
         case words.DropSame():
             return lambda block: [_differ(row) for row in zip(*(block.cells[name] for name in fix.columns), strict=True)]
         case words.DropBrokenTurns():
@@ -204,6 +237,24 @@ class First:
         return self._rows <= LIKENESS_ROWS and self._likeness.add(key)
 
 
+class Capped:
+    """Says yes to at most so many rows of each label, each as likely as any other (selection sampling, Knuth's algorithm S)."""
+
+    def __init__(self, fix: words.CapClasses, before: Blocks) -> None:
+        self._column, self._chance = fix.column, random.Random(fix.seed)
+        self._left = Counter(value for block in before() for value in block.cells[fix.column] if value is not None)
+        self._wanted = {label: min(count, fix.rows) for label, count in self._left.items()}
+
+    def __call__(self, block: Block) -> list[bool]:
+        return [value is None or self._is_chosen(value) for value in block.cells[self._column]]
+
+    def _is_chosen(self, label: Any) -> bool:
+        chosen = self._chance.random() * self._left[label] < self._wanted[label]
+        self._left[label] -= 1
+        self._wanted[label] -= chosen
+        return chosen
+
+
 def fill_value(fix: words.FillMissing, column: Column, before: Blocks) -> Any:
     """What empty cells get. A mean or median of whole numbers is rounded, so that they stay whole."""
     if fix.by == "value":
@@ -243,6 +294,20 @@ def _differ(row: Sequence[Any]) -> bool:
 
 def _no_number(value: Any) -> bool:
     return isinstance(value, str) and numbers.parse_number(value) is None
+
+
+def _number(text: str) -> int | float | None:
+    number = numbers.parse_number(text)
+    return int(number) if number is not None and number.is_integer() and abs(number) <= _WHOLE else number
+
+
+def _date(text: str) -> str | None:
+    day = dates.parse_day(text)
+    return text if day is not None and day.exists else None
+
+
+#: How a cell is read of which a person says what it is; any text, label or identifier is as it stands.
+_READ_AS: dict[words.Meaning, Callable[[str], Any]] = {"number": _number, "date": _date}
 
 
 def _conflicting(blocks: Iterable[Block], fix: words.DropConflicts) -> set[int]:

@@ -7,6 +7,8 @@ from kargah.workers.reading.findings import Findings, Severity
 
 #: The largest class is this many times the smallest, or has this share of all.
 IMBALANCE_TIMES, IMBALANCE_SHARE, MOST_CLASSES = 10, 0.9, 50
+#: To cap the largest class it is made as large as the next, and of two classes this many times the other.
+CAPPED_TIMES = 3
 IDENTIFIER_ROWS, IDENTIFIER_CHARACTERS = 20, 24
 
 
@@ -29,12 +31,15 @@ def _say_imbalance(column: Column, findings: Findings) -> None:
         findings.note(
             "IMBALANCE", "warning", column=column.name, count=smallest.count, largest=largest.value, largest_count=largest.count,
             smallest=smallest.value, smallest_count=smallest.count, majority=round(100 * largest.count / filled, 1),
+            cap=max(counts[1], CAPPED_TIMES * smallest.count),
         )  # fmt: skip
 
 
 def _is_identifier(column: Column) -> bool:
     """A different short value in every row, without blanks: a name of the row, of no use to a model."""
-    if column.kind not in (*TEXTUAL, ColumnKind.INTEGER) or column.rows < IDENTIFIER_ROWS or column.distinct < column.rows:
+    if column.meant is not None or column.kind not in (*TEXTUAL, ColumnKind.INTEGER):
+        return False
+    if column.rows < IDENTIFIER_ROWS or column.distinct < column.rows:
         return False
     if column.kind is ColumnKind.INTEGER:
         return column.minimum is not None and (column.maximum or 0) - column.minimum == column.rows - 1

@@ -22,10 +22,12 @@ class Languages:
     def __init__(self, columns: list[Column]) -> None:
         self._counts: dict[str, Counter[str]] = {column.name: Counter() for column in columns if column.kind is ColumnKind.TEXT}
         self._places: dict[tuple[str, str], Places] = {}
+        self._rows_seen = 0
 
     def see(self, batch: Any, first_row: int) -> None:
         if first_row > SAMPLE_ROWS:
             return
+        self._rows_seen += min(batch.num_rows, SAMPLE_ROWS)
         for name, counts in self._counts.items():
             for row, text in enumerate(batch.column(name).slice(0, SAMPLE_ROWS).to_pylist(), first_row):
                 language = language_of(text) if text else None
@@ -40,7 +42,8 @@ class Languages:
             if minor:
                 count, rows = sum(counts[language] for language in minor), self._places[(name, minor[0])].rows
                 shares = {language: round(100 * number / total, 1) for language, number in counts.most_common()}
-                findings.note("LANGUAGE_MIX", "info", column=name, count=count, first_rows=rows, languages=shares, looked_at=total)
+                params: dict[str, Any] = {"languages": shares, "looked_at": total, "texts": dict(counts), "rows_seen": self._rows_seen}
+                findings.note("LANGUAGE_MIX", "info", column=name, count=count, first_rows=rows, **params)
 
 
 def language_of(text: str) -> str | None:

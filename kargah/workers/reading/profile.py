@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kargah.recipes.columns import Column, ColumnKind, LabelCount
-from kargah.text import dates, numbers
+from kargah.text import mojibake, numbers
 from kargah.text.normalise import Counts, Normaliser, label_key
 from kargah.workers.reading import signs
 from kargah.workers.reading.batch import Lines
+from kargah.workers.reading.days import DateProfile
 from kargah.workers.reading.findings import MAX_LINES, Findings
 
 MAX_TOP, MAX_COUNTED, SHOWN_CHARACTERS, EXAMPLES = 200, 1000, 160, 3
@@ -218,9 +219,13 @@ class ColumnProfile:
         if self._dates.possible and present is not None:
             self._dates.add(present, stretch)
         for code, severity, pattern in signs.SIGNS if suspicious else ():
-            found = stretch.are([value for value in suspicious if pattern.search(value)])
+            signed = [value for value in suspicious if pattern.search(value)]
+            found = stretch.are(signed)
             if count := pc.sum(found).as_py():
-                self._findings.note(code, severity, column=self.name, count=count, lines=stretch.lines_at(found))
+                noted = self._findings.note(code, severity, column=self.name, count=count, lines=stretch.lines_at(found))
+                if code == "MOJIBAKE":
+                    sure = stretch.are([value for value in signed if mojibake.repaired(value) is not None])
+                    noted.params["repairable"] = noted.params.get("repairable", 0) + pc.sum(sure).as_py()
         if self._characters_normalised <= NORMALISED_CHARACTERS:
             self._count_normalising(
                 present.items() if present is not None else ((value, 1) for value in stretch.values.drop_null().to_pylist())
@@ -348,40 +353,6 @@ class NumberProfile:
         self._sum += total
         self.minimum = least if self.minimum is None else min(self.minimum, least)
         self.maximum = most if self.maximum is None else max(self.maximum, most)
-
-
-class DateProfile:
-    """Whether the texts are dates, of which calendar, and which of them there are not. Gives up at the first values that are none."""
-
-    def __init__(self) -> None:
-        self.possible = True
-        self._counts: Counter[str] = Counter()
-        self._bad = self._others = 0
-        self._bad_lines: list[int] = []
-        self._bad_examples: list[str] = []
-
-    def add(self, present: dict[str, int], stretch: Stretch) -> None:
-        bad: set[str] = set()
-        for value, count in present.items():
-            day = dates.parse_day(value)
-            if day is None:
-                self._others += count
-            elif day.exists:
-                self._counts[day.calendar] += count
-            else:
-                self._bad += count
-                bad.add(value)
-        self._bad_lines += stretch.lines_of(bad, MAX_LINES - len(self._bad_lines))
-        self._bad_examples += sorted(bad)[: max(0, 5 - len(self._bad_examples))]
-        self.possible = self._others <= 20 or self._others <= self._counts.total()
-
-    def say(self, column: str, filled: int, findings: Findings) -> None:
-        if not self.possible or 2 * (self._counts.total() + self._bad) < filled:
-            return
-        if self._bad:
-            findings.note("BAD_DATES", "warning", column=column, count=self._bad, lines=self._bad_lines, examples=self._bad_examples)
-        if len(self._counts) > 1:
-            findings.note("MIXED_CALENDARS", "warning", column=column, count=min(self._counts.values()), **dict[str, Any](self._counts))
 
 
 def _rounded(length: int) -> int:

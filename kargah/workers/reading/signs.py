@@ -13,13 +13,13 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from kargah.text import numbers
+from kargah.text import mojibake, numbers
 from kargah.workers.reading.findings import Severity
 
 SIGNS: tuple[tuple[str, Severity, re.Pattern[str]], ...] = (
     ("BIDI_CONTROLS", "warning", re.compile("[\u202a-\u202e\u2066-\u2069]")),
     ("FORMULA_CELLS", "info", re.compile(r"\A(?:[=@\t\r]|[+\-](?![\d.,\s۰-۹٠-٩]|$))")),
-    ("MOJIBAKE", "warning", re.compile(numbers.words()["mojibake"])),
+    ("MOJIBAKE", "warning", mojibake.signs()),
 )
 _ROUGH_FORMULA = r"\A[=@\t\r+\-]"
 _ROUGH_SIGNS = "|".join((SIGNS[0][2].pattern, _ROUGH_FORMULA, SIGNS[2][2].pattern))

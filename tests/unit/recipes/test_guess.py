@@ -4,10 +4,12 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from kargah.recipes import catalogue
-from kargah.recipes.columns import Column, ColumnKind, LabelCount
+from kargah.recipes.columns import Column, ColumnKind, LabelCount, Meaning
+from kargah.recipes.tabular.data import Feature
 
 
 def column(name: str, kind: str, rows: int, distinct: int, mean_length: float = 4.0, top: tuple[str, ...] = ()) -> Column:
@@ -139,3 +141,35 @@ def test_the_shared_files_are_understood(path: str, delimiter: str, recipe: str,
     assert found.name == recipe
     assert match.columns["label" if recipe == "text-classification" else "target"] == target
     assert match.spec["problem_type"] == problem
+
+
+def test_what_a_person_said_of_a_column_decides_its_role() -> None:
+    def guessed(**meant: str) -> tuple[str, dict[str, Any]]:
+        columns = [
+            column("متن", "text", 300, 290, 80),
+            column("نوشته", "text", 300, 290, 120),
+            column("امتیاز", "integer", 300, 5, 1, ("1", "2", "3", "4", "5")),
+            column("کد", "integer", 300, 300, 4),
+        ]
+        told = [one.model_copy(update={"meant": Meaning(meant[one.name])}) if one.name in meant else one for one in columns]
+        recipe, match = catalogue.guess(told)[0]
+        return recipe.name, {**match.columns, **match.spec}
+
+    assert guessed() == ("text-classification", {"text": "متن", "label": "امتیاز", "problem_type": "single_label"})
+    assert guessed(امتیاز="number")[1]["problem_type"] == "regression"
+    assert guessed(متن="identifier")[1]["text"] == "نوشته"
+    assert guessed(متن="identifier", نوشته="category")[0] == "tabular"
+    assert guessed(متن="identifier", نوشته="category", کد="identifier")[1]["features"] == ["نوشته"]
+
+
+def test_a_column_of_dates_is_learnt_as_days_of_either_calendar() -> None:
+    told = column("روز", "text", 4, 3).model_copy(update={"meant": Meaning.DATE})
+    values = ["1403/01/01", "2024-03-21", None, "1402/12/30"]
+    feature = Feature.learn("روز", told, values)
+    assert feature is not None and feature.is_date
+    first, second, *others = feature.numbers(values)
+    assert (second - first, np.isnan(others).all()) == (1.0, True)
+    assert Feature(**feature.as_dict()) == feature
+    unsaid = Feature.learn("روز", told.model_copy(update={"meant": None}), values[:3])
+    assert unsaid is not None and unsaid.is_date
+    assert Feature.learn("روز", told.model_copy(update={"meant": Meaning.CATEGORY}), values).kind == "category"  # type: ignore[union-attr]
