@@ -137,7 +137,10 @@ def _cap_classes(trouble: Trouble) -> Made:
 
 
 def _languages(trouble: Trouble) -> Made:
-    """The commonest language, and with it the texts that mix it with another. Of rows that were not looked at as much is expected."""
+    """The commonest language, and with it the texts that mix it with another. Of rows that were not looked at as much is expected.
+
+    ``texts`` begin with the commonest.
+    """
     texts, seen = dict(trouble.params["texts"]), trouble.params["rows_seen"]
     main = next((language for language in texts if language != "mixed"), None)
     if main is None:
