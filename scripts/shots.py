@@ -51,6 +51,8 @@ PAGES = {
     "catalogue": "/models/catalogue",
     "catalogue-data": "/models/catalogue?kind=datasets",
     "resources": "/models/resources",
+    "storage": "/models/storage",
+    "trash": "/models/trash",
     "model": "/models/{model}",
     "try": "/models/versions/{version}/try",
     "notices": "/notices",

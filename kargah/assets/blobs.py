@@ -17,6 +17,7 @@ from typing import Protocol
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from kargah.assets import damage
 from kargah.assets.tables import Blob
 from kargah.contract.plans import InputFile
 from kargah.kit import files
@@ -140,7 +141,7 @@ def _pinned(home: Path, sha256: str, size_bytes: int) -> bool:
     """Whether the blob is there, and whole. Then it stays for a while, whatever is deleted."""
     target = path_of(home, sha256)
     with _alone(home):
-        if not target.is_file() or target.stat().st_size != size_bytes:
+        if target.is_symlink() or not target.is_file() or target.stat().st_size != size_bytes:  # what only lies elsewhere is kept now
             return False
         _pin_of(home, sha256).touch()
         return True
@@ -195,16 +196,54 @@ def _alone(home: Path) -> Iterator[None]:
 def lay_out(home: Path, inputs: Iterable[InputFile], folder: Path) -> None:
     """Give a worker its inputs under ``folder``, as hard links where that is possible. A second time changes nothing."""
     for wanted in inputs:
-        blob = path_of(home, wanted.sha256)
+        blob, target = path_of(home, wanted.sha256), files.safe_join(folder, *Path(wanted.path).parts)
         if not blob.is_file() or blob.stat().st_size != wanted.size_bytes:
             raise FileMissing(path=wanted.path, sha256=wanted.sha256)
-        files.link_or_copy(blob, files.safe_join(folder, *Path(wanted.path).parts))
+        files.link_or_copy(blob.resolve(), target)
+        if blob.is_symlink() and files.digest_of(target).sha256 != wanted.sha256:
+            target.unlink()
+            raise FileMissing(path=wanted.path, sha256=wanted.sha256)
+
+
+def link(home: Path, source: Path, sha256: str) -> None:
+    """Know a file by its hash where it lies, without a copy. Nothing where the bytes are kept already.
+
+    Whoever lays it out for a job hashes it again: nobody here can keep it from being changed.
+    """
+    target = path_of(home, sha256)
+    files.make_folder(target.parent)
+    with _alone(home):
+        if not target.is_file():  # a link that leads nowhere is none
+            target.unlink(missing_ok=True)
+            target.symlink_to(source)
+
+
+def unlink(home: Path, source: Path, sha256: str) -> bool:
+    """What lies at ``source`` has other bytes by now, or is gone: whether it was known by this hash there. What is kept stays."""
+    target = path_of(home, sha256)
+    with _alone(home):
+        if not target.is_symlink() or target.readlink() != source:
+            return False
+        target.unlink()
+        return True
+
+
+def set_aside(home: Path, sha256: str) -> None:
+    """What was found damaged: nothing uses it any more, and the same bytes may be brought again. Of a link only the link goes."""
+    path = path_of(home, sha256)
+    with _alone(home):
+        if path.is_symlink():
+            path.unlink()
+        elif path.is_file():
+            files.make_folder(home / "blobs" / "damaged")
+            path.rename(home / "blobs" / "damaged" / sha256)
 
 
 def register(session: Session, entries: Iterable[HasHashes]) -> None:
     """Rows for blobs that are on the disk; known ones stay as they are, and stay until this transaction ends."""
     fresh = {entry.sha256: entry for entry in entries}
     known = in_use(session, fresh)
+    damage.mend(session, known)
     rows = [
         {"sha256": sha256, "git_sha1": entry.git_sha1, "size_bytes": entry.size_bytes}
         for sha256, entry in sorted(fresh.items())

@@ -7,8 +7,11 @@ from pydantic import BaseModel, ConfigDict
 from kargah.assets.manifest import FileEntry
 
 
-class AssetOut(BaseModel):
-    """``kind``: model, dataset or checkpoint. ``subject_id`` is the row that the files belong to."""
+class AssetSummary(BaseModel):
+    """``kind``: model, dataset, checkpoint or artifact. ``subject_id`` is the row that the files belong to.
+
+    ``sha256``: of its one file, else of the list of them. With ``root_id`` it lies in place, at ``place`` under that root.
+    """
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -19,12 +22,19 @@ class AssetOut(BaseModel):
     source: str
     subject_id: str | None
     size_bytes: int
-    files: list[FileEntry]
+    sha256: str | None = None
+    root_id: str | None = None
+    place: str | None = None
     owner_id: str
     created_at: datetime
     downloaded_at: datetime | None = None
+    trashed_at: datetime | None = None
+
+
+class AssetOut(AssetSummary):
+    files: list[FileEntry]
 
 
 class AssetPage(BaseModel):
-    items: list[AssetOut]
+    items: list[AssetSummary]
     next_cursor: str | None = None

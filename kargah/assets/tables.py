@@ -1,29 +1,41 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, String
+from sqlalchemy import BigInteger, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from kargah.store.base import Base, Created, Owned
 
 
 class Blob(Base, Created):
-    """A file's bytes, kept once whatever uses them. ``git_sha1`` is what hub clients call the oid of a small file."""
+    """A file's bytes, kept once whatever uses them. ``git_sha1`` is what hub clients call the oid of a small file.
+
+    ``checked_at``: when it was last read and hashed again; ``damage``: what was found then (damaged, missing, unreadable), if anything.
+    """
 
     __tablename__ = "blobs"
     sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
     git_sha1: Mapped[str] = mapped_column(String(40))
     size_bytes: Mapped[int] = mapped_column(BigInteger)
+    checked_at: Mapped[datetime | None]
+    damage: Mapped[str | None] = mapped_column(String(16), index=True)
 
 
 class Asset(Base, Owned):
-    """The one record of anything made of files: a model, a data set, a checkpoint.
+    """The one record of anything made of files: a model, a data set, a checkpoint, an artifact.
 
     ``files``: [{path, sha256, git_sha1, size_bytes}] in the order of path. ``status``: ready, importing, downloading or error.
-    ``source``: local, training, HuggingFace. ``subject_id`` is the row it belongs to (a data set or model version).
+    ``source``: local, training, HuggingFace, or hub for all that was ever pushed to a repository. ``subject_id`` is the row it belongs
+    to (a data set or model version, a repository). ``sha256``: of its one file, else of the list of them. What lies in place under a
+    root (see assets.roots) has ``root_id`` and ``place``, its path there.
     """
 
     __tablename__ = "assets"
+    __table_args__ = (
+        Index("ix_assets_list", "workspace_id", "id"),
+        Index("ix_assets_kinds", "workspace_id", "kind", "id"),
+        Index("ix_assets_root", "root_id", "place"),
+    )
     id: Mapped[str] = mapped_column(String(48), primary_key=True)
     kind: Mapped[str] = mapped_column(String(16), index=True)
     name: Mapped[str] = mapped_column(String(300))
@@ -32,9 +44,27 @@ class Asset(Base, Owned):
     source: Mapped[str] = mapped_column(String(32))
     subject_id: Mapped[str | None] = mapped_column(String(48), index=True)
     size_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    root_id: Mapped[str | None] = mapped_column(String(48))
+    place: Mapped[str | None] = mapped_column(String(1000))
     files: Mapped[list[Any]]
     downloaded_at: Mapped[datetime | None]
     trashed_at: Mapped[datetime | None]
+
+
+class Root(Base, Owned):
+    """A folder of this machine, on whatever disk, whose files are used where they lie. Nothing is ever written there.
+
+    ``summary``: what the last scan found (see contract.results.ScanResult).
+    """
+
+    __tablename__ = "roots"
+    id: Mapped[str] = mapped_column(String(48), primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    path: Mapped[str] = mapped_column(String(1000), unique=True)
+    job_id: Mapped[str | None] = mapped_column(String(48))
+    scanned_at: Mapped[datetime | None]
+    summary: Mapped[dict[str, Any]] = mapped_column(default=dict)
 
 
 class Upload(Base, Owned):

@@ -61,12 +61,14 @@ class TooManyUnfinished(Conflict):
 
 
 class Limits(BaseModel):
-    """``most_bytes``: the largest file that can come in now. ``quota_left_bytes`` is null where there is no quota."""
+    """``most_bytes``: the largest file that can come in now. ``quota_left_bytes`` is null where there is no quota; ``quota_bytes`` is
+    the one of the asker and their workspace that leaves less."""
 
     file_bytes: int
     disk_bytes: int
     quota_left_bytes: int | None
     most_bytes: int
+    quota_bytes: int | None = None
 
 
 class UploadWish(BaseModel):
@@ -96,11 +98,26 @@ class UploadOut(BaseModel):
 def limits(session: Session, actor: Actor, settings: Settings) -> Limits:
     """What may come in, known before a byte is sent."""
     disk_bytes = max(0, files.free_bytes(_folder(settings.home)) - blobs.SPARE_BYTES)
-    left_bytes = None
-    if settings.user_quota_bytes is not None:
-        left_bytes = max(0, settings.user_quota_bytes - _used_bytes(session, actor.user_id))
+    left_bytes, quota_bytes = _quota(session, actor, settings)
     room_bytes = [settings.upload_limit_bytes, disk_bytes, *([] if left_bytes is None else [left_bytes])]
-    return Limits(file_bytes=settings.upload_limit_bytes, disk_bytes=disk_bytes, quota_left_bytes=left_bytes, most_bytes=min(room_bytes))
+    return Limits(
+        file_bytes=settings.upload_limit_bytes, disk_bytes=disk_bytes, quota_left_bytes=left_bytes, most_bytes=min(room_bytes),
+        quota_bytes=quota_bytes,
+    )  # fmt: skip
+
+
+def _quota(session: Session, actor: Actor, settings: Settings) -> tuple[int | None, int | None]:
+    """(what is left, of how much): of the asker's own room or their workspace's, whichever leaves less."""
+    rooms = []
+    if settings.user_quota_bytes is not None:
+        rooms.append((settings.user_quota_bytes - used_bytes(session, user_id=actor.user_id), settings.user_quota_bytes))
+    if settings.workspace_quota_bytes is not None:
+        used = used_bytes(session, workspace_id=actor.workspace_id)
+        rooms.append((settings.workspace_quota_bytes - used, settings.workspace_quota_bytes))
+    if not rooms:
+        return None, None
+    left_bytes, quota_bytes = min(rooms)
+    return max(0, left_bytes), quota_bytes
 
 
 def require_room(known: Limits, settings: Settings, size_bytes: int) -> None:
@@ -108,7 +125,7 @@ def require_room(known: Limits, settings: Settings, size_bytes: int) -> None:
     if size_bytes > known.file_bytes:
         raise TooLarge(limit_bytes=known.file_bytes)
     if known.quota_left_bytes is not None and size_bytes > known.quota_left_bytes:
-        raise QuotaExceeded(needed_bytes=size_bytes, left_bytes=known.quota_left_bytes, quota_bytes=settings.user_quota_bytes)
+        raise QuotaExceeded(needed_bytes=size_bytes, left_bytes=known.quota_left_bytes, quota_bytes=known.quota_bytes)
     if size_bytes > known.disk_bytes:
         raise DiskFull(needed_bytes=size_bytes + blobs.SPARE_BYTES, free_bytes=files.free_bytes(_folder(settings.home)))
 
@@ -269,10 +286,16 @@ def _same(session: Session, actor: Actor, wish: UploadWish) -> Upload | None:
     return next((row for row in same if mark and getattr(row, column) == mark), None)
 
 
-def _used_bytes(session: Session, user_id: str) -> int:
-    """What was made of files, in the trash too, and what unfinished uploads have asked for."""
-    made = session.scalar(select(func.coalesce(func.sum(Asset.size_bytes), 0)).where(Asset.owner_id == user_id)) or 0
-    return int(made) + sum(row.size_bytes for row in _unfinished(session, user_id))
+def used_bytes(session: Session, **of: str) -> int:
+    """What was made of files, in the trash too, and what unfinished uploads have asked for: of a ``user_id`` or a ``workspace_id``.
+
+    What lies in place under a root takes no room of ours.
+    """
+    (name, value) = next(iter(of.items()))
+    column = {"user_id": "owner_id"}.get(name, name)
+    made = select(func.coalesce(func.sum(Asset.size_bytes), 0)).where(getattr(Asset, column) == value, Asset.root_id.is_(None))
+    coming = session.scalars(select(Upload).where(getattr(Upload, column) == value))
+    return int(session.scalar(made) or 0) + sum(row.size_bytes for row in coming if row.result is None)
 
 
 def _out(row: Upload, settings: Settings) -> UploadOut:

@@ -28,6 +28,7 @@ from kargah.serving.supervisor import Supervisor
 from kargah.store.access import Actor
 from kargah.store.database import Database
 from kargah.store.schema import bring_up_to_date
+from kargah.training.trash import Expiry
 
 ANOTHER_RUNS = 3
 DRAIN_SECONDS = 60.0
@@ -52,7 +53,7 @@ def run_agent(settings: Settings, trades: Trades | None = None) -> int:
         downloaded.sweep(settings.home, settings.unfinished_upload_days)
         predictors = Supervisor(database, settings)
         forge = Forge() if forge_pays(settings) else None
-        also = [predictors.tick] if forge is None else [predictors.tick, forge.tend]
+        also = [predictors.tick, Expiry(database, settings).tick, *([] if forge is None else [forge.tend])]
         scheduler = compose(settings, database, host, trades or all_trades(forge), *also)
         gc.freeze()  # what is loaded by now stays to the end: no later collection, the interpreter's last one included, walks it again
         scheduler.run(stopping)
@@ -95,9 +96,10 @@ def forge_pays(settings: Settings) -> bool:
 
 def all_trades(forge: Forge | None = None) -> Trades:
     from kargah.accounts import tables as _owners  # noqa: F401 - what jobs make is owned by users, whose table must be known
-    from kargah.assets import blobs
+    from kargah.assets import blobs, scrubbing
     from kargah.datasets import projector as ingest
     from kargah.datasets import service as datasets
+    from kargah.models import scanning
     from kargah.models.downloads import KIND as DOWNLOAD
     from kargah.monitoring import measuring
     from kargah.runs import service as runs
@@ -115,6 +117,8 @@ def all_trades(forge: Forge | None = None) -> Trades:
             "mend": Trade("kargah.workers.mend", ingest.on_event, ingest.prepare, light=True),
             DOWNLOAD: Trade("kargah.workers.downloading", got.on_event, downloaded.prepare, light=True),
             measuring.KIND: Trade("kargah.workers.measure", measuring.on_event),
+            scrubbing.KIND: Trade("kargah.workers.scrub", scrubbing.on_event, scrubbing.prepare, light=True),
+            scanning.KIND: Trade("kargah.workers.scan", scanning.on_event, scanning.prepare, light=True),
         },
         lay_out=blobs.lay_out,
         observers=[runs.on_events],

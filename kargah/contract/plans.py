@@ -165,5 +165,21 @@ class DownloadPlan(_Plan):
     patience_seconds: float = Field(1800.0, gt=0)
 
 
-Plan = Annotated[TrainPlan | IngestPlan | MendPlan | PredictPlan | MeasurePlan | DownloadPlan, Field(discriminator="kind")]
+class ScrubPlan(_Plan):
+    """Read every file of the store again, from the disk, and compare it with its name: contract.results.ScrubResult."""
+
+    kind: Literal["scrub"] = "scrub"
+
+
+class ScanPlan(_Plan):
+    """Hash the files below ``folder``, a root of the id ``root_id``; what did not change since the last scan is not read again."""
+
+    kind: Literal["scan"] = "scan"
+    root_id: str
+    folder: str
+
+
+Plan = Annotated[
+    TrainPlan | IngestPlan | MendPlan | PredictPlan | MeasurePlan | DownloadPlan | ScrubPlan | ScanPlan, Field(discriminator="kind")
+]
 AnyPlan: TypeAdapter[Plan] = TypeAdapter(Plan)

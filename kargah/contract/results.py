@@ -96,3 +96,28 @@ class DownloadResult(BaseModel):
     licence: str | None = None
     gated: bool = False
     fetched_bytes: int = 0
+
+
+class ScrubResult(BaseModel):
+    """``damaged``: SHA-256 of files whose bytes are no longer those; ``unreadable``: of files that the disk does not give."""
+
+    files: int
+    size_bytes: int
+    damaged: list[str] = []
+    unreadable: list[str] = []
+
+
+class ScanResult(BaseModel):
+    """``hashed``: how many of ``files`` were read, the others being as they were. ``index``: the job's output that lists them all.
+
+    Left out: ``links`` and what is no ordinary file, ``unreadable`` ones, and ``badly_named`` ones whose names are no text.
+    """
+
+    index: str
+    files: int
+    size_bytes: int
+    hashed: int
+    hashed_bytes: int
+    links: int = 0
+    unreadable: int = 0
+    badly_named: int = 0

@@ -163,6 +163,7 @@ def rename(session: Session, actor: Actor, dataset_id: str, title: str | None = 
     dataset = loaded(session, actor, dataset_id, To.CHANGE)
     if title is not None:
         dataset.title = _title(title)
+        assets.rename(session, _version_ids(session, dataset), dataset.title)
     if tags is not None:
         dataset.tags = clean_tags(tags)
     dataset.title_folded = fold(" ".join([dataset.title, *(dataset.tags or [])]))[:MAX_TITLE]

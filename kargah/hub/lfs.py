@@ -82,7 +82,7 @@ def require_room(session: Session, actor: Actor, settings: Settings, sizes_bytes
         pieces.require_room(room, settings, size_bytes)
     wanted_bytes = sum(sizes_bytes) + sum(path.stat().st_size for path in _folder(settings.home).glob(f"lfs.{actor.user_id}.*"))
     if room.quota_left_bytes is not None and wanted_bytes > room.quota_left_bytes:
-        raise pieces.QuotaExceeded(needed_bytes=wanted_bytes, left_bytes=room.quota_left_bytes, quota_bytes=settings.user_quota_bytes)
+        raise pieces.QuotaExceeded(needed_bytes=wanted_bytes, left_bytes=room.quota_left_bytes, quota_bytes=room.quota_bytes)
 
 
 def waiting_of(home: Path, user_id: str, repository_id: str, sha256: str) -> Path:

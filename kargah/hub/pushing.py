@@ -27,6 +27,7 @@ from kargah.kit.errors import DiskFull
 from kargah.kit.ids import new_id
 from kargah.kit.settings import Settings
 from kargah.models import folders
+from kargah.models.tables import ModelVersion
 from kargah.store.access import Actor, To
 
 #: Judged as large whatever its size, by what it is: their SHA-256 is told.
@@ -140,7 +141,10 @@ def _record(session: Session, row: Repository, entries: Iterable[FileEntry]) -> 
     """Every file that was ever pushed counts for its owner, once, and is kept as long as the repository is."""
     known = session.scalars(select(Asset.files).where(Asset.subject_id == row.id)).one_or_none() or []
     kept = {entry.sha256: entry for entry in (*map(FileEntry.model_validate, known), *entries)}
-    assets.record(session, row, row.kind, f"{row.namespace}/{row.name}", row.id, list(kept.values()), source="hub")
+    made = assets.record(session, row, row.kind, f"{row.namespace}/{row.name}", row.id, list(kept.values()), source=assets.PUSHED)
+    versions = session.scalars(select(ModelVersion.files).where(ModelVersion.model_id == row.model_id))
+    counted = {entry["sha256"] for files in versions for entry in files}  # for the versions' own records
+    made.size_bytes = sum(entry.size_bytes for entry in kept.values() if entry.sha256 not in counted)
 
 
 def _source(home: Path, actor: Actor, base: Snapshot, change: Written | Stored) -> Path | FileEntry:
@@ -173,7 +177,7 @@ def _require_room(settings: Settings, room: pieces.Limits, fresh: list[Path]) ->
         pieces.require_room(room, settings, size_bytes)
     total_bytes = sum(sizes_bytes)
     if room.quota_left_bytes is not None and total_bytes > room.quota_left_bytes:
-        raise pieces.QuotaExceeded(needed_bytes=total_bytes, left_bytes=room.quota_left_bytes, quota_bytes=settings.user_quota_bytes)
+        raise pieces.QuotaExceeded(needed_bytes=total_bytes, left_bytes=room.quota_left_bytes, quota_bytes=room.quota_bytes)
 
 
 def _kept(home: Path, path: str, source: Path | FileEntry) -> FileEntry:

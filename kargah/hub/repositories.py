@@ -125,7 +125,10 @@ def set_private(session: Session, actor: Actor, address: Address, *, private: bo
     subject = _subject_of(session, row)
     if subject is not None:
         subject.visibility = row.visibility
-    versions = session.scalars(select(DatasetVersion.id).where(DatasetVersion.dataset_id == row.dataset_id))
+    versions = [
+        *session.scalars(select(DatasetVersion.id).where(DatasetVersion.dataset_id == row.dataset_id)),
+        *session.scalars(select(ModelVersion.id).where(ModelVersion.model_id == row.model_id)),
+    ]
     assets.set_visibility(session, [row.id, *versions], row.visibility)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from sqlalchemy.orm import Session
 
 from kargah.assets import blobs
+from kargah.assets import service as assets
 from kargah.assets import uploads as pieces
 from kargah.assets.manifest import FileEntry
 from kargah.contract.plans import InputFile
@@ -88,6 +89,7 @@ def _model_version(session: Session, actor: Actor, row: Repository, substance: S
     if row.model_id is None:
         made = models.register_import(session, actor, substance.title or row.name, substance.folder, files, substance.licence)
         session.get_one(Model, made.id).visibility = row.visibility
+        assets.set_visibility(session, [made.versions[0].id], row.visibility)
         row.model_id = made.id
         return made.versions[0].id
     if parent_version_id is not None and _working(models.get_version_for(session, actor, parent_version_id).files) == _working(files):

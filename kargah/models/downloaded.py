@@ -8,7 +8,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from kargah.assets import blobs
-from kargah.assets.manifest import FileEntry
+from kargah.assets import service as assets
+from kargah.assets.manifest import FileEntry, content_sha256
 from kargah.assets.tables import Asset
 from kargah.contract import hubs
 from kargah.contract.attempt import AttemptDirectory
@@ -79,7 +80,9 @@ class Projector:
             version = _registered(session, home, job, row, result)
             row.model_id = version.model_id
             job.result = {"model_id": version.model_id, "model_version_id": version.id}
-            if asset is not None:
+            if asset is not None:  # the one that was promised when it began
+                assets.forget(session, [version.id])
+                asset.sha256 = content_sha256(FileEntry.model_validate(entry) for entry in version.files)
                 asset.status, asset.subject_id, asset.files = Status.READY, version.id, version.files
                 asset.size_bytes, asset.downloaded_at = version.size_bytes, utc_now()
             return

@@ -208,9 +208,9 @@ def _require_room(session: Session, actor: Actor, settings: Settings, entry: Ent
     free_bytes = files.free_bytes(folder)
     if needed_bytes > free_bytes:
         raise DiskFull(needed_bytes=needed_bytes, free_bytes=free_bytes)
-    left_bytes = uploads.limits(session, actor, settings).quota_left_bytes
-    if left_bytes is not None and needed_bytes > left_bytes:
-        raise uploads.QuotaExceeded(needed_bytes=needed_bytes, left_bytes=left_bytes, quota_bytes=settings.user_quota_bytes)
+    room = uploads.limits(session, actor, settings)
+    if room.quota_left_bytes is not None and needed_bytes > room.quota_left_bytes:
+        raise uploads.QuotaExceeded(needed_bytes=needed_bytes, left_bytes=room.quota_left_bytes, quota_bytes=room.quota_bytes)
 
 
 def _plan(session: Session, actor: Actor, settings: Settings, entry: Entry, revision: str, bytes_per_second: int | None) -> DownloadPlan:

@@ -3,6 +3,8 @@
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from kargah.assets import blobs
+from kargah.assets import service as assets
 from kargah.assets.manifest import FileEntry, commit_id
 from kargah.contract.results import ModelOutput, TrainResult
 from kargah.kit.clock import utc_now
@@ -19,6 +21,7 @@ PAGE = 50
 MAX_TITLE = 300
 #: Not made here: imported from disk, downloaded from a hub.
 BROUGHT_IN = ("local", "hub")
+_SOURCES = {"training": "training", "baseline": "training"}
 
 
 def list_for(
@@ -78,17 +81,26 @@ def rename(session: Session, actor: Actor, model_id: str, title: str) -> ModelOu
     if not title:
         raise BadInput(field="title", reason="missing")
     row.title, row.title_folded = title, fold(title)[:MAX_TITLE]
+    assets.rename(session, version_ids(session, model_id), title)
     return get_for(session, actor, model_id)
 
 
 def delete(session: Session, actor: Actor, model_id: str) -> None:
-    """To the trash; ``restore`` brings it back."""
-    access.load(session, actor, Model, model_id, To.CHANGE).trashed_at = utc_now()
+    """To the trash; ``restore`` brings it back. A second time changes nothing: how long it has been there goes on counting."""
+    row = access.load(session, actor, Model, model_id, To.CHANGE)
+    if row.trashed_at is None:
+        row.trashed_at = utc_now()
+        assets.set_trashed(session, version_ids(session, model_id), trashed=True)
 
 
 def restore(session: Session, actor: Actor, model_id: str) -> ModelOut:
     access.load(session, actor, Model, model_id, To.CHANGE).trashed_at = None
+    assets.set_trashed(session, version_ids(session, model_id), trashed=False)
     return get_for(session, actor, model_id)
+
+
+def version_ids(session: Session, model_id: str) -> list[str]:
+    return list(session.scalars(select(ModelVersion.id).where(ModelVersion.model_id == model_id)))
 
 
 def register_import(
@@ -97,8 +109,7 @@ def register_import(
     """A folder whose files are blobs already becomes a model to start from."""
     access.require_creator(actor)
     model = _new_model(session, title, None, **access.owned_by(actor))
-    session.add(_imported_version(model.id, 1, folder, entries, licence))
-    session.flush()
+    _add(session, model, [_imported_version(model.id, 1, folder, entries, licence)])
     return get_for(session, actor, model.id)
 
 
@@ -106,12 +117,21 @@ def add_version(
     session: Session, actor: Actor, model_id: str, folder: ModelFolder, entries: list[FileEntry], licence: str | None = None
 ) -> ModelVersionOut:
     """Another folder of the same model, whose files are blobs already."""
-    access.load(session, actor, Model, model_id, To.CHANGE)
+    model = access.load(session, actor, Model, model_id, To.CHANGE)
     last = session.scalar(select(func.max(ModelVersion.number)).where(ModelVersion.model_id == model_id)) or 0
     version = _imported_version(model_id, last + 1, folder, entries, licence)
-    session.add(version)
-    session.flush()
+    _add(session, model, [version])
     return ModelVersionOut.model_validate(version)
+
+
+def _add(session: Session, model: Model, versions: list[ModelVersion]) -> None:
+    """With their files counted as used, and a record among the assets."""
+    session.add_all(versions)
+    session.flush()
+    for version in versions:
+        entries = [FileEntry.model_validate(entry) for entry in version.files]
+        blobs.register(session, entries)
+        assets.record(session, model, "model", model.title, version.id, entries, _SOURCES.get(version.source, "local"))
 
 
 def _imported_version(model_id: str, number: int, folder: ModelFolder, entries: list[FileEntry], licence: str | None) -> ModelVersion:
@@ -146,8 +166,7 @@ def register_outputs(
         _trained_version(model.id, number, run_id, output, result.recommended == output.name, licence)
         for number, output in enumerate(result.models, start=1)
     ]
-    session.add_all(versions)
-    session.flush()
+    _add(session, model, versions)
     return {version.name: version.id for version in versions}
 
 

@@ -29,8 +29,6 @@ def on_event(session: Session, _: Path, job: Job, event: Event) -> None:
     if not isinstance(event, Finished) or run is None:
         return
     result = TrainResult.model_validate(event.result)
-    for model in result.models:
-        blobs.register(session, model.files)
     plan = TrainPlan.model_validate(job.plan)
     licence = next((dataset.licence for dataset in plan.datasets if dataset.licence), None)
     owner = {"owner_id": job.owner_id, "workspace_id": job.workspace_id, "visibility": job.visibility}

@@ -1,6 +1,6 @@
-"""Deleting a data set for good: its versions, its record, and the files that nothing else uses."""
+"""Deleting for good what is in the trash: the versions, the record, and the files that nothing else uses."""
 
-from sqlalchemy import String, cast, delete, func, select
+from sqlalchemy import String, cast, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from kargah.assets import blobs
@@ -8,6 +8,8 @@ from kargah.assets.tables import Asset, Blob
 from kargah.datasets.errors import NotImported
 from kargah.datasets.tables import Dataset, DatasetVersion
 from kargah.hub.tables import Repository
+from kargah.jobs.states import TERMINAL
+from kargah.jobs.tables import Job
 from kargah.kit.errors import Conflict
 from kargah.models.tables import Model, ModelVersion
 from kargah.runs.tables import Run, RunInput
@@ -29,6 +31,12 @@ class DatasetInUse(Conflict):
     code = "DATASET_IN_USE"
 
 
+class ModelInUse(Conflict):
+    """``models`` that were trained from it, ``jobs`` that wait or run with it: titles, so far as the asker may see them."""
+
+    code = "MODEL_IN_USE"
+
+
 def purge_dataset(session: Session, actor: Actor, dataset_id: str) -> list[str]:
     """Delete a data set that is in the trash. Returns the hashes of files that nothing uses any more, for ``blobs.discard``.
 
@@ -43,11 +51,49 @@ def purge_dataset(session: Session, actor: Actor, dataset_id: str) -> list[str]:
     ids = [version.id for version in versions]
     _refuse_when_used(session, actor, dataset, ids)
     hashes = {entry["sha256"] for version in versions for entry in version.files or []} | {version.source_sha256 for version in versions}
-    recorded = [*ids, *session.scalars(select(Repository.id).where(Repository.dataset_id == dataset_id))]
-    for entries in session.scalars(select(Asset.files).where(Asset.subject_id.in_(recorded))):
-        hashes |= {entry["sha256"] for entry in entries}
-    session.execute(delete(Asset).where(Asset.subject_id.in_(recorded)))
+    hashes |= _forgotten(session, [*ids, *session.scalars(select(Repository.id).where(Repository.dataset_id == dataset_id))])
     session.delete(dataset)
+    return unused(session, hashes)
+
+
+def purge_model(session: Session, actor: Actor, model_id: str) -> list[str]:
+    """Delete a model that is in the trash, with all its versions. Returns the hashes of files that nothing uses any more.
+
+    Raises NotInTrash, ModelInUse while another model was trained from it, or a job waits or runs that begins with it.
+    """
+    model = access.load(session, actor, Model, model_id, To.CHANGE)
+    if model.trashed_at is None:
+        raise NotInTrash(title=model.title)
+    versions = list(session.scalars(select(ModelVersion).where(ModelVersion.model_id == model_id)))
+    ids = [version.id for version in versions]
+    _refuse_when_built_upon(session, actor, model, ids)
+    hashes = {entry["sha256"] for version in versions for entry in version.files}
+    hashes |= _forgotten(session, [*ids, *session.scalars(select(Repository.id).where(Repository.model_id == model_id))])
+    session.execute(update(ModelVersion).where(ModelVersion.model_id == model_id).values(base_version_id=None))
+    session.delete(model)
+    return unused(session, hashes)
+
+
+def purge_asset(session: Session, actor: Actor, asset_id: str) -> list[str]:
+    """Delete an artifact that is in the trash. Returns the hashes of files that nothing uses any more. Raises NotInTrash."""
+    asset = access.load(session, actor, Asset, asset_id, To.CHANGE)
+    if asset.trashed_at is None or asset.subject_id is not None:
+        raise NotInTrash(title=asset.name)
+    hashes = {entry["sha256"] for entry in asset.files}
+    session.delete(asset)
+    return unused(session, hashes)
+
+
+def _forgotten(session: Session, subject_ids: list[str]) -> set[str]:
+    """Of records that go: the hashes of their files."""
+    found = session.scalars(select(Asset.files).where(Asset.subject_id.in_(subject_ids)))
+    hashes = {entry["sha256"] for entries in found for entry in entries}
+    session.execute(delete(Asset).where(Asset.subject_id.in_(subject_ids)))
+    return hashes
+
+
+def unused(session: Session, hashes: set[str]) -> list[str]:
+    """Those of the hashes that nothing uses once what was deleted is gone; their rows go too."""
     session.flush()
     blobs.in_use(session, hashes)  # whoever registers one of them at this moment has done so before we look, or does it after us
     freed = sorted(sha256 for sha256 in hashes - {""} if not _is_used(session, sha256))
@@ -67,6 +113,25 @@ def _refuse_when_used(session: Session, actor: Actor, dataset: Dataset, version_
     raise DatasetInUse(
         title=dataset.title, runs=", ".join(titles), models=", ".join(session.scalars(models)) or "–", more=runs - len(titles)
     )  # fmt: skip
+
+
+def _refuse_when_built_upon(session: Session, actor: Actor, model: Model, version_ids: list[str]) -> None:
+    built = select(ModelVersion.model_id).where(ModelVersion.base_version_id.in_(version_ids), ModelVersion.model_id != model.id)
+    built_ids = set(session.scalars(built))
+    waiting = select(Job.id, Job.plan).where(Job.state.not_in(TERMINAL), Job.kind == "train")
+    job_ids = {row.id for row in session.execute(waiting) if _begins_with(row.plan, version_ids)}
+    if not built_ids and not job_ids:
+        return
+    models = select(Model.title).where(Model.id.in_(built_ids), access.visible_to(actor, Model)).order_by(Model.id.desc())
+    jobs = select(Job.title).where(Job.id.in_(job_ids), access.visible_to(actor, Job)).order_by(Job.id.desc())
+    titles, jobs_titles = list(session.scalars(models.limit(MOST_NAMED))), list(session.scalars(jobs.limit(MOST_NAMED)))
+    more = len(built_ids) + len(job_ids) - len(titles) - len(jobs_titles)
+    raise ModelInUse(title=model.title, models=", ".join(titles) or "–", jobs=", ".join(jobs_titles) or "–", more=more)
+
+
+def _begins_with(plan: dict[str, object], version_ids: list[str]) -> bool:
+    used = [plan.get("base_model"), plan.get("teacher_model")]
+    return any(isinstance(one, dict) and one.get("version_id") in version_ids for one in used)
 
 
 def _is_used(session: Session, sha256: str) -> bool:

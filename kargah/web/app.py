@@ -69,6 +69,7 @@ def _routers() -> Iterator[APIRouter]:
     """All doors. One that is to be there stands here."""
     from kargah.web import documented
     from kargah.web.api import (
+        assets,
         auth,
         catalogue,
         checkpoints,
@@ -93,7 +94,7 @@ def _routers() -> Iterator[APIRouter]:
     yield checkpoints.router  # before the jobs' own, whose {action} would take its words
     yield from (jobs.router, runs.router, datasets.router, models.router, training.router, monitoring.router, docs.router)
     yield from (notices.router, live_socket.router, hardware.router, search.router, uploads.router)
-    yield from (catalogue.router, hub.router)
+    yield from (catalogue.router, assets.router, hub.router)
 
 
 def _middleware(settings: Settings, clock: Clock) -> Iterator[Middleware]:

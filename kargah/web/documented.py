@@ -24,7 +24,7 @@ from kargah.training import pictures
 from kargah.training import service as training
 from kargah.training.pictures import Picture
 from kargah.training.schemas import TrainingRequest, TrainingStarted
-from kargah.web import documented_data, documented_models, envelopes, live, login
+from kargah.web import documented_assets, documented_data, documented_models, envelopes, live, login
 from kargah.web.api.jobs import artifacts_of, position_of, stream_of, until_seconds
 from kargah.web.deps import Ask, Asking
 from kargah.web.envelopes import Body, ok
@@ -221,3 +221,4 @@ def _statuses(found: list[Picture], ask: Asking) -> list[dict[str, Any]]:
 
 router.include_router(documented_data.router)
 router.include_router(documented_models.router)
+router.include_router(documented_assets.router)

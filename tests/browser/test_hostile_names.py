@@ -154,7 +154,7 @@ def test_no_page_runs_what_was_written_into_a_name_a_cell_or_a_label(hostile: tu
     _, ids = hostile
     pages = addresses_of(ids)
     compared = [f"/compare?run={ids['run_id']}&run={ids['other_run_id']}"] if "/compare" in pages else []
-    more = [f"/runs/new?dataset={ids['dataset_id']}", f"/runs/new?like={ids['run_id']}", "/datasets?trash=true"]
+    more = [f"/runs/new?dataset={ids['dataset_id']}", f"/runs/new?like={ids['run_id']}", "/models/trash"]
     harm = [found for path in [*pages, *more, *compared] for found in harm_at(watcher, path)]
     assert not harm, "\n".join(harm)
 

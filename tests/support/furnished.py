@@ -35,7 +35,7 @@ class Furnished:
         """Every page of the application; an address whose place nobody can fill is an error here."""
         addresses = addresses_of(self.ids)
         run, dataset = self.ids["run_id"], self.ids["dataset_id"]
-        asked = ["/datasets?trash=true", "/runs?state=failed", f"/runs/new?dataset={dataset}", f"/runs/new?like={run}", NOWHERE]
+        asked = ["/runs?state=failed", f"/runs/new?dataset={dataset}", f"/runs/new?like={run}", NOWHERE]
         asked += [f"/runs/{self.ids['failed_run_id']}", f"/runs/{self.ids['waiting_run_id']}"]
         asked += [f"/datasets/{dataset}/difference?since={self.ids['first_version_id']}"]
         compared = [f"/compare?run={run}&run={self.ids['other_run_id']}"] if "/compare" in addresses else []
@@ -71,11 +71,22 @@ def furnished(home: Path, **settings: object) -> Iterator[Furnished]:
         newer = home.parent / "newer.csv"
         newer.write_text(LINE.read_text(encoding="utf-8").replace("0.1,", "0.15,", 1), encoding="utf-8")
         kargah.datasets.add_version(dataset.id, newer)
+        _fill_storage(kargah, home.parent / "disk")
         version = kargah.trainings.models(runs[0].run_id)[0]
         ids = {"run_id": runs[0].run_id, "other_run_id": runs[1].run_id, "version_id": version.id, "model_id": version.model_id}
         ids["first_version_id"] = (dataset.version or {})["id"]
         unfinished = {"failed_run_id": failed.run_id, "waiting_run_id": waiting.run_id}
         yield Furnished(server, {"dataset_id": dataset.id, **ids, **unfinished})
+
+
+def _fill_storage(kargah: Kargah, disk: Path) -> None:
+    """A root with a table in it, and a file in the trash."""
+    disk.mkdir()
+    (disk / "rows.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    root = kargah.transport.json("POST", "/api/v1/roots", json={"path": str(disk), "name": NAME.replace("\u202e", "")})
+    kargah.jobs.wait(root["job_id"])
+    kept = kargah.transport.json("POST", "/api/assets/upload/artifacts", files={"file": ("report.txt", b"text")}, data={"name": NAME})
+    kargah.transport.json("DELETE", f"/api/assets/{kept['data']['id']}")
 
 
 __all__ = ["EMAIL", "NAME", "NOWHERE", "PASSWORD", "VIEWER", "Furnished", "furnished"]

@@ -17,6 +17,7 @@ from kargah.models.schemas import ModelOut, ModelPage, ModelVersionOut
 from kargah.serving import service as serving
 from kargah.serving.schemas import Prediction, PredictionRequest
 from kargah.store.access import require_creator
+from kargah.training import purging
 from kargah.web import idempotency, unpacking, uploads
 from kargah.web.api.jobs import Cursor, Limit, Words
 from kargah.web.deps import Ask, Asking
@@ -79,9 +80,13 @@ async def rename_model(model_id: str, new: NewTitle, ask: Ask) -> ModelOut:
 
 
 @router.delete("/{model_id}", status_code=204)
-async def delete_model(model_id: str, ask: Ask) -> None:
-    """To the trash."""
-    await ask(models.delete, model_id)
+async def delete_model(model_id: str, ask: Ask, purge: bool = False) -> None:
+    """To the trash; with ``purge`` out of the trash for good: refused while a model was trained from it, or a job begins with it."""
+    if not purge:
+        await ask(models.delete, model_id)
+        return
+    freed = await ask(purging.purge_model, model_id)
+    await ask.compute(blobs.discard, ask.settings.home, freed)
 
 
 @router.post("/{model_id}/restore")

@@ -48,7 +48,15 @@ RECIPE_ICONS = {
     "seq2seq": "adapt",
 }
 #: The page that shows what a job of a kind was about.
-PLACES = {"train": "/runs/{id}", "ingest": "/datasets", "mend": "/datasets", "measure": "/hardware", "download": "/models/catalogue"}
+PLACES = {
+    "train": "/runs/{id}",
+    "ingest": "/datasets",
+    "mend": "/datasets",
+    "measure": "/hardware",
+    "download": "/models/catalogue",
+    "scrub": "/models/storage",
+    "scan": "/models/storage",
+}
 MOODS = {"COMPLETED": "good", "FAILED": "bad"}
 
 

@@ -45,8 +45,8 @@ MEASURED_AT_ONCE = 50_000
 
 
 @router.get("/datasets")
-async def list_datasets(request: Request, ask: Ask, q: str = "", cursor: str | None = None, trash: bool = False) -> Response:
-    return await list_page(request, ask, q, cursor, trash)
+async def list_datasets(request: Request, ask: Ask, q: str = "", cursor: str | None = None) -> Response:
+    return await list_page(request, ask, q, cursor)
 
 
 async def list_page(
@@ -54,25 +54,23 @@ async def list_page(
     ask: Asking,
     q: str = "",
     cursor: str | None = None,
-    trash: bool = False,
     *,
     values: dict[str, str] | None = None,
     errors: Errors | None = None,
     status: int = 200,
 ) -> Response:
     """The list with the ways to add to it; ``values`` and ``errors`` of a form that was refused."""
-    found, imports, position = await ask.read(_list, q, cursor, trash)
+    found, imports, position = await ask.read(_list, q, cursor)
     room, unfinished = await ask.read(incoming.load, ask.settings)
     page = page_of(request, "datasets", stream=f"/api/v1/events?since={position}")
     words = page.words
-    kept = {"q": q, "trash": "true" if trash else "", "cursor": cursor or ""}
+    kept = {"q": q, "cursor": cursor or ""}
     return render(
         "datasets.html",
         page,
         status=status,
         rows=[views.row_of(words, dataset, imports.get(views.import_of(dataset))) for dataset in found.items],
         query=q,
-        trash=trash,
         undo=_undoable(request),
         pages=pages_of("/datasets", kept, found.next_cursor),
         values=values or {},
@@ -91,10 +89,10 @@ def _undoable(request: Request) -> str:
     return asked if asked.startswith("ds_") and asked.replace("_", "").isalnum() else ""
 
 
-def _list(session: Session, actor: Actor, query: str, cursor: str | None, trash: bool) -> tuple[DatasetPage, dict[str, JobOut], int]:
+def _list(session: Session, actor: Actor, query: str, cursor: str | None) -> tuple[DatasetPage, dict[str, JobOut], int]:
     """With the imports that run now, for their progress."""
     position = history.latest_position(session)
-    found = datasets.list_for(session, actor, query=query or None, cursor=cursor, limit=PAGE, trashed=trash)
+    found = datasets.list_for(session, actor, query=query or None, cursor=cursor, limit=PAGE)
     running = jobs.list_for(session, actor, kind="ingest", states=views.RUNNING, limit=MOST_IMPORTS)
     return found, {job.id: job for job in running.items}, position
 
@@ -270,7 +268,7 @@ async def purge(dataset_id: str, request: Request, ask: Ask) -> Response:
     except Conflict as error:
         return await _show(request, ask, dataset_id, errors_of(request, error), error.status)
     await ask.compute(blobs.discard, ask.settings.home, freed)
-    return see("/datasets?trash=true&done=dataset_purged")
+    return see("/models/trash?done=dataset_purged")
 
 
 def _importing(session: Session, actor: Actor, dataset_id: str) -> JobOut | None:

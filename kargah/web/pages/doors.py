@@ -29,7 +29,9 @@ from kargah.web.pages import (
     run_log,
     runs,
     settings,
+    storage,
     training,
+    trash,
     trying,
 )
 from kargah.web.pages.assets import ADDRESS, Assets
@@ -57,6 +59,8 @@ def add_to(app: FastAPI) -> None:
         run_log,
         runs,
         trying,
+        trash,
+        storage,
         models_catalogue,  # before models, whose {model_id} would take its words
         models,
     ):

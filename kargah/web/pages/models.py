@@ -33,7 +33,7 @@ from kargah.web.pages.words import Words
 router = APIRouter(include_in_schema=False)
 PAGE = 24
 #: The tabs of the list: name → where a model is from.
-SOURCES = {"all": None, "training": "training", "local": "local", "trash": None}
+SOURCES = {"all": None, "training": "training", "local": "local"}
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,7 @@ async def _list_page(
     status: int = 200,
 ) -> Response:
     source = source if source in SOURCES else "all"
-    trash = source == "trash"
-    found = await ask.read(models.list_for, cursor=cursor, limit=PAGE, query=q or None, source=SOURCES[source], trashed=trash)
+    found = await ask.read(models.list_for, cursor=cursor, limit=PAGE, query=q or None, source=SOURCES[source])
     position, coming = await ask.read(on_their_way)
     page = page_of(request, "models", stream=f"/api/v1/events?since={position}")
     words = page.words
@@ -78,11 +77,10 @@ async def _list_page(
         page,
         status=status,
         tabs=models_offers.tabs(words, "models"),
-        coming=[] if trash or q or cursor else [models_offers.card_of(words, offer) for offer in coming],
+        coming=[] if q or cursor else [models_offers.card_of(words, offer) for offer in coming],
         cards=[card_of(words, model) for model in found.items],
         filters=[(name, words.text(f"models.filter.{name}"), name == source) for name in SOURCES],
         source=source,
-        trash=trash,
         undo=_undoable(request),
         query=q,
         pages=pages_of("/models", kept, found.next_cursor),

@@ -16,7 +16,10 @@ from kargah.web.pages.words import Words
 ICONS = {Status.AVAILABLE: "tag", Status.DOWNLOADING: "download", Status.READY: "check", Status.ERROR: "error"}
 STYLES = {Status.AVAILABLE: "STOPPED", Status.DOWNLOADING: "downloading", Status.READY: "ready", Status.ERROR: "error"}
 FITS = {Fit.WHOLE: ("ready", "check"), Fit.ADAPTERS: ("info", "adapt"), Fit.NOT: ("warn", "warn")}
-TABS = (("models", "/models"), ("catalogue", "/models/catalogue"), ("resources", "/models/resources"))
+TABS = (
+    ("models", "/models"), ("catalogue", "/models/catalogue"), ("resources", "/models/resources"), ("storage", "/models/storage"),
+    ("trash", "/models/trash"),
+)  # fmt: skip
 _CAN_PAUSE = frozenset({State.RUNNING})
 _CAN_RESUME = frozenset({State.PAUSED})
 _MILLION = 1_000_000

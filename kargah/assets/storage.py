@@ -1,0 +1,117 @@
+"""Where the room goes: by kind of asset, by root, by person and workspace, and what files that are kept once save."""
+
+import shutil
+from pathlib import Path
+
+from pydantic import BaseModel
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from kargah.assets import uploads
+from kargah.assets.service import PUSHED
+from kargah.assets.tables import Asset, Blob, Root
+from kargah.kit.settings import Settings
+from kargah.store import access
+from kargah.store.access import Actor
+
+
+class Share(BaseModel):
+    """``name``: a kind of asset, or ``trash``."""
+
+    name: str
+    count: int
+    size_bytes: int
+
+
+class Disk(BaseModel):
+    """The disk that a folder lies on. ``is_here``: whether the folder can be reached now; then the rest is known."""
+
+    is_here: bool
+    total_bytes: int = 0
+    free_bytes: int = 0
+
+
+class Quota(BaseModel):
+    """``of``: user or workspace."""
+
+    of: str
+    used_bytes: int
+    limit_bytes: int | None
+
+
+class RootShare(BaseModel):
+    """``id`` is null for the store of this home itself."""
+
+    id: str | None
+    name: str
+    path: str
+    count: int
+    size_bytes: int
+    disk: Disk
+
+
+class Storage(BaseModel):
+    """``stored_bytes``: what the files of the store take; ``named_bytes``: what they would, were each kept as often as it is used.
+
+    Shares, and counts of roots, are of what the asker may see.
+    """
+
+    shares: list[Share]
+    stored_bytes: int
+    named_bytes: int
+    roots: list[RootShare]
+    quotas: list[Quota]
+
+
+def show(session: Session, actor: Actor, settings: Settings) -> Storage:
+    named = select(func.coalesce(func.sum(Asset.size_bytes), 0)).where(Asset.root_id.is_(None))
+    return Storage(
+        shares=_shares(session, actor),
+        stored_bytes=int(session.scalar(select(func.coalesce(func.sum(Blob.size_bytes), 0))) or 0) if actor.is_admin else 0,
+        named_bytes=int(session.scalar(named) or 0) if actor.is_admin else 0,
+        roots=_roots(session, actor, settings),
+        quotas=[
+            Quota(of="user", used_bytes=uploads.used_bytes(session, user_id=actor.user_id), limit_bytes=settings.user_quota_bytes),
+            Quota(
+                of="workspace", used_bytes=uploads.used_bytes(session, workspace_id=actor.workspace_id),
+                limit_bytes=settings.workspace_quota_bytes,
+            ),
+        ],
+    )  # fmt: skip
+
+
+def _shares(session: Session, actor: Actor) -> list[Share]:
+    """The largest first."""
+    trashed = Asset.trashed_at.is_not(None)
+    found = select(Asset.kind, trashed, func.count(), func.coalesce(func.sum(Asset.size_bytes), 0))
+    found = found.where(access.visible_to(actor, Asset), Asset.source != PUSHED).group_by(Asset.kind, trashed)
+    shares: dict[str, Share] = {}
+    for kind, is_trashed, count, size_bytes in session.execute(found):
+        name = "trash" if is_trashed else kind
+        share = shares.setdefault(name, Share(name=name, count=0, size_bytes=0))
+        share.count, share.size_bytes = share.count + count, share.size_bytes + int(size_bytes)
+    return sorted(shares.values(), key=lambda share: share.size_bytes, reverse=True)
+
+
+def _roots(session: Session, actor: Actor, settings: Settings) -> list[RootShare]:
+    """This home's own store first. Paths are for admins to see."""
+    found = select(Asset.root_id, func.count(), func.coalesce(func.sum(Asset.size_bytes), 0))
+    found = found.where(access.visible_to(actor, Asset), Asset.source != PUSHED).group_by(Asset.root_id)
+    sums = {root_id: (count, int(size_bytes)) for root_id, count, size_bytes in session.execute(found)}
+    rows: list[tuple[str | None, str, str]] = [(None, "", str(settings.home.resolve()))]
+    rows += [(row.id, row.name, row.path) for row in session.scalars(select(Root).where(access.visible_to(actor, Root)).order_by(Root.id))]
+    return [
+        RootShare(
+            id=root_id, name=name, path=path if actor.is_admin else "", count=sums.get(root_id, (0, 0))[0],
+            size_bytes=sums.get(root_id, (0, 0))[1], disk=_disk(Path(path)),
+        )
+        for root_id, name, path in rows
+    ]  # fmt: skip
+
+
+def _disk(path: Path) -> Disk:
+    try:
+        usage = shutil.disk_usage(path)
+    except OSError:
+        return Disk(is_here=False)
+    return Disk(is_here=True, total_bytes=usage.total, free_bytes=usage.free)

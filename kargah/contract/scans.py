@@ -1,0 +1,48 @@
+"""What a scan of a root writes down: a line of JSON for each file, so that the next scan reads only what has changed."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from kargah.contract import hubs
+
+_TABLES = frozenset({".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".arrow", ".feather", ".xlsx", ".conll", ".conllu"})
+
+
+class Scanned(NamedTuple):
+    """``path`` is relative to the root. Same size, time and inode: the same file, not read again. ``git_sha1`` where it may be wanted."""
+
+    path: str
+    size_bytes: int
+    mtime_ns: int
+    inode: int
+    sha256: str
+    git_sha1: str | None
+
+    def line(self) -> str:
+        return json.dumps(self, ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def index_of(home: Path, root_id: str) -> Path:
+    """What the last whole scan found. Beside it lies ``.part``, what one that was broken off had come to."""
+    return home / "roots" / f"{root_id}.jsonl"
+
+
+def read(path: Path) -> Iterator[Scanned]:
+    """Nothing where there is no such file; a last line that is not whole is left out."""
+    if not path.is_file():
+        return
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            if line.endswith("\n"):
+                yield Scanned(*json.loads(line))
+
+
+def is_table(name: str) -> bool:
+    """Data by its name; the JSON and text files of a folder are as likely to be anything else."""
+    return Path(name).suffix.lower() in _TABLES and not name.startswith(".")
+
+
+def may_be_wanted(name: str) -> bool:
+    return is_table(name) or hubs.is_of_model(name)

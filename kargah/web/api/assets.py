@@ -1,0 +1,172 @@
+"""Assets of every kind: listed, looked at, taken away; the check of all files; the trash."""
+
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import FileResponse, Response, StreamingResponse
+from pydantic import BaseModel
+from sqlalchemy.orm import Session
+
+from kargah.assets import blobs, roots, scrubbing, storage
+from kargah.assets import service as assets
+from kargah.assets.roots import RootOut, RootWish
+from kargah.assets.schemas import AssetOut, AssetPage
+from kargah.assets.scrubbing import ScrubState
+from kargah.assets.storage import Storage
+from kargah.datasets.schemas import DatasetOut
+from kargah.hardware import profile
+from kargah.jobs.schemas import JobOut
+from kargah.kit.errors import NotFound
+from kargah.kit.settings import Settings
+from kargah.models import archive, scanning
+from kargah.store.access import Actor
+from kargah.training import in_place, trash
+from kargah.training.trash import Kind, Trash
+from kargah.web.api.jobs import Cursor, Limit, Words
+from kargah.web.api.models import stored
+from kargah.web.deps import Ask, Asking
+
+router = APIRouter(prefix="/api/v1", tags=["assets"])
+
+Filter = Annotated[str | None, Query(max_length=64)]
+
+
+class Roots(BaseModel):
+    items: list[RootOut]
+
+
+class Emptied(BaseModel):
+    """``kept``: how many stayed because something uses them."""
+
+    kept: int
+
+
+@router.get("/assets")
+async def list_assets(
+    ask: Ask,
+    kind: Filter = None,
+    status: Filter = None,
+    source: Filter = None,
+    root: Filter = None,
+    query: Words = None,
+    trashed: bool = False,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> AssetPage:
+    """Every model, data set, checkpoint and artifact, the newest first; a version of a model or a data set is one."""
+    return await ask(
+        assets.list_for, kind=kind, status=status, source=source, root=root, query=query, trashed=trashed, cursor=cursor, limit=limit
+    )
+
+
+@router.get("/assets/{asset_id}")
+async def show_asset(asset_id: str, ask: Ask) -> AssetOut:
+    return await ask(assets.get_for, asset_id)
+
+
+@router.get("/assets/{asset_id}/download", response_class=FileResponse)
+async def download_asset(asset_id: str, ask: Ask) -> Response:
+    """One file as it is, ranges and If-Range by its ETag answered; several as a zip that is made while it is sent."""
+    return await sent(ask, asset_id)
+
+
+async def sent(ask: Asking, asset_id: str) -> Response:
+    asset = await ask(assets.get_for, asset_id)
+    if not asset.files:
+        raise NotFound(kind="files", id=asset_id)
+    entries = [(entry.path, stored(ask.settings.home, entry.path, entry.sha256)) for entry in asset.files]
+    if len(entries) == 1:
+        (path, blob), headers = entries[0], {"ETag": f'"{asset.files[0].sha256}"'}
+        return FileResponse(blob, media_type="application/octet-stream", filename=Path(path).name, headers=headers)
+    headers = {"Content-Disposition": f'attachment; filename="{asset.kind}-{asset.id}.zip"'}
+    return StreamingResponse(archive.stream_zip(entries), media_type="application/zip", headers=headers)
+
+
+@router.delete("/assets/{asset_id}", status_code=204)
+async def delete_artifact(asset_id: str, ask: Ask) -> None:
+    """Of an artifact: to the trash. A model or a data set is deleted by its own address."""
+    await ask(assets.delete_artifact, asset_id)
+
+
+@router.post("/assets/{asset_id}/dataset", status_code=201)
+async def import_in_place(asset_id: str, ask: Ask) -> DatasetOut:
+    """A table that a scan found becomes a data set: read where it lies, without a copy of it. The job that reads it begins at once."""
+    return await ask(in_place.import_table, ask.settings.home, asset_id)
+
+
+@router.get("/storage")
+async def show_storage(ask: Ask) -> Storage:
+    """Where the room goes: by kind, by root, by person and workspace."""
+    return await ask(storage.show, ask.settings)
+
+
+@router.get("/roots")
+async def list_roots(ask: Ask) -> Roots:
+    """Folders of the server whose files are used where they lie. For admins."""
+    return Roots(items=await ask(roots.list_for))
+
+
+@router.post("/roots", status_code=201)
+async def add_root(wish: RootWish, ask: Ask) -> RootOut:
+    """Any folder that the server may read, also of a disk that is read only: nothing is written there. It is scanned at once."""
+    return await ask(_add_root, ask.settings, wish)
+
+
+def _add_root(session: Session, actor: Actor, settings: Settings, wish: RootWish) -> RootOut:
+    made = roots.add(session, actor, settings, wish)
+    return made.model_copy(update={"job_id": scanning.start(session, actor, made.id, settings.cores or profile.usable_cores()).id})
+
+
+@router.get("/roots/{root_id}")
+async def show_root(root_id: str, ask: Ask) -> RootOut:
+    return await ask(roots.get_for, root_id)
+
+
+@router.delete("/roots/{root_id}", status_code=204)
+async def remove_root(root_id: str, ask: Ask) -> None:
+    """Its files are left as they are. Refused while models of it are here."""
+    await ask(roots.remove, ask.settings, root_id)
+
+
+@router.post("/roots/{root_id}/scan")
+async def scan_root(root_id: str, ask: Ask) -> JobOut:
+    """What has changed since the last scan is read, the rest is not."""
+    return await ask(scanning.start, root_id, ask.settings.cores or profile.usable_cores())
+
+
+@router.get("/scrub")
+async def show_check(ask: Ask) -> ScrubState:
+    """When all files were last read and hashed again, and what was found wrong."""
+    return await ask(scrubbing.state)
+
+
+@router.post("/scrub")
+async def check_files(ask: Ask) -> JobOut:
+    """Queue a check of all files; one that waits or runs is answered instead."""
+    return await ask(scrubbing.start)
+
+
+@router.get("/trash")
+async def show_trash(ask: Ask) -> Trash:
+    return await ask(trash.show, ask.settings)
+
+
+@router.post("/trash/{kind}/{row_id}/restore", status_code=204)
+async def restore_thrown(kind: Kind, row_id: str, ask: Ask) -> None:
+    await ask(trash.restore, kind, row_id)
+
+
+@router.delete("/trash/{kind}/{row_id}", status_code=204)
+async def purge_thrown(kind: Kind, row_id: str, ask: Ask) -> None:
+    """For good; refused while something uses it."""
+    freed = await ask(trash.purge, kind, row_id)
+    await ask.compute(blobs.discard, ask.settings.home, freed)
+
+
+@router.delete("/trash")
+async def empty_trash(ask: Ask) -> Emptied:
+    """All that the asker may change and nothing uses."""
+    freed, kept = await ask(trash.empty)
+    await ask.compute(blobs.discard, ask.settings.home, freed)
+    return Emptied(kept=kept)

@@ -1,0 +1,141 @@
+"""``python -m kargah.workers.scan ATTEMPT_DIR``: the files below a root, each with its hashes. Nothing is written there.
+
+Out: ``outputs/index.jsonl`` (contract.scans) and a contract.results.ScanResult. What was hashed is kept all along, so that an attempt
+that is paused, killed or cut off by the end of a disk is gone on with and not begun anew.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TextIO
+
+from kargah.contract import scans
+from kargah.contract.plans import Plan, ScanPlan
+from kargah.contract.results import ScanResult
+from kargah.contract.scans import Scanned
+from kargah.kit import files
+from kargah.kit.errors import NotFound
+from kargah.workers.edge import Attempt, run_attempt
+from kargah.workers.hashing import Hashed, Hashers, How, Wanted
+
+INDEX = "index.jsonl"
+_PROGRESS_SECONDS = 0.5
+#: A file that changes within one tick of its file system's clock may keep its time: so young a one is looked at again next time.
+_SETTLED_NS = 2_000_000_000
+
+
+class RootGone(NotFound):
+    """``path``: the folder is not there, or may not be read; its disk may not be mounted."""
+
+    code = "ROOT_GONE"
+
+
+def main(path: str) -> int:
+    return run_attempt(Path(path), _work)
+
+
+def _work(plan: Plan, attempt: Attempt) -> dict[str, Any]:
+    assert isinstance(plan, ScanPlan)
+    if not Path(plan.folder).is_dir() or not os.access(plan.folder, os.R_OK | os.X_OK):
+        raise RootGone(kind="roots", id=plan.root_id, path=plan.folder)
+    attempt.tell("Running")
+    attempt.directory.outputs.mkdir(parents=True, exist_ok=True)
+    with Hashers(plan.threads, attempt.wants.check) as hashers:
+        return Scan(plan, attempt, hashers).run().model_dump(mode="json")
+
+
+class Scan:
+    def __init__(self, plan: ScanPlan, attempt: Attempt, hashers: Hashers) -> None:
+        self._root, self._attempt, self._hashers = plan.folder, attempt, hashers
+        index = scans.index_of(attempt.directory.home, plan.root_id)
+        self._part = index.with_suffix(".part")
+        files.make_folder(index.parent)
+        self._known = {one.path: one for source in (index, self._part) for one in scans.read(source)}
+        self._result = ScanResult(index=INDEX, files=0, size_bytes=0, hashed=0, hashed_bytes=0)
+        self._began_ns, self._told_seconds = time.time_ns(), 0.0
+
+    def run(self) -> ScanResult:
+        with files.atomic_writer(self._attempt.directory.outputs / INDEX) as output, self._part.open("a", encoding="utf-8") as part:
+            for one, found in self._hashers.hash(self._changed(output)):
+                self._take(one, found, output, part)
+                self._progress()
+        return self._result
+
+    def _changed(self, output: Any) -> Iterator[Wanted]:
+        """Those to be read; what is as it was is written down at once."""
+        for entry, stat in self._walk():
+            self._attempt.wants.check()
+            path = self._below(entry.path)
+            known, wanted = self._known.get(path), scans.may_be_wanted(entry.name)
+            is_same = known is not None and (known.size_bytes, known.mtime_ns, known.inode) == (stat.st_size, stat.st_mtime_ns, stat.st_ino)
+            if known is not None and is_same and (known.git_sha1 is not None or not wanted):
+                self._count(known, output)
+            else:
+                yield Wanted(entry.path, stat.st_size, How.BOTH if wanted else How.SHA256)
+
+    def _walk(self) -> Iterator["tuple[os.DirEntry[str], os.stat_result]"]:
+        """Ordinary files, each folder's in the order of their names. Links are followed nowhere: none can lead out of the root."""
+        folders = [self._root]
+        while folders:
+            below = []
+            for entry in self._entries(folders.pop()):
+                if not _is_text(entry.name):
+                    self._result.badly_named += 1
+                elif entry.is_dir(follow_symlinks=False):
+                    below.append(entry.path)
+                elif not entry.is_file(follow_symlinks=False):
+                    self._result.links += 1
+                else:
+                    with suppress(FileNotFoundError):  # it went away just now
+                        yield entry, entry.stat(follow_symlinks=False)
+            folders += reversed(below)
+
+    def _entries(self, folder: str) -> list["os.DirEntry[str]"]:
+        try:
+            return sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError:
+            self._result.unreadable += 1
+            return []
+
+    def _take(self, one: Wanted, found: Hashed, output: Any, part: TextIO) -> None:
+        if found.error:
+            self._result.unreadable += 1
+            return
+        is_settled = found.mtime_ns < self._began_ns - _SETTLED_NS
+        scanned = Scanned(
+            self._below(one.path), found.size_bytes, found.mtime_ns if is_settled else 0, found.inode, found.sha256, found.git_sha1
+        )
+        self._result.hashed += 1
+        self._result.hashed_bytes += found.size_bytes
+        self._count(scanned, output)
+        part.write(scanned.line())
+
+    def _below(self, path: str) -> str:
+        return path[len(self._root.rstrip("/")) + 1 :]
+
+    def _count(self, scanned: Scanned, output: Any) -> None:
+        self._result.files += 1
+        self._result.size_bytes += scanned.size_bytes
+        output.write(scanned.line().encode())
+
+    def _progress(self) -> None:
+        now = time.monotonic()
+        if now - self._told_seconds >= _PROGRESS_SECONDS:
+            self._told_seconds = now
+            files_count = {"n": self._result.files}
+            self._attempt.tell("Progress", done=self._result.size_bytes, unit="bytes", code="scan.so_far", params=files_count)
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
