@@ -38,6 +38,7 @@ class Spec(BaseModel):
     gradient_accumulation_steps: int = knob(1, ge=1, le=1024)
     validation_share: float = knob(0.1, group="data", gt=0, lt=0.9)
     early_stopping_patience: int | None = knob(None, ge=1, le=100)
+    ema_decay: float | None = knob(None, gt=0, lt=1)
     checkpoint_seconds: float = knob(30.0, group="reproducibility", ge=0, le=86_400)
     checkpoint_steps: int | None = knob(None, group="reproducibility", ge=1, le=10_000_000)
     keep_checkpoints: int = knob(2, group="reproducibility", ge=1, le=100)

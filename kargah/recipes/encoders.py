@@ -123,6 +123,12 @@ class Transformer(nn.Module):
             return self._head.packed(self.model, self._unpadded(known), known)
         return self._head.padded(self.model, batch)
 
+    def firsts(self, batch: Batch) -> Tensor:
+        """The encoder's vectors of the first tokens of a packed batch, [sequences, width]."""
+        assert isinstance(batch, Packed)
+        assert self._unpadded is not None
+        return self._unpadded(batch)[batch.starts]
+
     @property
     def _embedding(self) -> nn.Embedding:
         embedding: nn.Embedding = self.model.get_input_embeddings()

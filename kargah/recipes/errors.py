@@ -9,7 +9,7 @@
     ├── NotNumeric                       a regression target that is no number
     ├── SplitUnclear · SplitLacks · LabelNotTaught       a column that should say which rows train and which test
     ├── TagsUnaligned · AnswerUnplaced   words without a tag each; an answer that does not stand in its text
-    ├── MetricUnfit                      a primary metric that this problem does not have
+    ├── MetricUnfit · SettingUnfit       a primary metric that this problem does not have; a setting that could do nothing
     ├── NoTokenizer                      a model that knows no tokens, asked for them
     ├── UnsafeWeights · WeightsDamaged · BaseModelUnusable
     ├── ChatTemplateUnfit                a template of a base model's tokenizer that does not tell who says what
@@ -79,6 +79,12 @@ class LabelNotTaught(BadInput):
 
 class MetricUnfit(BadInput):
     code = "METRIC_UNFIT"
+
+
+class SettingUnfit(BadInput):
+    """``setting`` as it was set can do nothing here: for this kind of ``problem``, or without what it needs."""
+
+    code = "SETTING_UNFIT"
 
 
 class NoTokenizer(BadInput):

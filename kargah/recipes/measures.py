@@ -16,6 +16,7 @@ FloatArray = NDArray[Any]
 IntArray = NDArray[np.int64]
 Interval = tuple[float, float]
 _RESAMPLES = 400
+FEWEST_POSITIVES = 3
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,13 @@ def single_label(targets: FloatArray, scores: FloatArray, labels: tuple[str, ...
     return Evaluation(metrics, interval, {"classes": table, "confusion": {"labels": list(labels), "counts": counts.tolist()}})
 
 
-def multi_label(targets: FloatArray, scores: FloatArray, labels: tuple[str, ...], threshold: float, primary: str | None) -> Evaluation:
-    """``targets`` 0/1 [rows, labels]; ``scores`` independent probabilities. Accuracy means all labels of a row right."""
+def multi_label(
+    targets: FloatArray, scores: FloatArray, labels: tuple[str, ...], threshold: float | FloatArray, primary: str | None
+) -> Evaluation:
+    """``targets`` 0/1 [rows, labels]; ``scores`` independent probabilities. Accuracy means all labels of a row right.
+
+    ``threshold``: one for all labels, or [labels].
+    """
     predicted = scores >= threshold
     truth = targets > 0.5
     clipped = np.clip(scores, 1e-7, 1 - 1e-7)
@@ -50,6 +56,28 @@ def multi_label(targets: FloatArray, scores: FloatArray, labels: tuple[str, ...]
     interval = bootstrap(len(truth), primary, lambda rows: _from_flags(truth[rows], predicted[rows]))
     hits = (truth & predicted).sum(axis=0)
     return Evaluation(metrics, interval, {"classes": _table(labels, hits, predicted.sum(axis=0), truth.sum(axis=0))})
+
+
+def best_thresholds(targets: FloatArray, scores: FloatArray, otherwise: float) -> tuple[float, ...]:
+    """Of each label the threshold with the highest F1 on these rows: ``targets`` 0/1 [rows, labels], ``scores`` [rows, labels].
+
+    Midway between two scores; of those that are as good the nearest to ``otherwise``, which a label of fewer than
+    ``FEWEST_POSITIVES`` rows keeps: a threshold learnt from one or two rows is chance.
+    """
+    return tuple(_best_threshold(targets[:, label] > 0.5, scores[:, label], otherwise) for label in range(targets.shape[1]))
+
+
+def _best_threshold(truth: FloatArray, scores: FloatArray, otherwise: float) -> float:
+    if truth.sum() < FEWEST_POSITIVES:
+        return otherwise
+    levels = np.unique(scores)
+    limits = np.array([*((levels[1:] + levels[:-1]) / 2), otherwise])
+    positives, negatives = np.sort(scores[truth]), np.sort(scores[~truth])
+    hits = len(positives) - np.searchsorted(positives, limits)
+    wrong = len(negatives) - np.searchsorted(negatives, limits)
+    f1 = 2 * hits / (hits + wrong + len(positives))
+    best = limits[f1 >= f1.max() - 1e-12]
+    return float(best[np.abs(best - otherwise).argmin()])
 
 
 def regression(targets: FloatArray, values: FloatArray, primary: str | None) -> Evaluation:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -35,6 +35,15 @@ class Problem(ABC):
     @abstractmethod
     def as_dict(self) -> dict[str, Any]:
         """What kargah.json keeps of it, with at least ``labels`` and ``primary_metric``."""
+
+    @property
+    def learns_limits(self) -> bool:
+        """Whether it is learnt on the validation rows from which score on a label is said."""
+        return False
+
+    def with_limits(self, targets: FloatArray, scores: FloatArray) -> "Problem":
+        """The same with the limits that suit these scores best."""
+        raise NotImplementedError
 
     @property
     def lower_is_better(self) -> bool:
@@ -75,7 +84,8 @@ _METRICS = {
 
 @dataclass(frozen=True)
 class ColumnProblem(Problem):
-    """One of several labels, any of several, or a number. ``labels`` is empty for regression; ``threshold`` counts for multi-label only.
+    """One of several labels, any of several, or a number. ``labels`` is empty for regression; ``threshold`` counts for multi-label only,
+    and ``thresholds``, of each label its own, before it.
 
     The primary metric's default is the field's: accuracy for one label, micro F1 for many, R² for a number; macro F1 stands
     beside it always.
@@ -85,11 +95,23 @@ class ColumnProblem(Problem):
     labels: tuple[str, ...] = ()
     primary_metric: str = "accuracy"
     threshold: float = 0.5
+    thresholds: tuple[float, ...] = ()
+    thresholds_are_learnt: bool = False
 
     @classmethod
-    def of(cls, problem_type: ProblemType, labels: tuple[str, ...], wanted_metric: str) -> "ColumnProblem":
+    def of(
+        cls, problem_type: ProblemType, labels: tuple[str, ...], wanted_metric: str, *, thresholds_are_learnt: bool = False
+    ) -> "ColumnProblem":
         """Raises MetricUnfit when the wanted metric is not one of this kind of problem."""
-        return cls(problem_type, labels, known_metric(wanted_metric, _METRICS[problem_type]))
+        metric = known_metric(wanted_metric, _METRICS[problem_type])
+        return cls(problem_type, labels, metric, thresholds_are_learnt=thresholds_are_learnt)
+
+    @property
+    def learns_limits(self) -> bool:
+        return self.thresholds_are_learnt
+
+    def with_limits(self, targets: FloatArray, scores: FloatArray) -> "ColumnProblem":
+        return replace(self, thresholds=measures.best_thresholds(targets, scores, self.threshold))
 
     @property
     def kind(self) -> str:
@@ -105,7 +127,7 @@ class ColumnProblem(Problem):
         if self.type is ProblemType.REGRESSION:
             return measures.regression(targets, scores, primary)
         if self.type is ProblemType.MULTI_LABEL:
-            return measures.multi_label(targets, scores, self.labels, self.threshold, primary)
+            return measures.multi_label(targets, scores, self.labels, self._limits, primary)
         return measures.single_label(targets, scores, self.labels, primary)
 
     def answer(self, scores: FloatArray) -> dict[str, Any]:
@@ -114,15 +136,21 @@ class ColumnProblem(Problem):
             return {"value": float(scores)}
         named = {label: float(score) for label, score in zip(self.labels, scores, strict=True)}
         if self.type is ProblemType.MULTI_LABEL:
-            return {"labels": [label for label, score in named.items() if score >= self.threshold], "scores": named}
+            said = np.asarray(scores) >= self._limits
+            return {"labels": [label for label, is_said in zip(self.labels, said, strict=True) if is_said], "scores": named}
         best = int(np.argmax(scores))
         return {"label": self.labels[best], "score": float(scores[best]), "scores": named}
 
     def as_dict(self) -> dict[str, Any]:
         kind, labels = self.type.value, list(self.labels)
-        return {"problem_type": kind, "labels": labels, "primary_metric": self.primary_metric, "threshold": self.threshold}
+        told = {"problem_type": kind, "labels": labels, "primary_metric": self.primary_metric, "threshold": self.threshold}
+        return told | ({"thresholds": list(self.thresholds)} if self.thresholds else {})
 
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> "ColumnProblem":
         kind = ProblemType(stored["problem_type"])
-        return cls(kind, tuple(stored["labels"]), stored["primary_metric"], stored["threshold"])
+        return cls(kind, tuple(stored["labels"]), stored["primary_metric"], stored["threshold"], tuple(stored.get("thresholds", ())))
+
+    @property
+    def _limits(self) -> float | FloatArray:
+        return np.array(self.thresholds) if self.thresholds else self.threshold

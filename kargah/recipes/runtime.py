@@ -71,6 +71,7 @@ class Settings:
     gradient_accumulation_steps: int
     early_stopping_patience: int | None
     seed: int
+    ema_decay: float | None = None
 
     def steps_per_epoch(self, rows: int) -> int:
         return -(-rows // (self.batch_size * self.gradient_accumulation_steps))
@@ -128,7 +129,16 @@ class Prepared:
         return {TRAIN: self.train_rows, VALIDATION: self.validation_rows, TEST: self.test_rows}[part]
 
     def evaluate(self, part: str, scores: FloatArray) -> Evaluation:
+        """Limits that are learnt are those that suit these scores, where they are of the validation rows."""
+        if part == VALIDATION:
+            self.learn_limits(lambda: scores)
         return self.problem.evaluate(self.targets[self.rows_of(part)], scores)
+
+    def learn_limits(self, validation_scores: Callable[[], FloatArray]) -> None:
+        """From which score on a label is said, where that is learnt for each model. Scores are asked for only then."""
+        if self.problem.learns_limits:
+            self.problem = self.problem.with_limits(self.targets[self.validation_rows], validation_scores())
+            self.describe = {**self.describe, **self.problem.as_dict()}
 
     def report(self, scores: FloatArray) -> Evaluation:
         """Of the scores of the reported rows: with the interval, and by data set where there are several. Takes a second: once a model."""

@@ -5,6 +5,7 @@
     checkpoints/
       step-00000120/  state.json (the manifest: counters, hashes) · model.safetensors
                       optimizer.safetensors (with the random state) · best.safetensors (the best weights so far, if any)
+                      averages.safetensors (of the weights that learn, where those are averaged)
 """
 
 import shutil
@@ -103,7 +104,12 @@ class Copies:
 
 
 def snapshot(
-    state: TrainState, module: torch.nn.Module, optimizer: torch.optim.Optimizer, best: Tensors | None, copies: Copies | None = None
+    state: TrainState,
+    module: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    best: Tensors | None,
+    copies: Copies | None = None,
+    averages: Tensors | None = None,
 ) -> Snapshot:
     """All that training has to wait for. Weights that do not learn, and ``best``, which nobody changes, are not copied.
 
@@ -112,6 +118,8 @@ def snapshot(
     copies = copies or Copies()
     tensors = {**copies.of("optimizer", _optimizer_tensors(optimizer)), "random_state": torch.get_rng_state()}
     parts = {"model": copied(module, copies), "optimizer": tensors, **({"best": best} if best else {})}
+    if averages:
+        parts["averages"] = copies.of("averages", averages)
     return Snapshot(replace(state), parts)
 
 
@@ -174,6 +182,11 @@ def restore(path: Path, module: torch.nn.Module, optimizer: torch.optim.Optimize
         stored["state"].setdefault(int(index), {})[key] = tensor
     optimizer.load_state_dict(stored)
     return load_file(path / "best.safetensors") if (path / "best.safetensors").exists() else None
+
+
+def averages(path: Path) -> Tensors | None:
+    """The averages of the weights, where the training keeps them."""
+    return load_file(path / "averages.safetensors") if (path / "averages.safetensors").exists() else None
 
 
 def copied(module: torch.nn.Module, copies: Copies, name: str = "model") -> Tensors:

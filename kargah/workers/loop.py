@@ -7,12 +7,14 @@ interrupted: the order of samples is a function of (seed, epoch), and the rest o
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
 from kargah.contract.control import Want
+from kargah.engine.averaging import Average
 from kargah.engine.clipping import clip
 from kargah.engine.ranks import ALONE, Ranks
 from kargah.recipes.base import Spec
@@ -64,6 +66,7 @@ class Loop:
     skipped: set[int] = field(default_factory=set)
     watch: Watch = field(default=lambda *_: None)
     ranks: Ranks = ALONE
+    average: Average | None = field(init=False, default=None)
     optimizer: torch.optim.Optimizer = field(init=False)
     total_steps: int = field(init=False)
     _saved_at: float = field(init=False, default_factory=time.monotonic)
@@ -82,14 +85,19 @@ class Loop:
         """Go on from a checkpoint as if nothing had happened."""
         self.state = state
         self.best = checkpoint.restore(path, self.task.module, self.optimizer)
+        if self.settings.ema_decay is not None:
+            self.average = Average(self.task.module, self.settings.ema_decay, checkpoint.averages(path))
 
     def run(self) -> Evaluation:
         """Train to the end, or until patience runs out; leave the best weights in the module, return what is reported of them."""
+        if self.settings.ema_decay is not None and self.average is None:
+            self.average = Average(self.task.module, self.settings.ema_decay)
         # ``position`` is 0 once an epoch was evaluated: an attempt that ended after the last step still owes that evaluation.
         while (self.state.step < self.total_steps or self.state.position) and not self._out_of_patience():
             self._epoch()
         if self.best is not None:
             self.task.module.load_state_dict(self.best)
+        self.prepared.learn_limits(lambda: self._timed_scores(self.wants.check_stop, VALIDATION))
         evaluation = self.prepared.report(self._timed_scores(self.wants.check_stop, self.prepared.reported))
         self.keeper.wait(self.wants.check_stop)
         return evaluation
@@ -123,6 +131,8 @@ class Loop:
             group["lr"] = learning_rate
         self.optimizer.step()
         self.task.stepped(learning_rate)
+        if self.average is not None:
+            self.average.follow(self.state.step)
         return StepDone(total, grad_norm, learning_rate, samples)
 
     def _learnt_from(self, batches: list[list[int]]) -> tuple[float, int]:
@@ -184,7 +194,8 @@ class Loop:
         value = result.metrics[problem.primary_metric]
         if problem.better(value, self.state.best_value) or self.best is None:
             self.keeper.wait(self.wants.check_stop)  # it may still write the best ones before, whose memory is used again
-            self.best = checkpoint.copied(self.task.module, self._copies, "best")
+            with self._judged():
+                self.best = checkpoint.copied(self.task.module, self._copies, "best")
             self.state.best_value, self.state.best_step, self.state.evaluations_without_gain = value, self.state.step, 0
         else:
             self.state.evaluations_without_gain += 1
@@ -193,10 +204,15 @@ class Loop:
     def _scored_or_kept(self) -> Evaluation:
         """A process that the system ends in the middle of an evaluation keeps its steps; the evaluation is done again."""
         try:
-            return self._scored(self.wants.check_urgent)
+            with self._judged():
+                return self._scored(self.wants.check_urgent)
         except TerminateWanted:
             self._save_and_wait()
             raise
+
+    def _judged(self) -> AbstractContextManager[None]:
+        """Within, the module has the weights that are evaluated and kept as the best."""
+        return nullcontext() if self.average is None else self.average.in_place()
 
     def _scored(self, check: Callable[[], None]) -> Evaluation:
         return self.prepared.evaluate(VALIDATION, self._timed_scores(check, VALIDATION))
@@ -237,7 +253,8 @@ class Loop:
         """Training waits for the copy, and for the checkpoint before if the disk is that slow; the rest is done beside it."""
 
         def take() -> Snapshot:
-            return checkpoint.snapshot(self.state, self.task.module, self.optimizer, self.best, self._copies)
+            averages = self.average.averages if self.average else None
+            return checkpoint.snapshot(self.state, self.task.module, self.optimizer, self.best, self._copies, averages)
 
         self.keeper.save(take, self.wants.check_stop)
         self._saved_at, self._ready = time.monotonic(), True

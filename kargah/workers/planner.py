@@ -51,6 +51,8 @@ def _fitted(loop: Loop, free_bytes: int) -> Planned:
     task, settings = loop.task, loop.settings
     network = measured(task)
     base = max(0, memory.used_bytes() - network.weights_bytes)
+    if settings.ema_decay is not None:  # the averages, and their copy on the way to a checkpoint
+        base += 2 * network.trained_bytes
     fitted = planning.passes(network, task.costs, settings.batch_size, task.pads, base, free_bytes, keeps=True)
     return Planned(fitted, network, base)
 

@@ -28,6 +28,15 @@ def families() -> Iterator[Any]:
             yield pytest.param(recipe, name, id=f"{recipe.name}-{name}" if name else recipe.name)
 
 
+def cases() -> Iterator[Any]:
+    """Each family as it comes, and one whose weights are averaged and whose loss has all that a loss can have."""
+    for case in families():
+        recipe, preset = case.values
+        yield pytest.param(recipe, {"preset": preset} if preset else {}, id=case.id)
+    averaged = {"ema_decay": 0.9, "loss": "focal", "class_weights": "balanced", "label_smoothing": 0.1}
+    yield pytest.param(catalogue.get("text-classification"), {"preset": "transformer", **averaged}, id="averaged-weights")
+
+
 def sample_of(recipe: Recipe) -> dict[str, list[Any]]:
     """The small table that every recipe brings."""
     found = find_spec(recipe.runtime)
@@ -51,12 +60,11 @@ def finished(forge: Forge, job: Job) -> AttemptDirectory:
     return directory
 
 
-@pytest.mark.parametrize(("recipe", "preset"), list(families()))
+@pytest.mark.parametrize(("recipe", "more"), list(cases()))
 def test_interrupted_anywhere_it_ends_with_the_same_weights_and_each_step_once(
-    tmp_path: Path, forge: Forge, recipe: Recipe, preset: str | None
+    tmp_path: Path, forge: Forge, recipe: Recipe, more: dict[str, Any]
 ) -> None:
-    spec = {**SPEC, **{name: value for name, value in SMALL.items() if name in recipe.spec.model_fields}}
-    spec |= {"preset": preset} if preset else {}
+    spec = {**SPEC, **{name: value for name, value in SMALL.items() if name in recipe.spec.model_fields}, **more}
     whole = finished(forge, Job(tmp_path / "whole", recipe.name, sample_of(recipe), spec=spec))
     undisturbed = events_of(whole)
     total = of_kind(undisturbed, "Running")[0].total_steps

@@ -90,6 +90,30 @@ def test_a_base_model_is_fine_tuned_and_agrees_with_bare_transformers_on_pairs(t
     assert_agree(load_predictor(directory.outputs / "model").predict(questions), bare_scores(directory.outputs / "model", first, second))
 
 
+def test_only_the_head_of_a_frozen_base_model_learns_and_bare_transformers_says_the_same(tmp_path: Path, base_model: Path) -> None:
+    from safetensors.torch import load_file
+
+    job = Job(tmp_path, "text-classification", sentiments(120), spec={"epochs": 3, "frozen_encoder": True, "checkpoint_steps": 1})
+    directory, events = job.run(base_model=base_model)
+    folder, questions = directory.outputs / "model", ["این گوشي عالی است", "كتاب بد", ""]
+    assert_agree(load_predictor(folder).predict(questions), bare_scores(folder, questions))
+    before, after = (load_file(path / "model.safetensors") for path in (base_model, folder))
+    changed = {name for name, tensor in before.items() if not (tensor == after[f"bert.{name}"]).all()}
+    assert changed == {"pooler.dense.weight", "pooler.dense.bias"}
+    newest = max(directory.checkpoints.glob("step-*"))
+    assert set(load_file(newest / "model.safetensors")) == {
+        *(f"pooler.dense.{name}" for name in ("weight", "bias")),
+        "classifier.weight",
+        "classifier.bias",
+    }
+    assert events[-1].result["models"][0]["parameters"] == sum(tensor.numel() for tensor in after.values())
+
+
+def test_a_frozen_base_model_that_is_not_there_is_refused_by_the_name_of_the_setting(tmp_path: Path) -> None:
+    _, events = Job(tmp_path, "text-classification", sentiments(40), spec={"frozen_encoder": True}).run()
+    assert (events[-1].kind, events[-1].code, events[-1].params["field"]) == ("Failed", "SETTING_UNFIT", "spec.frozen_encoder")
+
+
 @pytest.mark.parametrize(
     ("spoil", "code"),
     [("pickle", "MODEL_IS_PICKLE"), ("truncate", "WEIGHTS_DAMAGED"), ("enlarge", "BASE_MODEL_UNUSABLE"), ("remote", "BASE_MODEL_UNUSABLE")],
@@ -127,9 +151,11 @@ def test_several_labels_a_row_are_learnt_and_told(tmp_path: Path) -> None:
     generator, words = random.Random(1), {"ورزش": "فوتبال", "سیاست": "مجلس", "هنر": "سینما"}
     picked = [generator.sample(sorted(words), generator.randint(1, 2)) for _ in range(240)]
     columns = {"متن": [f"خبر {' '.join(words[name] for name in names)} {row}" for row, names in enumerate(picked)], "برچسب": picked}
-    directory, events = Job(tmp_path, "text-classification", columns).run()
+    directory, events = Job(tmp_path, "text-classification", columns, spec={"label_thresholds": "per_label"}).run()
     result = events[-1].result
     assert result["primary_metric"] == "micro_f1"
+    told = {name: json.loads((directory.outputs / name / "kargah.json").read_bytes())["thresholds"] for name in ("model", "linear")}
+    assert all(len(thresholds) == 3 for thresholds in told.values()) and told["model"] != told["linear"]
     assert result["models"][0]["metrics"]["micro_f1"] > 0.9
     for name in ("model", "linear"):
         answer = load_predictor(directory.outputs / name).predict(["فوتبال و سینما"])[0]

@@ -18,6 +18,8 @@ LEAST_STEPS = 300
 
 #: For a base model, as its kind is usually fine-tuned.
 FINE_TUNING = Defaults(epochs=3, batch_size=16, learning_rate=5e-5)
+#: Where only the head learns (docs/decisions/0038-losses-averages-thresholds.md).
+FROZEN = Defaults(epochs=20, batch_size=32, learning_rate=3e-3, early_stopping_patience=5)
 
 
 def default_preset(rows: int) -> str:

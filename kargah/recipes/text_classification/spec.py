@@ -12,9 +12,13 @@ ProblemType = Literal["auto", "single_label", "multi_label", "regression"]
 
 class TextClassificationSpec(Spec):
     """``preset`` counts only when starting from scratch; with a base model the architecture is the base's. Settings of distillation count
-    with a teacher only."""
+    with a teacher only, ``focal_gamma`` with the focal loss.
+
+    ``frozen_encoder``: of a base model only the head learns. ``label_thresholds``: of several labels, from which score on each is said.
+    """
 
     preset: Preset = knob(AUTO, basic=True, group="model")
+    frozen_encoder: bool = knob(False, basic=True, group="model")
     problem_type: ProblemType = knob(AUTO, group="data")
     label_separator: str | None = knob(None, group="data", max_length=8)
     max_length: int | None = knob(None, group="model", ge=4, le=8192)
@@ -26,6 +30,8 @@ class TextClassificationSpec(Spec):
     distillation_temperature: float = knob(2.0, gt=0, le=100)
     distillation_share: float = knob(0.5, ge=0, le=1)
     class_weights: Literal["none", "balanced"] = knob("none", group="training")
+    loss: Literal["cross_entropy", "focal"] = knob("cross_entropy", group="training")
+    focal_gamma: float = knob(2.0, group="training", gt=0, le=10)
     label_smoothing: float = knob(0.0, group="training", ge=0, lt=1)
     primary_metric: Literal["auto", "accuracy", "macro_f1", "weighted_f1", "micro_f1", "mae", "rmse", "r2"] = knob(AUTO, group="evaluation")
 

@@ -22,8 +22,10 @@ from kargah.recipes.runtime import Decision, Defaults, Request, Settings, all_th
 from kargah.recipes.text_classification import pretrained
 from kargah.recipes.text_classification.data import TextData
 from kargah.recipes.text_classification.encoding import BagEncoding, Encoding, TokenEncoding, TransformerEncoding
+from kargah.recipes.text_classification.frozen import FrozenHead, freeze
+from kargah.recipes.text_classification.losses import loss_of
 from kargah.recipes.text_classification.model import NetworkConfig, TextNetwork
-from kargah.recipes.text_classification.presets import FINE_TUNING, LEAST_STEPS, PRESETS, default_preset
+from kargah.recipes.text_classification.presets import FINE_TUNING, FROZEN, LEAST_STEPS, PRESETS, default_preset
 from kargah.recipes.text_classification.spec import TextClassificationSpec
 from kargah.recipes.tokenizing import train_tokenizer
 
@@ -70,8 +72,9 @@ class TextModel:
             files.write_json(folder / "config.json", config)
             save_file({name: tensor.contiguous() for name, tensor in self.network.state_dict().items()}, folder / "model.safetensors")
         else:
-            assert isinstance(self.network, Transformer)
-            self.network.save(folder)
+            whole = self.network.transformer if isinstance(self.network, FrozenHead) else self.network
+            assert isinstance(whole, Transformer)
+            whole.save(folder)
             config = files.read_json(folder / "config.json")
             files.write_json(folder / "config.json", {**config, "kargah_scale": self.scale})
 
@@ -106,6 +109,7 @@ class TextTask:
     @property
     def parameters(self) -> int:
         network = self.model.network
+        network = network.transformer if isinstance(network, FrozenHead) else network
         if isinstance(network, Transformer):
             return network.parameters_when_saved
         return sum(parameter.numel() for parameter in network.parameters())
@@ -149,7 +153,7 @@ def build_task(data: TextData, request: Request) -> TextTask:
     rows = len(data.train_rows)
     if request.base_model is not None:
         model, decisions = pretrained_model(data, request, request.base_model)
-        defaults, why = FINE_TUNING, "why.fine_tuning"
+        defaults, why = (FROZEN, "why.frozen_encoder") if spec.frozen_encoder else (FINE_TUNING, "why.fine_tuning")
     else:
         preset, decisions = _preset(spec, rows)
         defaults, why = replace(preset.defaults, epochs=epochs_for(preset, rows, LEAST_STEPS)), "why.preset"
@@ -163,7 +167,7 @@ def build_task(data: TextData, request: Request) -> TextTask:
         decisions += model.network.make_cheap([ids for ids, _ in [*items, *held[VALIDATION], *held[TEST]]])
     lessons = _lessons(data, request, settled)
     settled.append(one_thread(request) if model.architecture == "bag" else all_threads(request))
-    goals, loss = _goals(data, model.scale), _loss_function(data, spec)
+    goals, loss = _goals(data, model.scale), loss_of(data, spec)
     return TextTask(model, settings, [*decisions, *settled], items, goals, held, loss, lessons=lessons)
 
 
@@ -231,7 +235,10 @@ def pretrained_model(data: TextData, request: Request, folder: Path) -> tuple[Te
     lengths = [len(ids) for ids in tokenizer(*data.texts_of(data.train_rows))["input_ids"]]
     max_length, decision = fitting_length(request, lengths, network.longest)
     encoding = TransformerEncoding(tokenizer, min(max_length, network.longest), network.first_position)
-    return TextModel(data.problem, network, encoding, network.architecture), [decision]
+    decisions = [decision, given(request, "frozen_encoder")]
+    if getattr(request.spec, "frozen_encoder", False):
+        return TextModel(data.problem, *freeze(network, encoding), network.architecture), decisions
+    return TextModel(data.problem, network, encoding, network.architecture), decisions
 
 
 def _scale(data: TextData) -> tuple[float, float]:
@@ -246,21 +253,6 @@ def _goals(data: TextData, scale: tuple[float, float]) -> Tensor:
     if data.problem.type is ProblemType.REGRESSION:
         return torch.tensor((targets - scale[0]) / scale[1], dtype=torch.float32)
     return torch.tensor(targets)
-
-
-def _loss_function(data: TextData, spec: TextClassificationSpec) -> Callable[[Tensor, Tensor], Tensor]:
-    if data.problem.type is ProblemType.REGRESSION:
-        return lambda logits, goals: nn.functional.mse_loss(logits[:, 0], goals)
-    if data.problem.type is ProblemType.MULTI_LABEL:
-        return nn.functional.binary_cross_entropy_with_logits
-    weights = class_weights(data) if spec.class_weights == "balanced" else None
-    return nn.CrossEntropyLoss(weight=weights, label_smoothing=spec.label_smoothing)
-
-
-def class_weights(data: TextData) -> Tensor:
-    """Rare classes count as much as frequent ones; the mean over the rows is 1."""
-    counts = np.bincount(data.targets[data.train_rows].astype(np.int64), minlength=data.problem.outputs)
-    return torch.tensor(len(data.train_rows) / (data.problem.outputs * np.maximum(1, counts)), dtype=torch.float32)
 
 
 __all__ = ["Defaults", "TextModel", "TextTask", "build_task"]

@@ -42,7 +42,8 @@ class Languages:
             if minor:
                 count, rows = sum(counts[language] for language in minor), self._places[(name, minor[0])].rows
                 shares = {language: round(100 * number / total, 1) for language, number in counts.most_common()}
-                params: dict[str, Any] = {"languages": shares, "looked_at": total, "texts": dict(counts.most_common()), "rows_seen": self._rows_seen}
+                texts = dict(counts.most_common())
+                params: dict[str, Any] = {"languages": shares, "looked_at": total, "texts": texts, "rows_seen": self._rows_seen}
                 findings.note("LANGUAGE_MIX", "info", column=name, count=count, first_rows=rows, **params)
 
 

@@ -85,3 +85,22 @@ def test_a_weight_says_how_often_a_row_is_seen_and_each_epoch_sees_others() -> N
         assert set(counts[:10]) == {2, 3} and set(counts[10:]) == {0, 1}
     assert (np.bincount(np.concatenate(epochs), minlength=50) > 0).all()
     assert (epochs[0] == np.concatenate(epoch_batches([1] * 50, 8, seed=1, epoch=0, draws=draws))).all()
+
+
+def test_the_threshold_of_a_label_is_the_one_with_the_best_f1_of_all() -> None:
+    generator = np.random.default_rng(5)
+    targets = (generator.random((120, 4)) < [0.5, 0.1, 0.9, 0.01]).astype(float)
+    scores = np.clip(np.round(generator.normal(0.3 + 0.2 * targets, 0.15), 2), 0, 1)
+    found = measures.best_thresholds(targets, scores, 0.5)
+    for label in range(3):
+        every = [sk.f1_score(targets[:, label], scores[:, label] >= limit, zero_division=0) for limit in np.linspace(-0.005, 1.005, 102)]
+        assert sk.f1_score(targets[:, label], scores[:, label] >= found[label]) == pytest.approx(max(every))
+    assert (targets[:, 3].sum() < measures.FEWEST_POSITIVES, found[3]) == (True, 0.5)
+
+    problem = ColumnProblem.of(ProblemType.MULTI_LABEL, ("a", "b", "c", "d"), "macro_f1", thresholds_are_learnt=True)
+    learnt = problem.with_limits(targets, scores)
+    predicted = scores >= np.array(found)
+    assert learnt.evaluate(targets, scores).metrics["macro_f1"] == pytest.approx(sk.f1_score(targets, predicted, average="macro"))
+    kept = ColumnProblem.from_dict(learnt.as_dict())
+    for row in range(5):
+        assert kept.answer(scores[row])["labels"] == [label for label, said in zip("abcd", predicted[row], strict=True) if said]
