@@ -51,6 +51,7 @@ PAGES = {
     "catalogue": "/models/catalogue",
     "catalogue-data": "/models/catalogue?kind=datasets",
     "resources": "/models/resources",
+    "bundles": "/models/bundles",
     "storage": "/models/storage",
     "trash": "/models/trash",
     "model": "/models/{model}",

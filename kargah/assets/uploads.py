@@ -229,12 +229,25 @@ def _require_end(descriptor: int, offset: int) -> None:
         raise OffsetDiffers(offset=there)
 
 
-def keep(home: Path, upload: UploadOut, stated_sha256: str | None) -> Digest:
-    """The whole file into the store. Raises Incomplete; HashDiffers, and then the sender begins again: no part of it can be trusted."""
+def settle(session: Session, actor: Actor, settings: Settings, upload_id: str, filename: str, size_bytes: int) -> UploadOut:
+    """What came at once, and was begun before its name and length were known, is whole."""
+    row = loaded(session, actor, upload_id)
+    row.filename, row.size_bytes = filename[:400] or row.filename, size_bytes
+    return _out(row, settings)
+
+
+def whole(home: Path, upload: UploadOut) -> Path:
+    """The file as it arrived, where it lies until it is kept or thrown away. Raises Incomplete."""
     part = part_of(home, upload.id)
     there = part.stat().st_size if part.exists() else 0
     if there != upload.size_bytes:
         raise Incomplete(offset=there, size_bytes=upload.size_bytes)
+    return part
+
+
+def keep(home: Path, upload: UploadOut, stated_sha256: str | None) -> Digest:
+    """The whole file into the store. Raises Incomplete; HashDiffers, and then the sender begins again: no part of it can be trusted."""
+    part = whole(home, upload)
     stated = [sha256 for sha256 in (stated_sha256, upload.sha256) if sha256]
     try:
         return blobs.put_file(home, part, move=True, stated=stated)

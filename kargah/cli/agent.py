@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 import kargah.accounts.tables  # noqa: F401 - foreign keys of what is written here name its tables
 from kargah.cli.logs import configure_logs
 from kargah.cli.words import t
+from kargah.contract.plans import BundledFiles
 from kargah.hardware import gpus, profile
 from kargah.jobs.claims import Seat
 from kargah.jobs.launchers.forge import Forge
@@ -97,6 +98,7 @@ def forge_pays(settings: Settings) -> bool:
 def all_trades(forge: Forge | None = None) -> Trades:
     from kargah.accounts import tables as _owners  # noqa: F401 - what jobs make is owned by users, whose table must be known
     from kargah.assets import blobs, scrubbing
+    from kargah.bundles import importing as bundles
     from kargah.datasets import projector as ingest
     from kargah.datasets import service as datasets
     from kargah.models import scanning
@@ -109,7 +111,11 @@ def all_trades(forge: Forge | None = None) -> Trades:
         made, _, _ = datasets.create_from_upload(session, actor, title, filename, file, licence=licence, source_note=note)
         return made.id
 
-    got = downloaded.Projector(take_dataset)
+    def take_bundle(session: Session, actor: Actor, bundled: BundledFiles) -> tuple[str, str]:
+        made = bundles.register(session, actor, bundles.of_words(bundled.manifest.encode(), bundled.signature)).model
+        return made.id, made.versions[0].id
+
+    got = downloaded.Projector(take_dataset, take_bundle)
     return Trades(
         by_kind={
             "train": Trade("kargah.workers.train", train.on_event, train.prepare),

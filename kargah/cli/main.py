@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from kargah import __version__
 from kargah.cli import (
     asking,
+    bundle,
     checkpoints,
     datasets,
     demonstration,
@@ -85,7 +86,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
 }
 for _name, _command in _COMMANDS.items():
     app.command(_name, help=t(f"cli.{_name.replace('-', '_')}.help"))(_command)
-for _group in (jobs.app, checkpoints.app, datasets.app, models.app, users.app):
+for _group in (jobs.app, checkpoints.app, datasets.app, models.app, bundle.app, users.app):
     app.add_typer(_group)
 
 

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from kargah.client import stream
+from kargah.client.bundles import Bundles
 from kargah.client.checkpoints import Checkpoints
 from kargah.client.errors import JobEnded, Refused
 from kargah.client.shapes import Dataset, Event, Job, JsonDict, ModelVersion, Page, Predictions, Training
@@ -43,6 +44,7 @@ class Kargah:
         self.trainings = Trainings(self.transport)
         self.models = Models(self.transport, self.jobs)
         self.checkpoints = Checkpoints(self.transport)
+        self.bundles = Bundles(self.transport)
 
     def login(self, email: str, password: str) -> str:
         """Log in; later calls carry the token, which is also returned."""

@@ -31,15 +31,19 @@ class Uploads:
         An unfinished upload of the same content, whichever process began it, is gone on with. ``wish``: title, dataset_id and
         the other fields of ``finish``.
         """
-        sha256 = files.digest_of(path).sha256
-        asked = {"filename": path.name, "size_bytes": path.stat().st_size, "sha256": sha256}
+        upload = self.arrive(path, on_progress)
+        address = f"/api/v1/uploads/{upload['id']}/finish"
+        body = {name: value for name, value in wish.items() if value is not None} | {"sha256": upload["sha256"]}
+        made: JsonDict = self._patiently(lambda: self._transport.json("POST", address, json=body, timeout=UPLOAD_TIMEOUT_SECONDS))
+        return made
+
+    def arrive(self, path: Path, on_progress: OnProgress | None = None) -> JsonDict:
+        """All of a file at the server, which has made nothing of it yet."""
+        asked = {"filename": path.name, "size_bytes": path.stat().st_size, "sha256": files.digest_of(path).sha256}
         upload: JsonDict = self._patiently(lambda: self._transport.json("POST", "/api/v1/uploads", json=asked))
         with path.open("rb") as file:
             self._send_rest(file, upload, on_progress or _unheard)
-        address = f"/api/v1/uploads/{upload['id']}/finish"
-        body = {name: value for name, value in wish.items() if value is not None} | {"sha256": sha256}
-        made: JsonDict = self._patiently(lambda: self._transport.json("POST", address, json=body, timeout=UPLOAD_TIMEOUT_SECONDS))
-        return made
+        return upload
 
     def _send_rest(self, file: BinaryIO, upload: JsonDict, on_progress: OnProgress) -> None:
         offset, size_bytes, failed = upload["offset"], upload["size_bytes"], 0

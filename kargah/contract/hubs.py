@@ -8,6 +8,8 @@ from pydantic import BaseModel, ValidationError
 from kargah.kit import files
 
 ORIGIN = "https://huggingface.co"
+#: The name of what is secret of the hubs of the settings; another Kargah has one of its own.
+HUBS = "hubs"
 #: Two parts of letters, digits, dots, dashes and underscores; a few old repositories have one part only.
 REPOSITORY = re.compile(r"(?:[A-Za-z0-9][\w.-]{0,95}/)?[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 REVISION = re.compile(r"[A-Za-z0-9][\w./-]{0,199}", re.ASCII)
@@ -31,21 +33,27 @@ class HubAccess(BaseModel):
     proxy: str | None = None
 
     @classmethod
-    def read(cls, home: Path) -> "HubAccess":
+    def read(cls, home: Path, name: str = HUBS) -> "HubAccess":
         try:
-            return cls.model_validate_json(_path(home).read_bytes())
+            return cls.model_validate_json(_path(home, name).read_bytes())
         except (FileNotFoundError, ValidationError):
             return cls()
 
-    def write(self, home: Path) -> None:
+    def write(self, home: Path, name: str = HUBS) -> None:
         """Mode 0600. Only when it changed."""
-        if self != HubAccess.read(home):
-            _path(home).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            files.write_bytes(_path(home), self.model_dump_json().encode(), mode=0o600)
+        if self != HubAccess.read(home, name):
+            _path(home, name).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            files.write_bytes(_path(home, name), self.model_dump_json().encode(), mode=0o600)
+
+    @staticmethod
+    def forget(home: Path, name: str) -> None:
+        """Of another Kargah, once what was wanted of it is over; the hubs' own stays."""
+        if name != HUBS:
+            _path(home, name).unlink(missing_ok=True)
 
 
-def _path(home: Path) -> Path:
-    return home / "secrets" / "hubs.json"
+def _path(home: Path, name: str) -> Path:
+    return home / "secrets" / f"{name}.json"
 
 
 def downloads_folder(home: Path) -> Path:

@@ -142,13 +142,31 @@ class MeasurePlan(_Plan):
     kind: Literal["measure"] = "measure"
 
 
+class PlannedFile(BaseModel):
+    path: str
+    sha256: str
+    size_bytes: int
+
+
+class BundledFiles(BaseModel):
+    """``files`` lie below ``address``, a path of the other Kargah. ``manifest``, ``signature``: its words, as kargah.bundles reads them."""
+
+    address: str
+    commit: str
+    files: list[PlannedFile]
+    manifest: str
+    signature: JsonDict
+
+
 class DownloadPlan(_Plan):
     """Fetch the wanted files of one repository, at one commit, from ``hubs``: addresses in the order of preference.
 
     ``allow``: hosts besides public ones that a hub may lead on to (kit.addresses). ``limit_bytes``: room that the asker has left.
     ``folder``: of a data set of many parts, the only one wanted.
     ``silence_seconds`` without a byte break one answer; ``patience_seconds`` without one from any hub end the job.
-    What is secret stands in contract.hubs.HubAccess, not here.
+    What is secret stands in contract.hubs.HubAccess under the name ``access``, not here.
+
+    ``bundled``: what is wanted is a model of another Kargah, the only one of ``hubs``.
     """
 
     kind: Literal["download"] = "download"
@@ -156,6 +174,9 @@ class DownloadPlan(_Plan):
     repository_kind: Literal["model", "dataset"] = "model"
     revision: str = "main"
     folder: str | None = None
+    title: str | None = None
+    access: str = Field("hubs", pattern="^[a-z0-9_]{1,64}$")
+    bundled: BundledFiles | None = None
     hubs: list[str] = Field(min_length=1)
     allow: list[str] = []
     connections: int = Field(4, ge=1, le=16)

@@ -106,15 +106,16 @@ def check_literal(target: Target, allowed: Iterable[str]) -> None:
 
 def resolved(target: Target, allowed: Iterable[str]) -> Address:
     """The address to connect to. Raises HostUnknown; AddressRefused when any of the host's addresses is none to go to."""
-    try:
-        found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise HostUnknown(host=target.host) from error
-    addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
+    addresses = _found(target)
     entries = list(allowed)
     for address in addresses:
         _require(target.host, address, entries)
     return addresses[0]
+
+
+def is_named(target: Target, allowed: Sequence[str]) -> bool:
+    """Whether all that the host leads to was named by an admin, public or not. Raises HostUnknown."""
+    return all(any(_permits(entry, target.host, address) for entry in allowed) for address in _found(target))
 
 
 def _require(host: str, address: Address, allowed: Sequence[str]) -> None:
@@ -139,6 +140,14 @@ def _wrapped(address: Address) -> IPv4Address | None:
     if any(address in network for network in _NAT64):
         return IPv4Address(int(address) & 0xFFFFFFFF)
     return address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
+
+
+def _found(target: Target) -> list[Address]:
+    try:
+        found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise HostUnknown(host=target.host) from error
+    return [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
 
 
 def _permits(entry: str, host: str, address: Address) -> bool:

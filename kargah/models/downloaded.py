@@ -14,6 +14,8 @@ from kargah.assets.tables import Asset
 from kargah.contract import hubs
 from kargah.contract.attempt import AttemptDirectory
 from kargah.contract.events import Event, Failed, Finished, Logged, Stopped
+from kargah.contract.hubs import HubAccess
+from kargah.contract.plans import BundledFiles
 from kargah.contract.results import DownloadResult, OutputFile
 from kargah.jobs.tables import Job
 from kargah.kit.clock import utc_now
@@ -37,7 +39,9 @@ def prepare(home: Path, job: Job, event: Event) -> None:
     if not isinstance(event, Finished):
         return
     outputs, result = AttemptDirectory.of(home, job.id, job.attempt).outputs, DownloadResult.model_validate(event.result)
-    if _is_model(job):
+    if _bundled(job) is not None:
+        folders.require_weights(outputs / FOLDER, [file.path for file in result.files])
+    elif _is_model(job):
         folders.inspect(outputs / FOLDER)
     for file in result.files:
         blobs.keep(home, outputs / FOLDER / file.path, file.sha256, file.size_bytes)
@@ -48,11 +52,15 @@ def prepare(home: Path, job: Job, event: Event) -> None:
             (hubs.downloads_folder(home) / key).unlink(missing_ok=True)
 
 
-class Projector:
-    """``on_event`` is the trade's. What a data set becomes is another domain's to say."""
+#: Makes a model of the files of another Kargah's, which are kept: (session, for whom, its words) → the ids of model and version.
+TakeBundle = Callable[[Session, Actor, BundledFiles], tuple[str, str]]
 
-    def __init__(self, take_dataset: TakeDataset) -> None:
-        self._take_dataset = take_dataset
+
+class Projector:
+    """``on_event`` is the trade's. What a data set becomes, and a model of another Kargah, is other domains' to say."""
+
+    def __init__(self, take_dataset: TakeDataset, take_bundle: TakeBundle) -> None:
+        self._take_dataset, self._take_bundle = take_dataset, take_bundle
 
     def on_event(self, session: Session, home: Path, job: Job, event: Event) -> None:
         """Once: a download that is over stays so."""
@@ -65,6 +73,7 @@ class Projector:
         if not isinstance(event, Finished | Failed | Stopped):
             return
         row.finished_at, row.active_user, row.active_peer = event.at, None, None
+        HubAccess.forget(home, str(job.plan.get("access", hubs.HUBS)))
         if isinstance(event, Finished):
             self._keep(session, home, job, row, asset, DownloadResult.model_validate(event.result))
         elif isinstance(event, Failed) and asset is not None:
@@ -76,6 +85,12 @@ class Projector:
     def _keep(self, session: Session, home: Path, job: Job, row: Download, asset: Asset | None, result: DownloadResult) -> None:
         blobs.register(session, result.files)
         row.commit_id = result.commit
+        bundled = _bundled(job)
+        if bundled is not None:
+            row.model_id, version_id = self._take_bundle(session, _owner_of(job), bundled)
+            job.result = {"model_id": row.model_id, "model_version_id": version_id}
+            _forget(session, row, asset)  # the model has a record of its own
+            return
         if row.kind == "model":
             version = _registered(session, home, job, row, result)
             row.model_id = version.model_id
@@ -91,7 +106,7 @@ class Projector:
         _forget(session, row, asset)  # the data set has a record of its own
 
     def _dataset(self, session: Session, job: Job, row: Download, result: DownloadResult) -> str:
-        packed, name = result.packed, row.repository.rpartition("/")[2]
+        packed, name = result.packed, job.plan.get("title") or row.repository.rpartition("/")[2]
         table = packed or next(file for file in result.files if hubs.is_table(file.path))
         blobs.register(session, [table])
         filename = f"{name}.zip" if packed else Path(table.path).name
@@ -139,6 +154,11 @@ def _registered(session: Session, home: Path, job: Job, row: Download, result: D
 
 def _entry(file: OutputFile) -> FileEntry:
     return FileEntry.model_validate(file.model_dump())
+
+
+def _bundled(job: Job) -> BundledFiles | None:
+    said = job.plan.get("bundled")
+    return BundledFiles.model_validate(said) if said else None
 
 
 def _is_model(job: Job) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select, update
@@ -110,16 +111,20 @@ def start(session: Session, actor: Actor, settings: Settings, wish: DownloadWish
         return known
     if settings.offline:
         raise Offline(part="hub")
-    _require_room(session, actor, settings, entry)
+    require_room(session, actor, settings, entry.size_bytes or 0)
     HubAccess(token=settings.hub_token, token_for=settings.hub_token_url, proxy=settings.hub_proxy_url).write(settings.home)
     revision = wish.revision or entry.revision
     plan = _plan(session, actor, settings, entry, revision, wish.bytes_per_second)
-    job = jobs.submit(
-        session, actor, KIND, entry.repository, plan.model_dump(mode="json"), threads_wanted=1, terms=Terms(window=wish.window)
-    )
-    asset = _asset(session, actor, entry)
+    return queue(session, actor, plan, entry.size_bytes or 0, Terms(window=wish.window))
+
+
+def queue(session: Session, actor: Actor, plan: DownloadPlan, size_bytes: int, terms: Terms) -> DownloadOut:
+    """The job, the download and the record of what will be. Raises DownloadActive."""
+    name, kind = plan.repository, plan.repository_kind
+    job = jobs.submit(session, actor, KIND, plan.title or name, plan.model_dump(mode="json"), threads_wanted=1, terms=terms)
+    asset = _asset(session, actor, kind, plan.title or name, size_bytes)
     row = Download(
-        id=new_id("dl"), kind=entry.kind, repository=entry.repository, revision=revision, job_id=job.id, asset_id=asset.id,
+        id=new_id("dl"), kind=kind, repository=name, revision=plan.revision, job_id=job.id, asset_id=asset.id,
         active_user=actor.user_id, active_peer=actor.peer[:64] or None, **access.owned_by(actor),
     )  # fmt: skip
     _add_alone(session, actor, row)
@@ -189,20 +194,19 @@ def _let_go(session: Session) -> None:
     )
 
 
-def _asset(session: Session, actor: Actor, entry: Entry) -> Asset:
-    name = entry.repository
+def _asset(session: Session, actor: Actor, kind: str, name: str, size_bytes: int) -> Asset:
     asset = Asset(
-        id=new_id("ast"), kind=entry.kind, name=name, name_folded=fold(name)[:300], status=Status.DOWNLOADING, source=SOURCE, files=[],
-        size_bytes=entry.size_bytes or 0, **access.owned_by(actor),
+        id=new_id("ast"), kind=kind, name=name, name_folded=fold(name)[:300], status=Status.DOWNLOADING, source=SOURCE, files=[],
+        size_bytes=size_bytes, **access.owned_by(actor),
     )  # fmt: skip
     session.add(asset)
     session.flush()
     return asset
 
 
-def _require_room(session: Session, actor: Actor, settings: Settings, entry: Entry) -> None:
-    """By what the catalogue says; the job looks again once the hub has said it exactly."""
-    needed_bytes = round(SPARE_SHARE * (entry.size_bytes or 0))
+def require_room(session: Session, actor: Actor, settings: Settings, size_bytes: int) -> None:
+    """By what is said beforehand; the job looks again once the hub has said it exactly."""
+    needed_bytes = round(SPARE_SHARE * size_bytes)
     folder = hubs.downloads_folder(settings.home)
     folder.mkdir(parents=True, exist_ok=True)
     free_bytes = files.free_bytes(folder)
@@ -217,19 +221,22 @@ def _plan(session: Session, actor: Actor, settings: Settings, entry: Entry, revi
     if not hubs.REVISION.fullmatch(revision) or ".." in revision:
         raise BadInput(field="revision", reason="other")
     limits_of_pace = [limit for limit in (settings.hub_bytes_per_second, bytes_per_second) if limit]
-    return DownloadPlan(
-        job_id="",
-        repository=entry.repository,
-        repository_kind=entry.kind,
-        revision=revision,
-        folder=entry.folder,
-        hubs=settings.hub_urls,
-        allow=[*settings.url_import_allow, *(_host_of(url) for url in settings.hub_urls)],
-        connections=settings.hub_connections,
-        rate_bytes_per_second=min(limits_of_pace, default=None),
-        limit_bytes=uploads.limits(session, actor, settings).quota_left_bytes,
-        patience_seconds=60 * settings.hub_patience_minutes,
-    )
+    return plan_of(
+        session, actor, settings, repository=entry.repository, repository_kind=entry.kind, revision=revision, folder=entry.folder,
+        hubs=settings.hub_urls, rate_bytes_per_second=min(limits_of_pace, default=None),
+    )  # fmt: skip
+
+
+def plan_of(session: Session, actor: Actor, settings: Settings, **wanted: Any) -> DownloadPlan:
+    """``wanted``: what is to come and from where, with what the settings say of every download."""
+    common = {
+        "allow": [*settings.url_import_allow, *(_host_of(url) for url in settings.hub_urls)],
+        "connections": settings.hub_connections,
+        "rate_bytes_per_second": settings.hub_bytes_per_second,
+        "limit_bytes": uploads.limits(session, actor, settings).quota_left_bytes,
+        "patience_seconds": 60 * settings.hub_patience_minutes,
+    }
+    return DownloadPlan(job_id="", **{**common, **wanted})
 
 
 def _host_of(url: str) -> str:

@@ -68,6 +68,13 @@ def _config(path: Path) -> dict[str, Any]:
     return config
 
 
+def require_weights(root: Path, paths: list[str]) -> None:
+    """The header of each weights file fits its length, whatever kind of model it is of. Raises WeightsDamaged."""
+    for path in paths:
+        if path.endswith(".safetensors"):
+            count_parameters(root / path)
+
+
 def count_parameters(path: Path) -> int:
     """Numbers in a safetensors file, by its header (8 bytes length, JSON, then data laid out without gaps)."""
     size_bytes = path.stat().st_size

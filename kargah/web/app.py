@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 import kargah
 from kargah.assets import uploads
+from kargah.bundles import signing
 from kargah.kit.clock import Clock, SystemClock
 from kargah.kit.settings import Settings
 from kargah.monitoring.sampler import Sampler
@@ -71,6 +72,7 @@ def _routers() -> Iterator[APIRouter]:
     from kargah.web.api import (
         assets,
         auth,
+        bundles,
         catalogue,
         checkpoints,
         datasets,
@@ -94,7 +96,7 @@ def _routers() -> Iterator[APIRouter]:
     yield checkpoints.router  # before the jobs' own, whose {action} would take its words
     yield from (jobs.router, runs.router, datasets.router, models.router, training.router, monitoring.router, docs.router)
     yield from (notices.router, live_socket.router, hardware.router, search.router, uploads.router)
-    yield from (catalogue.router, assets.router, hub.router)
+    yield from (catalogue.router, assets.router, bundles.router, hub.router)
 
 
 def _middleware(settings: Settings, clock: Clock) -> Iterator[Middleware]:
@@ -122,6 +124,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.database = database
     app.state.threads = Threads(database)
     await app.state.threads.write(uploads.sweep, settings)
+    await asyncio.to_thread(signing.make_key, settings.home)
     app.state.live = Live(app.state.threads)
     app.state.sampler = Sampler(settings.home)
     tailing = asyncio.create_task(app.state.live.run())

@@ -14,7 +14,7 @@ from kargah.web.errors import BadJson, BadRequest
 
 #: Where files are uploaded; everywhere else a body is small.
 UPLOADS = re.compile(
-    r"/api/v1/datasets(/[^/]+/versions)?|/api/v1/uploads/[^/]+|/api/v1/models/upload|/api/datasets/upload|/api/assets/upload/[^/]+|/datasets(/[^/]+/versions)?|/models/import"
+    r"/api/v1/datasets(/[^/]+/versions)?|/api/v1/uploads/[^/]+|/api/v1/models/upload|/api/datasets/upload|/api/assets/upload/[^/]+|/datasets(/[^/]+/versions)?|/models/import|/models/bundles/import"
     r"|/hub/lfs/[^/]+|/hub/api/(models|datasets)/[^/]+/[^/]+/commit/.+"
 )
 #: Cheap to search for; only a body with one of these is looked at closely.

@@ -18,6 +18,11 @@ def workspace(home: Path) -> Path:
     return folder
 
 
+def opened(path: Path, target: Path, limit_bytes: int) -> Path:
+    """The folder ``path`` itself, or of a zip what is in it."""
+    return unpack(path, target, limit_bytes) if path.is_file() else path
+
+
 def unpack(packed: Path, target: Path, limit_bytes: int) -> Path:
     """The folder with the files: ``target``, or the single folder that the zip holds. Sizes are counted while writing, never believed.
 

@@ -63,6 +63,23 @@ async def receive(request: Request, ask: Asking) -> Upload:
     return Upload(form.filename, digest, form.fields)
 
 
+async def receive_part(request: Request, ask: Asking) -> tuple[pieces.UploadOut, dict[str, str]]:
+    """The same, left as it came among the asker's unfinished uploads: what is made of it is decided later."""
+    form = _Form(_boundary_of(request))
+    limit_bytes = await _limit_bytes(request, ask)
+    wish = pieces.UploadWish(filename=FILE_FIELD, size_bytes=min(limit_bytes, int(request.headers.get("content-length", limit_bytes))))
+    begun = await ask.write(pieces.begin, ask.settings, wish)
+    try:
+        part = pieces.part_of(ask.settings.home, begun.id)
+        size_bytes = await pieces.append(part, 0, begun.size_bytes, form.file_chunks(request.stream()))
+        if form.filename is None:
+            raise BadUpload(field=FILE_FIELD, reason="no_file")
+        return await ask.write(pieces.settle, ask.settings, begun.id, form.filename, size_bytes), form.fields
+    except BaseException:
+        await ask.write(pieces.delete, ask.settings, begun.id)
+        raise
+
+
 async def receive_raw(request: Request, ask: Asking, filename: str) -> Upload:
     """The body itself is the file."""
     limit_bytes = await _limit_bytes(request, ask)

@@ -44,7 +44,7 @@ class Download:
         self._tell: Teller = attempt.tell
         self._folder = hubs.downloads_folder(attempt.directory.home)
         self._listing = listing_of(attempt.directory)
-        self._link = Link(HubAccess.read(attempt.directory.home), plan.allow, plan.silence_seconds)
+        self._link = Link(HubAccess.read(attempt.directory.home, plan.access), plan.allow, plan.silence_seconds)
 
     def run(self) -> DownloadResult:
         listed = tree.remembered(self._listing) or self._listed()
@@ -57,7 +57,7 @@ class Download:
     def _listed(self) -> Tree:
         self._tell("Progress", done=0, unit="bytes", code="download.listing")
         sources = Sources(self._plan.hubs, self._plan.patience_seconds, self._check, self._say_failure)
-        listed = tree.ask_for(self._plan, self._link, sources)
+        listed = tree.planned(self._plan) or tree.ask_for(self._plan, self._link, sources)
         if self._plan.limit_bytes is not None and listed.size_bytes > self._plan.limit_bytes:
             raise DownloadTooLarge(needed_bytes=listed.size_bytes, limit_bytes=self._plan.limit_bytes)
         files.write_bytes(self._listing, listed.model_dump_json().encode())

@@ -30,7 +30,7 @@ class NewTitle(BaseModel):
 
 
 class FolderImport(BaseModel):
-    """``folder`` lies on the server's own disk, under one of the import roots."""
+    """``folder``, or a zip of one, lies on the server's own disk, under one of the import roots."""
 
     folder: str = Field(min_length=1, max_length=4096)
     title: str | None = Field(None, max_length=300)
@@ -47,9 +47,11 @@ async def list_models(
 @router.post("/import", status_code=201, response_model=ModelOut)
 async def import_folder(wanted: FolderImport, ask: Ask, key: idempotency.Key = None) -> Response:
     require_creator(ask.actor)
-    folder = importing.allowed_folder(ask.settings, wanted.folder)
-    title = (wanted.title or "").strip() or folder.name
-    return await bring_in(ask, folder, title, wanted.licence, key, wanted.model_dump_json())
+    path = importing.allowed_folder(ask.settings, wanted.folder)
+    title = (wanted.title or "").strip() or path.name.removesuffix(".zip")
+    with tempfile.TemporaryDirectory(dir=await ask.compute(unpacking.workspace, ask.settings.home)) as folder:
+        root = await ask.compute(unpacking.opened, path, Path(folder), ask.settings.upload_limit_bytes)
+        return await bring_in(ask, root, title, wanted.licence, key, wanted.model_dump_json())
 
 
 @router.post("/upload", status_code=201, response_model=ModelOut)

@@ -7,6 +7,7 @@ from kargah.web.pages import (
     access,
     account,
     analytics,
+    bundles,
     compare,
     dashboard,
     dataset_columns,
@@ -61,7 +62,8 @@ def add_to(app: FastAPI) -> None:
         trying,
         trash,
         storage,
-        models_catalogue,  # before models, whose {model_id} would take its words
+        bundles,
+        models_catalogue,  # these two before models, whose {model_id} would take their words
         models,
     ):
         app.include_router(pages.router)

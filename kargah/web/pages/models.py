@@ -170,8 +170,15 @@ def _values(words: Words, model: ModelOut) -> dict[str, Any]:
         "files": [(entry.path, words.size(entry.size_bytes), entry.sha256[:12]) for entry in (best.files if best else [])],
         "version_id": best.id if best else "",
         "run_address": next((f"/runs/{version.run_id}" for version in versions if version.run_id), ""),
+        "origin": _origin(words, best),
         "licence": next((version.licence for version in versions if version.licence), ""),
     }
+
+
+def _origin(words: Words, best: ModelVersionOut | None) -> str:
+    """Where a model that came by a bundle is from."""
+    said = best.detail.get("bundle") if best else None
+    return words.text("bundles.origin", signer=said["signer"], id=said["id"]) if said else ""
 
 
 @router.post("/models/{model_id}/rename")
@@ -215,14 +222,16 @@ async def import_zip(request: Request, ask: Ask) -> Response:
 
 @router.post("/models/import-folder")
 async def import_folder(request: Request, ask: Ask) -> Response:
-    """A folder on the server's own disk, under one of the import roots."""
+    """A folder, or a zip of one, on the server's own disk, under one of the import roots."""
     require_admin(ask.actor)
     values = await form_of(request)
     try:
         if not values.get("folder", "").strip():
             raise BadInput(field="folder", reason="missing")
-        folder = importing.allowed_folder(ask.settings, values["folder"].strip())
-        model_id = await _register(ask, folder, folder.name, values.get("_once", ""), str(folder))
+        path = importing.allowed_folder(ask.settings, values["folder"].strip())
+        with tempfile.TemporaryDirectory(dir=await ask.compute(unpacking.workspace, ask.settings.home)) as folder:
+            root = await ask.compute(unpacking.opened, path, Path(folder), ask.settings.upload_limit_bytes)
+            model_id = await _register(ask, root, path.name.removesuffix(".zip"), values.get("_once", ""), str(path))
     except KargahError as error:
         return await _list_page(request, ask, errors={"folder": next(iter(errors_of(request, error).values()))}, status=error.status)
     return see(f"/models/{model_id}?done=model_imported")

@@ -17,8 +17,8 @@ ICONS = {Status.AVAILABLE: "tag", Status.DOWNLOADING: "download", Status.READY: 
 STYLES = {Status.AVAILABLE: "STOPPED", Status.DOWNLOADING: "downloading", Status.READY: "ready", Status.ERROR: "error"}
 FITS = {Fit.WHOLE: ("ready", "check"), Fit.ADAPTERS: ("info", "adapt"), Fit.NOT: ("warn", "warn")}
 TABS = (
-    ("models", "/models"), ("catalogue", "/models/catalogue"), ("resources", "/models/resources"), ("storage", "/models/storage"),
-    ("trash", "/models/trash"),
+    ("models", "/models"), ("catalogue", "/models/catalogue"), ("resources", "/models/resources"), ("bundles", "/models/bundles"),
+    ("storage", "/models/storage"), ("trash", "/models/trash"),
 )  # fmt: skip
 _CAN_PAUSE = frozenset({State.RUNNING})
 _CAN_RESUME = frozenset({State.PAUSED})

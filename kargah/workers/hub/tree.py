@@ -73,7 +73,18 @@ def _require_safe(paths: list[str]) -> None:
         raise files.UnsafePath(path=next(path for path in paths if paths.count(path) > 1))
 
 
+def planned(plan: DownloadPlan) -> Tree | None:
+    """Of a model of another Kargah all is known beforehand, and signed. Raises UnsafePath."""
+    if plan.bundled is None:
+        return None
+    _require_safe([file.path for file in plan.bundled.files])
+    wanted = [RemoteFile(path=file.path, size_bytes=file.size_bytes, sha256=file.sha256) for file in plan.bundled.files]
+    return Tree(hub=plan.hubs[0], commit=plan.bundled.commit, files=wanted)
+
+
 def address_of(plan: DownloadPlan, hub: str, commit: str, path: str) -> str:
+    if plan.bundled is not None:
+        return f"{hub}{plan.bundled.address}{quote(path)}"
     folder = "datasets/" if plan.repository_kind == "dataset" else ""
     return f"{hub}/{folder}{plan.repository}/resolve/{commit}/{quote(path)}"
 

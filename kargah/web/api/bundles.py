@@ -1,0 +1,150 @@
+"""Bundles: a model with all that belongs to it as one signed file, made here and brought in here; and whose are taken."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response, StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from sqlalchemy.orm import Session
+
+from kargah.assets import blobs, uploads
+from kargah.bundles import exporting, importing, peers, signers, signing
+from kargah.bundles.importing import Imported
+from kargah.bundles.peers import Peer, PeerItem, PeerWish
+from kargah.bundles.signers import SignerOut
+from kargah.bundles.signing import SignedManifest
+from kargah.kit.errors import KargahError
+from kargah.models.downloads import DownloadOut
+from kargah.store.access import Actor, require_creator
+from kargah.web import idempotency, ranges
+from kargah.web.api.datasets import attachment
+from kargah.web.deps import Ask, Asking
+
+router = APIRouter(prefix="/api/v1", tags=["bundles"])
+MEDIA_TYPE = "application/x-kargah-bundle"
+
+Answer = TypeVar("Answer")
+
+
+class BundleWish(BaseModel):
+    """A file that was uploaded (all of it, not finished), or one on the server's own disk below an import root.
+
+    ``signer``: the fingerprint of a key that is not known here, as confirmed by whoever asks.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    upload_id: str | None = Field(None, max_length=48)
+    path: str | None = Field(None, min_length=1, max_length=4000)
+    signer: str | None = Field(None, pattern=signing.FINGERPRINT)
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "BundleWish":
+        if (self.upload_id is None) == (self.path is None):
+            raise ValueError("either upload_id or path")
+        return self
+
+
+class PeerItems(BaseModel):
+    items: list[PeerItem]
+
+
+class Signers(BaseModel):
+    """``own``: of what is exported here. ``known``: whose bundles are taken without asking."""
+
+    own: SignerOut
+    known: list[SignerOut]
+
+
+@router.get("/models/{model_version_id}/bundle", tags=["models"], response_class=StreamingResponse)
+async def export_bundle(model_version_id: str, request: Request, ask: Ask, datasets: bool = False) -> Response:
+    """One file for a machine without a network: the model, with ``datasets`` what it was trained on, the locked requirements, every
+    hash, signed. The same version gives the same bytes, so a download that broke off is gone on with (``Range``)."""
+    manifest = await ask(exporting.describe, model_version_id, with_datasets=datasets)
+    made = await ask.compute(exporting.lay_out, ask.settings.home, manifest)
+    headers = {"Content-Disposition": attachment(made.filename)}
+    return ranges.stream(request, made.layout.size_bytes, made.mark, made.layout.chunks, headers, MEDIA_TYPE)
+
+
+@router.get("/models/{model_version_id}/bundle/manifest", tags=["models"])
+async def bundle_manifest(model_version_id: str, ask: Ask, datasets: bool = False) -> SignedManifest:
+    """What would be in it, as it would be signed."""
+    manifest = await ask(exporting.describe, model_version_id, with_datasets=datasets)
+    return await ask.compute(exporting.words_of, ask.settings.home, manifest)
+
+
+@router.post("/bundles", status_code=201, response_model=Imported)
+async def import_bundle(wish: BundleWish, ask: Ask, key: idempotency.Key = None) -> Response:
+    """Verified first, registered then, or nothing of it. 409 UNKNOWN_SIGNER names the key that is to be confirmed (``signer``)."""
+
+    async def once(register: Callable[[Session, Actor], Imported]) -> Response:
+        return await idempotency.once(ask, key, wish.model_dump_json(), register)
+
+    return await bring_in(ask, wish, once)
+
+
+@router.post("/peers/list")
+async def list_peer(peer: Peer, ask: Ask) -> PeerItems:
+    """What another Kargah shows to the token. Its host must stand in KARGAH_URL_IMPORT_ALLOW."""
+    require_creator(ask.actor)
+    return PeerItems(items=await ask.compute(peers.items_of, ask.settings, peer))
+
+
+@router.post("/peers/import", status_code=201)
+async def import_from_peer(wish: PeerWish, ask: Ask) -> DownloadOut:
+    """A download like any other: watch it, pause it, stop it by its ``job.id``. 409 UNKNOWN_SIGNER as with a bundle."""
+    require_creator(ask.actor)
+    found = await ask.compute(peers.words_of, ask.settings, wish)
+    return await ask(peers.start, ask.settings, wish, found)
+
+
+@router.get("/bundles/signers")
+async def list_signers(ask: Ask) -> Signers:
+    return Signers(own=await ask.compute(signers.own, ask.settings.home), known=await ask.compute(signers.known, ask.settings.home))
+
+
+@router.delete("/bundles/signers/{fingerprint}", status_code=204)
+async def forget_signer(fingerprint: str, ask: Ask) -> None:
+    """For admins; what came in by it stays."""
+    await ask.compute(signers.forget, ask.actor, ask.settings.home, fingerprint)
+
+
+async def bring_in(ask: Asking, wish: BundleWish, do: Callable[[Callable[[Session, Actor], Imported]], Awaitable[Answer]]) -> Answer:
+    """``do`` runs the registering in a transaction. What was uploaded goes in the end, and when no other answer is to be had of it."""
+    require_creator(ask.actor)
+    path = await _file(ask, wish)
+    try:
+        answer = await _imported(ask, path, wish, do)
+    except KargahError as error:
+        if wish.upload_id is not None and importing.is_final(error):
+            await ask.write(uploads.delete, ask.settings, wish.upload_id)
+        raise
+    if wish.upload_id is not None:
+        await ask.write(uploads.delete, ask.settings, wish.upload_id)
+    return answer
+
+
+async def _imported(
+    ask: Asking, path: Path, wish: BundleWish, do: Callable[[Callable[[Session, Actor], Imported]], Awaitable[Answer]]
+) -> Answer:
+    settings = ask.settings
+    bundle = await ask.compute(importing.look_at, path)
+    await ask.read(importing.require_known, settings, bundle, wish.signer)
+    fresh = await ask.compute(importing.keep, settings, bundle)
+    try:
+        answer = await do(lambda session, actor: importing.register(session, actor, bundle))
+    except BaseException:
+        await asyncio.to_thread(blobs.discard, settings.home, fresh)
+        raise
+    await ask.compute(signers.remember, ask.actor, settings.home, bundle.signature)
+    return answer
+
+
+async def _file(ask: Asking, wish: BundleWish) -> Path:
+    if wish.path is not None:
+        return importing.allowed_file(ask.settings, wish.path)
+    found = await ask.read(uploads.show, ask.settings, wish.upload_id or "")
+    return uploads.whole(ask.settings.home, found)

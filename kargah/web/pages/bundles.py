@@ -1,0 +1,147 @@
+"""Bundles: brought in by the browser or from a disk of the server, with the signer confirmed; whose key is whose."""
+
+from fastapi import APIRouter
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from kargah.bundles import peers, signers
+from kargah.bundles.errors import UnknownSigner
+from kargah.bundles.peers import Peer, PeerItem, PeerWish
+from kargah.kit.errors import BadInput, KargahError
+from kargah.store.access import require_creator
+from kargah.web import uploads
+from kargah.web.api.bundles import BundleWish, bring_in
+from kargah.web.deps import Ask, Asking
+from kargah.web.pages import models_offers
+from kargah.web.pages.access import see
+from kargah.web.pages.forms import Errors, errors_of, form_of, schema_errors
+from kargah.web.pages.render import render
+from kargah.web.pages.shell import page_of
+
+router = APIRouter(include_in_schema=False)
+PLACES = ("upload_id", "path")
+
+
+@router.get("/models/bundles")
+async def show_bundles(request: Request, ask: Ask) -> Response:
+    return await _page(request, ask)
+
+
+async def _page(
+    request: Request,
+    ask: Asking,
+    *,
+    errors: Errors | None = None,
+    status: int = 200,
+    unknown: dict[str, str] | None = None,
+    peer: Peer | None = None,
+    found: list[PeerItem] | None = None,
+    url: str = "",
+) -> Response:
+    """``unknown``: the signer that is to be confirmed, the title of what it signed, and where that lies. ``found``: what ``peer`` has."""
+    name = page_of(request, "models").words.text("models.tab.bundles")
+    page = page_of(request, "models", crumbs=((name, ""),))
+    return render(
+        "models_bundles.html",
+        page,
+        status=status,
+        tabs=models_offers.tabs(page.words, "bundles"),
+        own=await ask.compute(signers.own, ask.settings.home),
+        known=await ask.compute(signers.known, ask.settings.home),
+        is_admin=ask.actor.is_admin,
+        limit=page.words.size(ask.settings.upload_limit_bytes),
+        by_path=bool(ask.settings.import_roots),
+        errors=errors or {},
+        unknown=unknown or {},
+        peer=peer,
+        found=[(one, page.words.size(one.size_bytes) if one.size_bytes is not None else "") for one in found or []],
+        kinds={kind: page.words.text(f"resource.kind.{kind}") for kind in ("model", "dataset")},
+        values={"url": url},
+    )
+
+
+@router.post("/models/bundles/import")
+async def import_file(request: Request, ask: Ask) -> Response:
+    require_creator(ask.actor)
+    try:
+        upload, _ = await uploads.receive_part(request, ask)
+    except KargahError as error:
+        return await _refused(request, ask, "file", error)
+    return await _import(request, ask, BundleWish(upload_id=upload.id), "file")
+
+
+@router.post("/models/bundles/import-path")
+async def import_path(request: Request, ask: Ask) -> Response:
+    require_creator(ask.actor)
+    path = (await form_of(request)).get("path", "").strip()[:4000]
+    if not path:
+        return await _refused(request, ask, "path", BadInput(field="path", reason="missing"))
+    return await _import(request, ask, BundleWish(path=path), "path")
+
+
+@router.post("/models/bundles/confirm")
+async def confirm(request: Request, ask: Ask) -> Response:
+    """The same file again, whose signer was not known."""
+    require_creator(ask.actor)
+    values = await form_of(request)
+    place = {name: values[name][:4000] for name in PLACES if values.get(name)}
+    field = "path" if "path" in place else "file"
+    try:
+        wish = BundleWish.model_validate({**place, "signer": values.get("signer")})
+    except ValueError:
+        return await _refused(request, ask, field, BadInput(field="signer", reason="other"))
+    return await _import(request, ask, wish, field)
+
+
+@router.post("/models/bundles/peer")
+async def show_peer(request: Request, ask: Ask) -> Response:
+    """What another Kargah has. Its token comes back in the page, for the forms that import; it is kept nowhere."""
+    require_creator(ask.actor)
+    values = await form_of(request)
+    try:
+        peer = Peer(url=values.get("url", "").strip(), token=values.get("token", "").strip())
+        found = await ask.compute(peers.items_of, ask.settings, peer)
+    except ValidationError as problem:
+        return await _page(request, ask, errors=schema_errors(request, problem), status=422, url=values.get("url", ""))
+    except KargahError as error:
+        return await _refused(request, ask, "url", error, url=values.get("url", ""))
+    return await _page(request, ask, peer=peer, found=found, url=peer.url)
+
+
+@router.post("/models/bundles/peer/import")
+async def import_from_peer(request: Request, ask: Ask) -> Response:
+    require_creator(ask.actor)
+    values = await form_of(request)
+    said = {name: values[name] for name in ("url", "token", "kind", "id", "title", "signer") if values.get(name)}
+    try:
+        wish = PeerWish.model_validate(said)
+        await ask.write(peers.start, ask.settings, wish, await ask.compute(peers.words_of, ask.settings, wish))
+    except ValidationError as problem:
+        return await _page(request, ask, errors=schema_errors(request, problem), status=422, url=said.get("url", ""))
+    except UnknownSigner as error:
+        return await _page(request, ask, status=error.status, unknown={**said, **error.params}, url=said.get("url", ""))
+    except KargahError as error:
+        return await _refused(request, ask, "url", error, url=said.get("url", ""))
+    return see("/runs?done=peer_started" if wish.kind == "model" else "/datasets?done=peer_started")
+
+
+@router.post("/models/bundles/signers/{fingerprint}/delete")
+async def forget(fingerprint: str, ask: Ask) -> Response:
+    await ask.compute(signers.forget, ask.actor, ask.settings.home, fingerprint)
+    return see("/models/bundles?done=signer_forgotten")
+
+
+async def _import(request: Request, ask: Asking, wish: BundleWish, field: str) -> Response:
+    try:
+        made = await bring_in(ask, wish, ask.write)
+    except UnknownSigner as error:
+        place = {name: value for name in PLACES if (value := getattr(wish, name))}
+        return await _page(request, ask, status=error.status, unknown={**error.params, **place})
+    except KargahError as error:
+        return await _refused(request, ask, field, error)
+    return see(f"/models/{made.model.id}?done=bundle_imported")
+
+
+async def _refused(request: Request, ask: Asking, field: str, error: KargahError, url: str = "") -> Response:
+    return await _page(request, ask, errors={field: next(iter(errors_of(request, error).values()))}, status=error.status, url=url)

@@ -1,0 +1,109 @@
+"""A trained model on its way to another Kargah, by the terminal: it answers there as it does at home."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.server import Server, running_with_admin
+
+from kargah.client import Kargah, Refused
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    allowed = json.dumps(["127.0.0.1"])
+    with running_with_admin(tmp_path_factory.mktemp("other") / "home", job_threads=1, url_import_allow=allowed) as running:
+        yield running
+
+
+def kargah(server: Server, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "kargah", "--language", "en", *arguments]
+    environment = {**os.environ, "KARGAH_SERVER": server.url, "KARGAH_TOKEN": server.token}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL, timeout=200)
+
+
+def same(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> None:
+    """Numbers to 1e-5, all else exactly."""
+    assert len(ours) == len(theirs)
+    for one, two in zip(ours, theirs, strict=True):
+        assert one.keys() == two.keys()
+        for name, value in one.items():
+            assert two[name] == (pytest.approx(value, abs=1e-5) if isinstance(value, float | list) else value), name
+
+
+def test_a_trained_model_answers_elsewhere_as_at_home(server: Server, other: Server, finished_job: dict[str, Any], tmp_path: Path) -> None:
+    with Kargah(server.url, server.token) as home, Kargah(other.url, other.token) as there:
+        trained = next(model for model in home.models.list().items if model["recipe"])
+        version = next(one for one in trained["versions"] if one["family"] == "network")
+        bundle = tmp_path / "model.kargah"
+        exported = kargah(server, "bundle", "export", version["id"], "-o", str(bundle), "--datasets")
+        assert exported.returncode == 0, exported.stderr
+        asked = kargah(other, "bundle", "import", str(bundle))
+        signer = home.bundles.signers()["own"]["fingerprint"]
+        assert asked.returncode == 5
+        assert signer in "".join(asked.stderr.split())
+        imported = kargah(other, "bundle", "import", str(bundle), "--signer", signer, "--json")
+        assert imported.returncode == 0, imported.stderr
+        made = json.loads(imported.stdout)
+        [brought] = made["model"]["versions"]
+        assert (brought["metrics"], brought["files"]) == (version["metrics"], version["files"])
+        [dataset] = made["datasets"]
+        there.jobs.wait(dataset["job_id"])
+        rows = there.transport.json("GET", f"/api/v1/datasets/{dataset['id']}/preview")["rows"][:5]
+        same(home.models.predict(version["id"], rows).outputs, there.models.predict(brought["id"], rows).outputs)
+        assert signer in kargah(other, "bundle", "key").stdout
+
+
+def test_a_model_and_its_data_come_from_another_kargah_over_the_network(
+    server: Server, other: Server, finished_job: dict[str, Any]
+) -> None:
+    with Kargah(server.url, server.token) as home, Kargah(other.url, other.token) as there:
+        found = there.bundles.peer_items(server.url, server.token)
+        best = {one["title"]: one["id"] for one in found if one["kind"] == "model"}
+        trained = next(model for model in home.models.list().items if model["recipe"])
+        version = next(one for one in trained["versions"] if one["id"] == best[trained["title"]])
+        signer = home.bundles.signers()["own"]["fingerprint"]
+        made = there.bundles.fetch(server.url, server.token, version["id"], signer=signer)
+        job = there.jobs.wait(made["job"]["id"])
+        assert job.result is not None
+        brought = there.transport.json("GET", f"/api/v1/models/{job.result['model_version_id']}/version")
+        assert (brought["files"], brought["detail"]["bundle"]["id"]) == (version["files"], version["id"])
+        [table] = [one for one in found if one["kind"] == "dataset" and one["title"] == home.datasets.list().items[-1].title]
+        data = there.bundles.fetch(server.url, server.token, table["id"], kind="dataset", title=table["title"])
+        result = there.jobs.wait(data["job"]["id"]).result
+        assert result is not None
+        dataset = there.datasets.show(result["dataset_id"])
+        there.jobs.wait(str(dataset.model_dump()["job_id"]))
+        rows = there.transport.json("GET", f"/api/v1/datasets/{dataset.id}/preview")["rows"][:5]
+        assert rows == home.transport.json("GET", f"/api/v1/datasets/{home.datasets.list().items[-1].id}/preview")["rows"][:5]
+        same(home.models.predict(version["id"], rows).outputs, there.models.predict(brought["id"], rows).outputs)
+        assert [path.name for path in (other.home / "secrets").iterdir() if path.name.startswith("peer_")] == []
+        said = "".join(path.read_text(errors="replace") for path in (other.home / "jobs").rglob("*.json*"))
+        assert server.token not in said, "the token stands in no plan and no event"
+
+
+def test_only_a_kargah_that_an_admin_has_named_is_asked(server: Server, other: Server) -> None:
+    refused_by = {
+        "http://192.0.2.7:8420": "PEER_NOT_ALLOWED",
+        "http://8.8.8.8": "PEER_NOT_ALLOWED",
+        "http://169.254.169.254/": "PEER_NOT_ALLOWED",
+        "http://[::1]:80": "PEER_NOT_ALLOWED",
+        "file:///etc/passwd": "BAD_URL",
+        "http://user:word@127.0.0.1/": "BAD_URL",
+        "http://127.0.0.1:1": "PEER_UNREACHABLE",
+    }
+    with Kargah(other.url, other.token) as there:
+        for url, code in refused_by.items():
+            with pytest.raises(Refused) as listed:
+                there.bundles.peer_items(url, "x")
+            with pytest.raises(Refused) as fetched:
+                there.bundles.fetch(url, "x", "mv_1")
+            assert (listed.value.reason, fetched.value.reason) == (code, code), url
+        with pytest.raises(Refused) as wrong:
+            there.bundles.fetch(server.url, "wrong", "mv_1")
+        assert wrong.value.reason == "PEER_REFUSED"
