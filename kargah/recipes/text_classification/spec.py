@@ -33,6 +33,7 @@ class TextClassificationSpec(Spec):
     loss: Literal["cross_entropy", "focal"] = knob("cross_entropy", group="training")
     focal_gamma: float = knob(2.0, group="training", gt=0, le=10)
     label_smoothing: float = knob(0.0, group="training", ge=0, lt=1)
+    label_thresholds: Literal["half", "per_label"] = knob("half", group="evaluation")
     primary_metric: Literal["auto", "accuracy", "macro_f1", "weighted_f1", "micro_f1", "mae", "rmse", "r2"] = knob(AUTO, group="evaluation")
 
 
