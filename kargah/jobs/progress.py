@@ -27,7 +27,8 @@ def _draw(picture: Picture, event: Event) -> None:
         picture["metrics"] |= event.metrics
         _forecast(picture, event.step, event.at)
     elif isinstance(event, Progress):
-        picture.update(done=event.done, total=event.total, unit=event.unit, code=event.code, params=event.params)
+        # A phase of its own; the pace of the steps is measured anew after it.
+        picture.update(done=event.done, total=event.total, unit=event.unit, code=event.code, params=event.params, since=None)
         if event.total and picture.get("total_steps", UNKNOWN) is None:
             picture["percent_now"] = 100 * event.done / event.total  # work that runs and has no steps; else it is a phase of its own
     elif isinstance(event, Running):

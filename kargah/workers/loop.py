@@ -52,7 +52,7 @@ class Loop:
     """``spec``: when to save and what to do about bad rows. ``best`` are the weights of the best evaluation so far.
 
     ``skipped``: rows, by their place in ``train_rows``, that the model cannot take. ``watch`` is told of each step and how long it took.
-    ``ranks``: the processes that share each step.
+    ``ranks``: the processes that share each step. ``beside``: work of its own that waits until a first step was seen.
     """
 
     task: Task
@@ -67,6 +67,7 @@ class Loop:
     watch: Watch = field(default=lambda *_: None)
     ranks: Ranks = ALONE
     average: Average | None = field(init=False, default=None)
+    beside: Callable[[], None] | None = None
     optimizer: torch.optim.Optimizer = field(init=False)
     total_steps: int = field(init=False)
     _saved_at: float = field(init=False, default_factory=time.monotonic)
@@ -95,6 +96,7 @@ class Loop:
         # ``position`` is 0 once an epoch was evaluated: an attempt that ended after the last step still owes that evaluation.
         while (self.state.step < self.total_steps or self.state.position) and not self._out_of_patience():
             self._epoch()
+        self._do_beside()
         if self.best is not None:
             self.task.module.load_state_dict(self.best)
         self.prepared.learn_limits(lambda: self._timed_scores(self.wants.check_stop, VALIDATION))
@@ -111,6 +113,7 @@ class Loop:
             seconds = time.monotonic() - started
             self._count_and_tell(done, seconds, len(steps))
             self.watch(batches, seconds)
+            self._do_beside()
             if self.state.position < len(steps):  # the last step's checkpoint comes after its evaluation, so that this is told once
                 self._save_when_due()
         self._evaluate(round(self.state.epoch + self.state.position / len(steps), 6))
@@ -222,6 +225,20 @@ class Loop:
         scores = self.task.scores(check, part)
         self.state.evaluation_seconds += time.monotonic() - started
         return scores
+
+    def _do_beside(self) -> None:
+        """Once. It changes nothing of what is learnt; a pause or the end of this process in the middle of it keeps the steps so far."""
+        if self.beside is None:
+            return
+        beside, self.beside = self.beside, None
+        random_state = torch.get_rng_state()
+        try:
+            beside()
+        except (PauseWanted, TerminateWanted):
+            torch.set_rng_state(random_state)
+            self._save_and_wait()
+            raise
+        torch.set_rng_state(random_state)
 
     def _out_of_patience(self) -> bool:
         patience = self.settings.early_stopping_patience

@@ -51,8 +51,10 @@ def train(plan: Plan, attempt: Attempt) -> dict[str, Any]:
         from kargah.workers import rehearsal
 
         return _as_json(rehearsal.rehearse(loop, planned, plan, attempt))
-    baselines = _baselines(plan, recipe, runtime, prepared, request, attempt)
     _resume(loop, plan, attempt, found)
+    baselines: list[ModelOutput] = []
+    if request.spec.baselines:
+        loop.beside = lambda: baselines.extend(_baselines(plan, recipe, runtime, prepared, request, attempt))
     return _as_json(_learn(plan, recipe, prepared, attempt, loop, baselines))
 
 
@@ -75,7 +77,7 @@ def _baselines(
 ) -> list[ModelOutput]:
     from kargah.workers import baselines
 
-    return baselines.all_of(plan, recipe, runtime, prepared, request, attempt) if request.spec.baselines else []
+    return baselines.all_of(plan, recipe, runtime, prepared, request, attempt)
 
 
 def _learn(

@@ -66,6 +66,36 @@ def test_a_pause_keeps_the_work_and_resuming_goes_on_from_it(tmp_path: Path) -> 
     assert not is_held(second.alive)
 
 
+def test_a_first_step_is_seen_before_the_simple_models_which_change_nothing_of_what_is_learnt(tmp_path: Path) -> None:
+    spec = {**SMALL, "epochs": 1}
+    alone, _ = Job(tmp_path / "alone", "tabular", table(80), spec=spec).run()
+    beside, events = Job(tmp_path / "beside", "tabular", table(80), spec={**spec, "baselines": True}).run()
+    assert weights(alone) == weights(beside)
+    told = [(event.kind, getattr(event, "model", None)) for event in events if event.kind in ("Step", "Evaluated")]
+    assert told[0] == ("Step", None)
+    assert next(model for kind, model in told if kind == "Evaluated") == "majority"
+    assert {model["name"] for model in events[-1].result["models"]} >= {"model", "majority"}
+
+
+def test_a_pause_among_the_simple_models_keeps_the_step_before_them(tmp_path: Path) -> None:
+    job = Job(tmp_path / "paused", "text-classification", sentiments(400), spec={"epochs": 1, "checkpoint_seconds": 3600})
+    first = job.lay_out()
+    control.write(first.control, Want.RUN)
+    process = start(first)
+    while not of_kind(events_of(first), "Progress"):
+        assert process.poll() is None
+        time.sleep(0.005)
+    control.write(first.control, Want.PAUSE)
+    assert process.wait(timeout=60) == 0
+    paused = events_of(first)[-1]
+    assert paused.kind == "Paused" and paused.step >= 1
+    second, events = job.run()
+    whole, _ = Job(tmp_path / "whole", "text-classification", sentiments(400), spec=job.spec).run()
+    assert of_kind(events, "Resumed")[0].from_step == paused.step
+    assert counted_steps([events_of(first), events]) == counted_steps([events_of(whole)])
+    assert weights(second) == weights(whole)
+
+
 def test_a_stop_ends_with_stopped_as_the_last_word_however_it_is_pressed(tmp_path: Path) -> None:
     directory = Job(tmp_path, "tabular", table(160), spec={**SMALL, "epochs": 1000, "checkpoint_seconds": 3600}).lay_out()
     process = start(directory)

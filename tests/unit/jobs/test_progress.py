@@ -28,6 +28,12 @@ def test_a_resumed_attempt_forecasts_by_its_own_pace() -> None:
     assert after["eta_seconds"] == 7.0
 
 
+def test_a_phase_among_the_steps_is_none_of_their_pace() -> None:
+    phase = said(30, "Progress", done=2, total=2, unit="models", code="train.baselines")
+    picture = drawn({}, [said(0, "Running", total_steps=10), step(1, 1), phase, step(31, 2), step(32, 3)])
+    assert picture["eta_seconds"] == 7.0
+
+
 @given(st.lists(st.one_of(st.integers(1, 10), st.none()), max_size=30))
 def test_the_percent_never_goes_back(numbers: list[int | None]) -> None:
     picture: dict[str, Any] = drawn({}, [said(0, "Running", total_steps=10)])
