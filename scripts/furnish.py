@@ -60,8 +60,16 @@ def furnish(kargah: Kargah, folder: Path) -> dict[str, str]:
     kargah.jobs.wait(kargah.transport.json("POST", "/api/v1/hardware/measure")["id"])
     ids |= unfinished(kargah, data)
     kargah.transport.json("POST", "/api/v1/auth/tokens", json={"name": "دفترچهٔ آزمایش", "days": 90})
-    model = kargah.trainings.models(ids["run"])[0]
-    return {**ids, "dataset": data["genres"], "table": data["houses"], "model": model.model_id, "version": model.id}
+    model, *others = kargah.trainings.models(ids["run"])
+    evaluation = kargah.evaluations.start(model.id, data["genres"], against=others[0].id)
+    return {
+        **ids,
+        "evaluation": evaluation["id"],
+        "dataset": data["genres"],
+        "table": data["houses"],
+        "model": model.model_id,
+        "version": model.id,
+    }
 
 
 def people(kargah: Kargah) -> None:

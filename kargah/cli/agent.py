@@ -105,7 +105,9 @@ def all_trades(forge: Forge | None = None) -> Trades:
     from kargah.models.downloads import KIND as DOWNLOAD
     from kargah.monitoring import measuring
     from kargah.runs import service as runs
+    from kargah.training import evaluated
     from kargah.training import projector as train
+    from kargah.training.evaluations import KIND as EVALUATE
 
     def take_dataset(session: Session, actor: Actor, title: str, filename: str, file: Digest, licence: str | None, note: str) -> str:
         made, _, _ = datasets.create_from_upload(session, actor, title, filename, file, licence=licence, source_note=note)
@@ -119,6 +121,7 @@ def all_trades(forge: Forge | None = None) -> Trades:
     return Trades(
         by_kind={
             "train": Trade("kargah.workers.train", train.on_event, train.prepare),
+            EVALUATE: Trade("kargah.workers.evaluate", evaluated.on_event, evaluated.prepare),
             "ingest": Trade("kargah.workers.ingest", ingest.on_event, ingest.prepare, light=True),
             "mend": Trade("kargah.workers.mend", ingest.on_event, ingest.prepare, light=True),
             DOWNLOAD: Trade("kargah.workers.downloading", got.on_event, downloaded.prepare, light=True),

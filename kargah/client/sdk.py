@@ -14,6 +14,7 @@ from kargah.client import stream
 from kargah.client.bundles import Bundles
 from kargah.client.checkpoints import Checkpoints
 from kargah.client.errors import JobEnded, Refused
+from kargah.client.evaluations import Evaluations
 from kargah.client.shapes import Dataset, Event, Job, JsonDict, ModelVersion, Page, Predictions, Training
 from kargah.client.transport import UPLOAD_TIMEOUT_SECONDS, Transport
 from kargah.client.uploads import PIECES_FROM_BYTES, OnProgress, Uploads
@@ -44,6 +45,7 @@ class Kargah:
         self.trainings = Trainings(self.transport)
         self.models = Models(self.transport, self.jobs)
         self.checkpoints = Checkpoints(self.transport)
+        self.evaluations = Evaluations(self.transport, self.jobs.wait)
         self.bundles = Bundles(self.transport)
 
     def login(self, email: str, password: str) -> str:

@@ -95,6 +95,34 @@ class TrainPlan(_Plan):
     dry_run: bool = False
 
 
+class EvaluatedModel(BaseModel):
+    """A model version before rows: ``folder`` (relative to ``inputs/``) holds its files.
+
+    ``taught``: where it learnt from a version of the same data set, the folder that holds what its training was given: the rows that
+    taught it are left out. A model that a training is still making has no ``version_id`` yet.
+    """
+
+    folder: str
+    version_id: str = ""
+    title: str
+    taught: str | None = None
+
+
+class EvaluatePlan(_Plan):
+    """Measure one model, or two on the same rows, where the answers are known.
+
+    The second is the one that the first is compared with. ``slices``: columns of the data whose values part the rows.
+    """
+
+    kind: Literal["evaluate"] = "evaluate"
+    title: str
+    recipe: str
+    models: list[EvaluatedModel] = Field(min_length=1, max_length=2)
+    dataset: DatasetInput
+    part: Literal["all", "validation", "test"] = "all"
+    slices: list[str] = []
+
+
 class FetchWish(BaseModel):
     """Where a file is to be had. ``allow``: addresses, networks and hosts besides the public ones (see kit.addresses)."""
 
@@ -201,6 +229,7 @@ class ScanPlan(_Plan):
 
 
 Plan = Annotated[
-    TrainPlan | IngestPlan | MendPlan | PredictPlan | MeasurePlan | DownloadPlan | ScrubPlan | ScanPlan, Field(discriminator="kind")
+    TrainPlan | EvaluatePlan | IngestPlan | MendPlan | PredictPlan | MeasurePlan | DownloadPlan | ScrubPlan | ScanPlan,
+    Field(discriminator="kind"),
 ]
 AnyPlan: TypeAdapter[Plan] = TypeAdapter(Plan)

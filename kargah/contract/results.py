@@ -1,6 +1,6 @@
 """What an attempt leaves behind: carried in ``Finished.result``, its files under ``outputs/``."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
@@ -63,6 +63,97 @@ class TrainResult(BaseModel):
     outcome: JsonDict = {}
 
 
+class Measured(BaseModel):
+    """A figure with its 95 % interval, where there is one."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+class SliceMeasured(BaseModel):
+    """Some of the rows, and how good the answers are there.
+
+    ``by``: label, length (of the text, in characters), target (a number), normalised, or column. ``value``: which of them; of lengths and
+    numbers the ``low`` and ``high`` that count in. ``column``: of the data, where ``by`` is column.
+    """
+
+    by: Literal["label", "length", "target", "normalised", "column"]
+    value: str = ""
+    column: str | None = None
+    low: float | None = None
+    high: float | None = None
+    rows: int
+    metric: str
+    measured: Measured
+
+
+class CalibrationBin(BaseModel):
+    """Answers whose stated probability lies between ``low`` and ``high``: the mean of those, and the share that was right."""
+
+    low: float
+    high: float
+    count: int
+    stated: float
+    right: float
+
+
+class Calibration(BaseModel):
+    """``expected_error``: ECE over ten bins of equal width (Guo et al. 2017). ``answers`` are rows, words or labels."""
+
+    answers: int
+    expected_error: float
+    bins: list[CalibrationBin]
+
+
+class ModelMeasured(BaseModel):
+    """``errors``: rows of ``errors_file`` (a Parquet table, the worst first), relative to ``outputs/evaluation/``."""
+
+    version_id: str
+    title: str
+    metrics: dict[str, Measured]
+    slices: list[SliceMeasured]
+    calibration: Calibration | None = None
+    detail: JsonDict = {}
+    errors: int
+    errors_file: str
+
+
+class McNemar(BaseModel):
+    """Rows that one of two models alone had right, and how likely that is where neither is better (exact, two-sided)."""
+
+    only_first: int
+    only_second: int
+    p_value: float
+
+
+class Paired(BaseModel):
+    """``difference``: the first model's primary metric less the second's, on the same rows, with its 95 % bootstrap interval.
+
+    ``verdict``: first or second where one is better beyond chance, else none.
+    """
+
+    metric: str
+    difference: Measured
+    p_value: float | None
+    mcnemar: McNemar | None = None
+    verdict: Literal["first", "second", "none"]
+
+
+class EvaluateResult(BaseModel):
+    """``left_out``: why → how many rows were not asked: other_part, unusable, taught. ``taught_rows``: the first of those that taught
+    a model, numbered from 1."""
+
+    rows: int
+    left_out: dict[str, int]
+    taught_rows: list[int] = []
+    primary_metric: str
+    lower_is_better: bool
+    models: list[ModelMeasured]
+    paired: Paired | None = None
+    files: list[OutputFile]
+
+
 class IngestResult(BaseModel):
     """``files``: data.parquet, columns.json, preview.jsonl, report.json, in ``outputs/dataset/``.
 
@@ -96,6 +187,13 @@ class DownloadResult(BaseModel):
     licence: str | None = None
     gated: bool = False
     fetched_bytes: int = 0
+
+
+class ScriptResult(BaseModel):
+    """``files``: all that a custom script left in ``outputs/``."""
+
+    files: list[OutputFile]
+    step: int
 
 
 class ScrubResult(BaseModel):

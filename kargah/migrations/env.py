@@ -12,6 +12,7 @@ from kargah.runs import tables as _runs  # noqa: F401
 from kargah.serving import tables as _serving  # noqa: F401
 from kargah.store import tables as _store  # noqa: F401
 from kargah.store.base import Base
+from kargah.training import tables as _training  # noqa: F401
 
 with context.config.attributes["engine"].connect().execution_options(kargah_write=True) as connection:
     # All revisions in one transaction, on SQLite too (it begins them for DDL when it is told to): whatever dies, none or all of them hold.

@@ -95,6 +95,7 @@ class Recipe:
 
     ``questions``: what its models are asked, given the columns that were learnt from. ``pipeline_tags``: what hubs call its tasks, by the
     kind of problem; "" for all others. ``structures``: tasks that the form of columns tells (``recipes.tasks``) and that it learns.
+    ``evaluates``: its finished models can be measured on rows with known answers (``recipes.evaluation``).
     """
 
     name: str
@@ -108,6 +109,7 @@ class Recipe:
     starts_from: tuple[str, ...] = ("scratch",)
     structures: tuple[str, ...] = ()
     learns_from_teachers: bool = False
+    evaluates: bool = False
     version: int = 1
 
     def pipeline_tag(self, kind: str) -> str:

@@ -8,6 +8,7 @@
     ├── TooFewRows · OneClassOnly        nothing can be learnt from these rows
     ├── NotNumeric                       a regression target that is no number
     ├── SplitUnclear · SplitLacks · LabelNotTaught       a column that should say which rows train and which test
+    ├── LabelsUnlike · NothingToEvaluate data to evaluate on: none of the model's labels, or no row left
     ├── TagsUnaligned · AnswerUnplaced   words without a tag each; an answer that does not stand in its text
     ├── MetricUnfit · SettingUnfit       a primary metric that this problem does not have; a setting that could do nothing
     ├── NoTokenizer                      a model that knows no tokens, asked for them
@@ -35,6 +36,18 @@ class NoTaskFits(BadInput):
 
 class RoleMissing(BadInput):
     code = "ROLE_MISSING"
+
+
+class LabelsUnlike(BadInput):
+    """``column`` holds none of the labels that the model knows: ``known`` are some of those, ``found`` some of the column's."""
+
+    code = "LABELS_UNLIKE"
+
+
+class NothingToEvaluate(BadInput):
+    """No row of ``title`` can be asked: ``taught`` of them taught the model, the others have no question or no answer."""
+
+    code = "NOTHING_TO_EVALUATE"
 
 
 class ColumnMissing(BadInput):

@@ -12,6 +12,7 @@ from kargah.contract.results import TrainResult
 from kargah.jobs.tables import Job
 from kargah.models import service as models
 from kargah.runs import service as runs
+from kargah.training import evaluations
 
 
 def prepare(home: Path, job: Job, event: Event) -> None:
@@ -33,6 +34,7 @@ def on_event(session: Session, _: Path, job: Job, event: Event) -> None:
     licence = next((dataset.licence for dataset in plan.datasets if dataset.licence), None)
     owner = {"owner_id": job.owner_id, "workspace_id": job.workspace_id, "visibility": job.visibility}
     versions = models.register_outputs(session, run.id, job.title, owner, result, licence)
+    evaluations.fill(session, run.id, versions.get(result.recommended or ""))
     job.result = {
         "run_id": run.id,
         "model_version_id": versions.get(result.recommended or ""),

@@ -1,6 +1,6 @@
 """Deleting for good what is in the trash: the versions, the record, and the files that nothing else uses."""
 
-from sqlalchemy import String, cast, delete, func, select, update
+from sqlalchemy import ColumnElement, String, cast, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from kargah.assets import blobs
@@ -15,6 +15,7 @@ from kargah.models.tables import Model, ModelVersion
 from kargah.runs.tables import Run, RunInput
 from kargah.store import access
 from kargah.store.access import Actor, To
+from kargah.training.tables import Evaluation
 
 MOST_NAMED = 10
 
@@ -29,6 +30,12 @@ class DatasetInUse(Conflict):
     """``runs``, ``models``: their titles, so far as the asker may see them; ``more``: how many besides."""
 
     code = "DATASET_IN_USE"
+
+
+class StillEvaluating(Conflict):
+    """``title``: its job is not over."""
+
+    code = "STILL_EVALUATING"
 
 
 class ModelInUse(Conflict):
@@ -51,8 +58,20 @@ def purge_dataset(session: Session, actor: Actor, dataset_id: str) -> list[str]:
     ids = [version.id for version in versions]
     _refuse_when_used(session, actor, dataset, ids)
     hashes = {entry["sha256"] for version in versions for entry in version.files or []} | {version.source_sha256 for version in versions}
+    hashes |= _of_evaluations(session, Evaluation.dataset_version_id.in_(ids))
     hashes |= _forgotten(session, [*ids, *session.scalars(select(Repository.id).where(Repository.dataset_id == dataset_id))])
     session.delete(dataset)
+    return unused(session, hashes)
+
+
+def purge_evaluation(session: Session, actor: Actor, evaluation_id: str) -> list[str]:
+    """Delete what an evaluation found; its job stays. Returns as ``purge_dataset`` does. Raises StillEvaluating."""
+    row = access.load(session, actor, Evaluation, evaluation_id, To.CHANGE)
+    job = session.get(Job, row.job_id)
+    if job is not None and job.state not in TERMINAL:
+        raise StillEvaluating(title=row.title)
+    hashes = {entry["sha256"] for entry in row.files or []}
+    session.delete(row)
     return unused(session, hashes)
 
 
@@ -69,6 +88,7 @@ def purge_model(session: Session, actor: Actor, model_id: str) -> list[str]:
     _refuse_when_built_upon(session, actor, model, ids)
     hashes = {entry["sha256"] for version in versions for entry in version.files}
     hashes |= _forgotten(session, [*ids, *session.scalars(select(Repository.id).where(Repository.model_id == model_id))])
+    hashes |= _of_evaluations(session, Evaluation.model_version_id.in_(ids) | Evaluation.other_version_id.in_(ids))
     session.execute(update(ModelVersion).where(ModelVersion.model_id == model_id).values(base_version_id=None))
     session.delete(model)
     return unused(session, hashes)
@@ -82,6 +102,11 @@ def purge_asset(session: Session, actor: Actor, asset_id: str) -> list[str]:
     hashes = {entry["sha256"] for entry in asset.files}
     session.delete(asset)
     return unused(session, hashes)
+
+
+def _of_evaluations(session: Session, which: ColumnElement[bool]) -> set[str]:
+    """They go with their data and their models: the hashes of their tables of errors."""
+    return {entry["sha256"] for entries in session.scalars(select(Evaluation.files).where(which)) for entry in entries or []}
 
 
 def _forgotten(session: Session, subject_ids: list[str]) -> set[str]:
@@ -135,8 +160,8 @@ def _begins_with(plan: dict[str, object], version_ids: list[str]) -> bool:
 
 
 def _is_used(session: Session, sha256: str) -> bool:
-    """By any version of data or model, or by any other record of files."""
-    named = (cast(table.files, String).contains(sha256) for table in (DatasetVersion, ModelVersion, Asset))
+    """By any version of data or model, by an evaluation, or by any other record of files."""
+    named = (cast(table.files, String).contains(sha256) for table in (DatasetVersion, ModelVersion, Asset, Evaluation))
     source = select(DatasetVersion.id).where(DatasetVersion.source_sha256 == sha256).limit(1)
     if session.scalar(source):
         return True

@@ -68,7 +68,7 @@ def start(session: Session, actor: Actor, request: TrainingRequest, beginning: B
     """Queue a training. Everything that can be refused is refused here, with the field named; nothing is left behind."""
     access.require_creator(actor)
     uses = [DatasetUse.of(given) for given in request.datasets]
-    chosen = [_ready_version(session, actor, use.id) for use in uses]
+    chosen = [ready_version(session, actor, use.id) for use in uses]
     if not chosen:
         raise DatasetsMissing(field="datasets")
     columns = _columns(chosen[0])
@@ -122,14 +122,14 @@ def _use_like(done: TrainPlan, dataset: DatasetInput) -> str | DatasetUse:
     return DatasetUse(id=version_id, weight=dataset.weight, columns=own) if own or dataset.weight != 1 else version_id
 
 
-def _ready_version(session: Session, actor: Actor, given: str) -> Chosen:
+def ready_version(session: Session, actor: Actor, given: str, field: str = "datasets") -> Chosen:
     """``given`` is a data set (its current version is meant) or a version."""
     version = session.get(DatasetVersion, given)
     dataset = datasets.get_for(session, actor, version.dataset_id if version else given)
     if version is None and dataset.current_version_id:
         version = session.get(DatasetVersion, dataset.current_version_id)
     if version is None or version.state != "READY":
-        raise DatasetNotReady(field="datasets", title=dataset.title)
+        raise DatasetNotReady(field=field, title=dataset.title)
     row = session.get(Dataset, version.dataset_id)
     if row is None:
         raise NotFound(kind="datasets", id=given)

@@ -77,6 +77,7 @@ def _routers() -> Iterator[APIRouter]:
         checkpoints,
         datasets,
         docs,
+        evaluations,
         hardware,
         health,
         jobs,
@@ -96,7 +97,7 @@ def _routers() -> Iterator[APIRouter]:
     yield checkpoints.router  # before the jobs' own, whose {action} would take its words
     yield from (jobs.router, runs.router, datasets.router, models.router, training.router, monitoring.router, docs.router)
     yield from (notices.router, live_socket.router, hardware.router, search.router, uploads.router)
-    yield from (catalogue.router, assets.router, bundles.router, hub.router)
+    yield from (evaluations.router, catalogue.router, assets.router, bundles.router, hub.router)
 
 
 def _middleware(settings: Settings, clock: Clock) -> Iterator[Middleware]:

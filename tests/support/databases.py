@@ -15,7 +15,8 @@ import kargah.jobs.tables
 import kargah.models.tables
 import kargah.runs.tables
 import kargah.serving.tables
-import kargah.store.tables  # noqa: F401
+import kargah.store.tables
+import kargah.training.tables  # noqa: F401
 from kargah.accounts.tables import User
 from kargah.kit.ids import new_id
 from kargah.store.access import Actor, Role

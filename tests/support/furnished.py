@@ -75,6 +75,8 @@ def furnished(home: Path, **settings: object) -> Iterator[Furnished]:
         version = kargah.trainings.models(runs[0].run_id)[0]
         ids = {"run_id": runs[0].run_id, "other_run_id": runs[1].run_id, "version_id": version.id, "model_id": version.model_id}
         ids["first_version_id"] = (dataset.version or {})["id"]
+        rival = kargah.trainings.models(runs[0].run_id)[-1]
+        ids["evaluation_id"] = kargah.evaluations.start(version.id, dataset.id, against=rival.id, title=NAME)["id"]
         unfinished = {"failed_run_id": failed.run_id, "waiting_run_id": waiting.run_id}
         yield Furnished(server, {"dataset_id": dataset.id, **ids, **unfinished})
 

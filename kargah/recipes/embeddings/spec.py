@@ -42,4 +42,5 @@ RECIPE = Recipe(
     pipeline_tags={"": "sentence-similarity"},
     starts_from=("scratch", "base_model"),
     structures=("sentence-similarity",),
+    evaluates=True,
 )

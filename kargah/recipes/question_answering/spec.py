@@ -37,4 +37,5 @@ RECIPE = Recipe(
     pipeline_tags={"": "question-answering"},
     starts_from=("scratch", "base_model"),
     structures=("question-answering",),
+    evaluates=True,
 )

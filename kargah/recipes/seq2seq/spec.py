@@ -38,4 +38,5 @@ RECIPE = Recipe(
     pipeline_tags={"": "text2text-generation"},
     starts_from=("scratch", "base_model"),
     structures=("seq2seq",),
+    evaluates=True,
 )

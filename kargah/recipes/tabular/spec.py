@@ -66,4 +66,5 @@ RECIPE = Recipe(
     guess=guess,
     questions=asked_features,
     pipeline_tags={"": "tabular-classification", "regression": "tabular-regression"},
+    evaluates=True,
 )

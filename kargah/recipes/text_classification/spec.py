@@ -108,4 +108,5 @@ RECIPE = Recipe(
     starts_from=("scratch", "base_model"),
     structures=("text-classification",),
     learns_from_teachers=True,
+    evaluates=True,
 )

@@ -37,4 +37,5 @@ RECIPE = Recipe(
     pipeline_tags={"": "token-classification"},
     starts_from=("scratch", "base_model"),
     structures=("token-classification",),
+    evaluates=True,
 )

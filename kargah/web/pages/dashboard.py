@@ -49,14 +49,9 @@ RECIPE_ICONS = {
 }
 #: The page that shows what a job of a kind was about.
 PLACES = {
-    "train": "/runs/{id}",
-    "ingest": "/datasets",
-    "mend": "/datasets",
-    "measure": "/hardware",
-    "download": "/models/catalogue",
-    "scrub": "/models/storage",
-    "scan": "/models/storage",
-}
+    "train": "/runs/{id}", "ingest": "/datasets", "mend": "/datasets", "evaluate": "/evaluations", "measure": "/hardware",
+    "download": "/models/catalogue", "scrub": "/models/storage", "scan": "/models/storage",
+}  # fmt: skip
 MOODS = {"COMPLETED": "good", "FAILED": "bad"}
 
 

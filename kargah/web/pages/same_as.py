@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from kargah.training.schemas import TrainingRequest
+from kargah.training.schemas import EvaluationRequest, TrainingRequest
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,19 @@ def of_continued(request: TrainingRequest, server: str, job_id: str, checkpoint:
         curl=_posted(f"{server}/api/v1/jobs/{job_id}/checkpoints/{checkpoint}/continue", said),
         cli=f"kargah checkpoints continue {job_id} {checkpoint}{options} --server {server}",
         python=_connected(server) + f'training = kargah.checkpoints.continue_from("{job_id}", "{checkpoint}"{words})\n' + WAITED,
+    )
+
+
+def of_evaluation(request: EvaluationRequest, server: str) -> SameAs:
+    """An evaluation has no plan file: all of it is said in one line."""
+    said = request.model_dump(mode="json", exclude_defaults=True)
+    options = "".join(f" --{name} {said[name]}" for name in ("against", "part") if name in said)
+    words = "".join(f', {name}="{said[name]}"' for name in ("against", "part") if name in said)
+    return SameAs(
+        yaml="",
+        curl=_posted(f"{server}/api/v1/evaluations", said),
+        cli=f"kargah evaluate {request.model} {request.dataset}{options} --server {server}",
+        python=_connected(server) + f'evaluation = kargah.evaluations.start("{request.model}", "{request.dataset}"{words})',
     )
 
 

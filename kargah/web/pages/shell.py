@@ -9,7 +9,7 @@ from kargah.web.pages.words import Words
 
 MENU: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
     ("", (("home", "/", "home"), ("runs", "/runs", "runs"), ("analytics", "/analytics", "monitor"), ("compare", "/compare", "compare"))),
-    ("nav.materials", (("datasets", "/datasets", "dataset"), ("models", "/models", "model"))),
+    ("nav.materials", (("datasets", "/datasets", "dataset"), ("models", "/models", "model"), ("evaluations", "/evaluations", "rank"))),
     (
         "nav.workshop",
         (
