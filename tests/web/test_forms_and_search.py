@@ -15,6 +15,7 @@ from support.sites import Site
 
 from kargah.contract.events import Failed
 from kargah.jobs import history, states
+from kargah.jobs.tables import Job
 from kargah.kit.clock import utc_now
 
 
@@ -217,3 +218,17 @@ def test_what_a_column_is_is_said_on_the_page_and_makes_a_version(site: Site, br
     newest = client.get(f"/api/v1/datasets/{dataset}").json()["versions"][0]
     assert newest["lineage"]["fixes"] == [{"kind": "set_kind", "column": "x", "to": "category", "otherwise": "empty"}]
     client.post(f"/api/v1/jobs/{newest['job_id']}/stop").raise_for_status()
+
+
+def test_a_proposed_task_and_its_columns_are_others_when_a_person_says_so(site: Site, browser: httpx.Client, dataset: str) -> None:
+    client = site.client("trainer")
+    proposed = client.get(f"/api/v1/datasets/{dataset}/suggestions").json()[0]
+    assert (proposed["recipe"], proposed["columns"]["target"], bool(proposed["reasons"])) == ("tabular", "y", True)
+    assert 'class="hint">Guessed:' in browser.get(f"/runs/new?dataset={dataset}").text.replace("\n", "")
+    form = {**form_of(browser, dataset), "role.target": "x", "role.features": "y"}
+    run_id = browser.post("/runs/new", data=form).headers["location"].partition("?")[0].rpartition("/")[2]
+    wanted = {"datasets": [dataset], "recipe": "tabular", "spec": {"columns": {"target": "x", "features": ["y"]}}}
+    started = client.post("/api/v1/trainings", json=wanted).json()
+    with site.database.read() as session:
+        jobs = [session.get(Job, client.get(f"/api/v1/runs/{run_id}").json()["job_id"]), session.get(Job, started["job"]["id"])]
+        assert [job.plan["spec"]["columns"]["target"] for job in jobs if job] == ["x", "x"]
