@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from kargah.kit.errors import BadInput, Conflict, KargahError, NotFound
+from kargah.kit.errors import BadInput, Conflict, KargahError, NotAvailable, NotFound
 
 #: What clients compare literally.
 WRONG_TOKEN = "Invalid credentials in Authorization header"  # noqa: S105
@@ -100,3 +100,16 @@ class ObjectMissing(BadInput):
     """``path``: its bytes (``sha256``) were never uploaded to this repository."""
 
     code = "HUB_OBJECT_MISSING"
+
+
+class BeingFetched(NotAvailable):
+    """``repository`` is on its way here, ``percent`` of it has come; ``retry_after_seconds``."""
+
+    code = "HUB_BEING_FETCHED"
+
+
+class FetchFailed(KargahError):
+    """``repository`` could not be fetched from the hubs; ``cause`` is the code of why."""
+
+    code = "HUB_FETCH_FAILED"
+    status = 502

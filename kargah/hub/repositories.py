@@ -67,6 +67,14 @@ def load(session: Session, actor: Actor, address: Address, to: To = To.READ) -> 
     return row
 
 
+def is_here(session: Session, actor: Actor, address: Address) -> bool:
+    try:
+        load(session, actor, address)
+    except RepositoryNotFound:
+        return False
+    return True
+
+
 def show(session: Session, actor: Actor, address: Address, revision: str = revisions.MAIN) -> tuple[About, Snapshot]:
     row = load(session, actor, address)
     return _about(session, row), revisions.snapshot(session, row, revision)

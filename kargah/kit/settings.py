@@ -73,6 +73,7 @@ class Settings(BaseSettings):
     hub_token: str | None = Field(None, repr=False, description="token of a hub account; better in kargah.toml than in the environment")
     hub_token_url: str = Field("https://huggingface.co", description="the one hub that is told the token")
     hub_proxy_url: str | None = Field(None, repr=False, description="http://[user:password@]host:port through which hubs are reached")
+    hub_cache: bool = Field(False, description="fetch what is asked for at /hub and is not here from the hubs, as far as it is allowed")
     hub_connections: int = Field(4, ge=1, le=16, description="connections of one download")
     hub_bytes_per_second: int | None = Field(None, gt=0, description="most that one download takes of the link; unlimited when absent")
     hub_patience_minutes: float = Field(30.0, gt=0, description="how long a download waits for hubs that give nothing")

@@ -4,20 +4,26 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from support.hub_server import FakeHub
 from support.server import Server, running_with_admin
 
 from kargah.client import Kargah, Refused
 
+HUB_MODEL = "HooshvareLab/albert-fa-zwnj-base-v2"
+
 
 @pytest.fixture(scope="module")
-def other(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    allowed = json.dumps(["127.0.0.1"])
-    with running_with_admin(tmp_path_factory.mktemp("other") / "home", job_threads=1, url_import_allow=allowed) as running:
+def other(tmp_path_factory: pytest.TempPathFactory, hub: FakeHub) -> Iterator[Server]:
+    settings = {"url_import_allow": json.dumps(["127.0.0.1"]), "hub_urls": json.dumps([hub.url]), "hub_cache": True}
+    with running_with_admin(tmp_path_factory.mktemp("other") / "home", job_threads=1, **settings) as running:
         yield running
 
 
@@ -107,3 +113,33 @@ def test_only_a_kargah_that_an_admin_has_named_is_asked(server: Server, other: S
         with pytest.raises(Refused) as wrong:
             there.bundles.fetch(server.url, "wrong", "mv_1")
         assert wrong.value.reason == "PEER_REFUSED"
+
+
+def fetched(server: Server, path: str) -> httpx.Response:
+    """As a client that comes again when it is told to."""
+    client = server.client()
+    for _ in range(60):
+        answer = client.get(path)
+        if answer.status_code != 503:
+            return answer
+        assert answer.headers["Retry-After"] == "5"
+        time.sleep(0.5)
+    raise AssertionError(answer.text)
+
+
+def test_what_is_not_here_is_fetched_from_the_hub_once_for_all_who_ask(server: Server, other: Server, hub: FakeHub) -> None:
+    hub.always, hub.bytes_per_second = None, None
+    content, before = hub.repositories[HUB_MODEL].files, len(hub.asked)
+    with ThreadPoolExecutor(2) as both:
+        told = list(both.map(lambda _: fetched(other, f"/hub/api/models/{HUB_MODEL}"), range(2)))
+    assert [one.status_code for one in told] == [200, 200], [one.text for one in told]
+    assert {file["rfilename"] for file in told[0].json()["siblings"]} == set(content)
+    for path in ("config.json", "model.safetensors"):
+        assert fetched(other, f"/hub/{HUB_MODEL}/resolve/main/{path}").content == content[path]
+    asked = [path for path, *_ in hub.asked[before:] if path.endswith("/model.safetensors")]
+    assert len(asked) == 1, "of two who asked at once, one was fetched for"
+    for nowhere in ("nobody/nothing", "HooshvareLab/gpt2-fa"):
+        refused = fetched(other, f"/hub/api/models/{nowhere}")
+        assert (refused.status_code, refused.headers["X-Error-Code"]) == (404, "RepoNotFound"), nowhere
+    assert not any("nobody" in path for path, *_ in hub.asked)
+    assert server.client().get("/hub/api/models/HooshvareLab/roberta-fa-zwnj-base").status_code == 404, "off unless it is switched on"

@@ -18,7 +18,7 @@ from kargah.hub.revisions import MAIN
 from kargah.store.access import Role
 from kargah.web.api.models import stored
 from kargah.web.deps import Ask, Asking
-from kargah.web.hub import shapes
+from kargah.web.hub import caching, shapes
 from kargah.web.hub.shapes import Json
 
 router = APIRouter(prefix="/hub", include_in_schema=False)
@@ -28,16 +28,21 @@ ENTRIES_A_PAGE = 1000
 MOST_PATHS = 10_000
 
 
-def addressed(kinds: Kinds, namespace: str, name: str) -> Address:
-    return Address(kinds.removesuffix("s"), namespace, name)
+async def addressed(kinds: Kinds, namespace: str, name: str, ask: Ask) -> Address:
+    return await _here(ask, Address(kinds.removesuffix("s"), namespace, name))
 
 
-def of_dataset(namespace: str, name: str) -> Address:
-    return Address("dataset", namespace, name)
+async def of_dataset(namespace: str, name: str, ask: Ask) -> Address:
+    return await _here(ask, Address("dataset", namespace, name))
 
 
-def of_model(namespace: str, name: str) -> Address:
-    return Address("model", namespace, name)
+async def of_model(namespace: str, name: str, ask: Ask) -> Address:
+    return await _here(ask, Address("model", namespace, name))
+
+
+async def _here(ask: Asking, address: Address) -> Address:
+    await caching.bring_here(ask, address)
+    return address
 
 
 ApiAddress = Annotated[Address, Depends(addressed)]
