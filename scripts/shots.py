@@ -36,6 +36,7 @@ PAGES = {
     "new-training": "/runs/new?dataset={dataset}",
     "new-training-all": "/runs/new?dataset={table}&view=all",
     "like": "/runs/new?like={run}",
+    "scripts": "/scripts",
     "analytics": "/analytics?run={run}",
     "compare": "/compare?run={run}&run={other}",
     "compare-regression": "/compare?run={regression}&run={first_regression}",

@@ -23,7 +23,7 @@ from kargah.jobs.projection import Trade, Trades
 from kargah.jobs.scheduler import Scheduler, Tick
 from kargah.kit.files import Digest
 from kargah.kit.ids import new_id
-from kargah.kit.settings import Settings
+from kargah.kit.settings import CustomScripts, Settings
 from kargah.models import downloaded
 from kargah.serving.supervisor import Supervisor
 from kargah.store.access import Actor
@@ -55,7 +55,8 @@ def run_agent(settings: Settings, trades: Trades | None = None) -> int:
         predictors = Supervisor(database, settings)
         forge = Forge() if forge_pays(settings) else None
         also = [predictors.tick, Expiry(database, settings).tick, *([] if forge is None else [forge.tend])]
-        scheduler = compose(settings, database, host, trades or all_trades(forge), *also)
+        known = trades or all_trades(forge, scripts=settings.custom_scripts is not CustomScripts.OFF)
+        scheduler = compose(settings, database, host, known, *also)
         gc.freeze()  # what is loaded by now stays to the end: no later collection, the interpreter's last one included, walks it again
         scheduler.run(stopping)
         if draining.is_set():
@@ -95,7 +96,8 @@ def forge_pays(settings: Settings) -> bool:
     return settings.warm_start if settings.warm_start is not None else profile.memory_for_jobs_bytes() >= FORGE_FROM_BYTES
 
 
-def all_trades(forge: Forge | None = None) -> Trades:
+def all_trades(forge: Forge | None = None, *, scripts: bool = False) -> Trades:
+    """``scripts``: also people's own Python files; without it those that are queued wait."""
     from kargah.accounts import tables as _owners  # noqa: F401 - what jobs make is owned by users, whose table must be known
     from kargah.assets import blobs, scrubbing
     from kargah.bundles import importing as bundles
@@ -107,6 +109,7 @@ def all_trades(forge: Forge | None = None) -> Trades:
     from kargah.runs import service as runs
     from kargah.training import evaluated
     from kargah.training import projector as train
+    from kargah.training import scripts as custom
     from kargah.training.evaluations import KIND as EVALUATE
 
     def take_dataset(session: Session, actor: Actor, title: str, filename: str, file: Digest, licence: str | None, note: str) -> str:
@@ -118,6 +121,7 @@ def all_trades(forge: Forge | None = None) -> Trades:
         return made.id, made.versions[0].id
 
     got = downloaded.Projector(take_dataset, take_bundle)
+    own = {custom.KIND: Trade("kargah.workers.script", custom.on_event, custom.prepare)} if scripts else {}
     return Trades(
         by_kind={
             "train": Trade("kargah.workers.train", train.on_event, train.prepare),
@@ -126,6 +130,7 @@ def all_trades(forge: Forge | None = None) -> Trades:
             "mend": Trade("kargah.workers.mend", ingest.on_event, ingest.prepare, light=True),
             DOWNLOAD: Trade("kargah.workers.downloading", got.on_event, downloaded.prepare, light=True),
             measuring.KIND: Trade("kargah.workers.measure", measuring.on_event),
+            **own,
             scrubbing.KIND: Trade("kargah.workers.scrub", scrubbing.on_event, scrubbing.prepare, light=True),
             scanning.KIND: Trade("kargah.workers.scan", scanning.on_event, scanning.prepare, light=True),
         },

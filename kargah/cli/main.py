@@ -21,6 +21,8 @@ from kargah.cli import (
     login,
     models,
     processes,
+    runs,
+    scripts,
     training,
     users,
 )
@@ -80,6 +82,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "train": training.train,
     "predict": asking.predict,
     "evaluate": evaluating.evaluate,
+    "run-script": scripts.run_script,
     "recipes": training.recipes,
     "login": login.login,
     "logout": login.logout,
@@ -88,7 +91,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
 }
 for _name, _command in _COMMANDS.items():
     app.command(_name, help=t(f"cli.{_name.replace('-', '_')}.help"))(_command)
-for _group in (jobs.app, checkpoints.app, datasets.app, models.app, bundle.app, users.app):
+for _group in (jobs.app, runs.app, checkpoints.app, datasets.app, models.app, bundle.app, users.app):
     app.add_typer(_group)
 
 

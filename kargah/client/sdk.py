@@ -15,6 +15,8 @@ from kargah.client.bundles import Bundles
 from kargah.client.checkpoints import Checkpoints
 from kargah.client.errors import JobEnded, Refused
 from kargah.client.evaluations import Evaluations
+from kargah.client.runs import Runs
+from kargah.client.scripts import Scripts
 from kargah.client.shapes import Dataset, Event, Job, JsonDict, ModelVersion, Page, Predictions, Training
 from kargah.client.transport import UPLOAD_TIMEOUT_SECONDS, Transport
 from kargah.client.uploads import PIECES_FROM_BYTES, OnProgress, Uploads
@@ -45,6 +47,8 @@ class Kargah:
         self.trainings = Trainings(self.transport)
         self.models = Models(self.transport, self.jobs)
         self.checkpoints = Checkpoints(self.transport)
+        self.runs = Runs(self.transport)
+        self.scripts = Scripts(self.transport)
         self.evaluations = Evaluations(self.transport, self.jobs.wait)
         self.bundles = Bundles(self.transport)
 

@@ -80,6 +80,7 @@ class TrainPlan(_Plan):
     """``spec`` is the recipe's spec, validated and complete; ``chosen`` names the fields that a person set.
 
     ``memory_splits``: into how many passes a batch is cut since memory ran out; what a step learns from stays the same.
+    ``precision``: what products were taken in by the training that this one does once more.
     """
 
     kind: Literal["train"] = "train"
@@ -92,6 +93,7 @@ class TrainPlan(_Plan):
     teacher_model: BaseModelInput | None = None
     start_from: CheckpointInput | None = None
     memory_splits: int = 1
+    precision: str | None = None
     dry_run: bool = False
 
 
@@ -228,8 +230,24 @@ class ScanPlan(_Plan):
     folder: str
 
 
+class ScriptPlan(_Plan):
+    """Run a person's own Python file (``inputs/script/main.py``); what it may use is told by contract.scripts.
+
+    ``user``: the system's user that it runs as where that can be; null: the worker's own.
+    """
+
+    kind: Literal["script"] = "script"
+    title: str
+    filename: str
+    sha256: str
+    parameters: JsonDict = {}
+    datasets: list[DatasetInput] = []
+    user: str | None = None
+    output_limit_bytes: int = Field(gt=0)
+
+
 Plan = Annotated[
-    TrainPlan | EvaluatePlan | IngestPlan | MendPlan | PredictPlan | MeasurePlan | DownloadPlan | ScrubPlan | ScanPlan,
+    TrainPlan | EvaluatePlan | IngestPlan | MendPlan | PredictPlan | MeasurePlan | DownloadPlan | ScriptPlan | ScrubPlan | ScanPlan,
     Field(discriminator="kind"),
 ]
 AnyPlan: TypeAdapter[Plan] = TypeAdapter(Plan)

@@ -32,6 +32,12 @@ class SignUps(StrEnum):
     CLOSED = "closed"
 
 
+class CustomScripts(StrEnum):
+    OFF = "off"
+    ADMINS = "admins"
+    TRAINERS = "trainers"
+
+
 def default_home() -> Path:
     return Path(os.environ.get("KARGAH_HOME", "~/.kargah")).expanduser()
 
@@ -78,6 +84,8 @@ class Settings(BaseSettings):
     hub_bytes_per_second: int | None = Field(None, gt=0, description="most that one download takes of the link; unlimited when absent")
     hub_patience_minutes: float = Field(30.0, gt=0, description="how long a download waits for hubs that give nothing")
     offline: bool = Field(False, description="never ask a hub; downloads are refused")
+    custom_scripts: CustomScripts = Field(CustomScripts.OFF, description="who may run own Python files as jobs: off, admins or trainers")
+    script_user: str | None = Field(None, description="system user that custom scripts run as where there is no bubblewrap; needs root")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
     log_json: bool | None = Field(None, description="log lines as JSON; on in production when absent")
 

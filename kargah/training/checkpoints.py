@@ -132,7 +132,10 @@ def verify(path: Path) -> CheckpointOut:
 
 def continue_from(session: Session, actor: Actor, job_id: str, name: str, wanted: GoOn, home: Path) -> TrainingStarted:
     """``begin_at`` with what the training before was asked for, and ``wanted`` instead where it says so."""
-    request = service.request_like(_training(session, actor, job_id).plan)
+    job = _training(session, actor, job_id)
+    if job.kind != "train":
+        raise NotATraining(id=job_id)
+    request = service.request_like(job.plan)
     own = {"priority": wanted.priority, "terms": wanted.terms}
     changed = {"spec": request.spec | wanted.spec, "title": wanted.title or request.title, **own}
     return begin_at(session, actor, job_id, name, request.model_copy(update=changed), home)
@@ -141,6 +144,8 @@ def continue_from(session: Session, actor: Actor, job_id: str, name: str, wanted
 def begin_at(session: Session, actor: Actor, job_id: str, name: str, request: TrainingRequest, home: Path) -> TrainingStarted:
     """A new training whose first step begins with this checkpoint's weights; its optimizer, curve and settings are its own."""
     job = _training(session, actor, job_id)
+    if job.kind != "train":
+        raise NotATraining(id=job_id)
     found = _usable(home, job.id, name)
     entry = next(entry for entry in found.files if entry.path == WEIGHTS)
     blobs.keep(home, _folder(home, job.id) / found.name / WEIGHTS, entry.sha256, entry.size_bytes)
@@ -161,8 +166,9 @@ def hand_on(home: Path, job_id: str, to_job_id: str) -> None:
 
 
 def _training(session: Session, actor: Actor, job_id: str, to: To = To.READ) -> Job:
+    """A custom script's checkpoints are kept in the same form; only to begin a training with, they are none."""
     job = jobs.get_for(session, actor, job_id, to)
-    if job.kind != "train":
+    if job.kind not in {"train", "script"}:
         raise NotATraining(id=job_id)
     return job
 

@@ -136,6 +136,14 @@ def ready_version(session: Session, actor: Actor, given: str, field: str = "data
     return row, version
 
 
+def dataset_input(session: Session, actor: Actor, given: str, folder: str) -> tuple[DatasetInput, list[InputFile]]:
+    """A data set as it is, for ``inputs/<folder>``, with its files. Raises NotFound, DatasetNotReady."""
+    dataset, version = ready_version(session, actor, given)
+    files = _inputs(folder, version.files or [], {"data.parquet", "columns.json"})
+    told = {"title": dataset.title, "licence": dataset.licence, "normaliser": version.normaliser}
+    return DatasetInput(folder=folder, version_id=version.id, **told), files
+
+
 def _columns(chosen: Chosen) -> list[Column]:
     return [Column.model_validate(column) for column in chosen[1].columns or []]
 

@@ -86,6 +86,7 @@ def _routers() -> Iterator[APIRouter]:
         monitoring,
         notices,
         runs,
+        scripts,
         search,
         training,
         uploads,
@@ -96,6 +97,7 @@ def _routers() -> Iterator[APIRouter]:
     yield from (documented.router, health.router, auth.router, users.router)
     yield checkpoints.router  # before the jobs' own, whose {action} would take its words
     yield from (jobs.router, runs.router, datasets.router, models.router, training.router, monitoring.router, docs.router)
+    yield scripts.router
     yield from (notices.router, live_socket.router, hardware.router, search.router, uploads.router)
     yield from (evaluations.router, catalogue.router, assets.router, bundles.router, hub.router)
 

@@ -11,6 +11,7 @@ from kargah.contract.results import Interval
 from kargah.kit import files, i18n
 from kargah.recipes import catalogue
 from kargah.recipes.runtime import Prepared
+from kargah.workers.edge import environment
 
 if TYPE_CHECKING:
     from kargah.workers.outputs import Made
@@ -20,16 +21,18 @@ _FOR_A_TASK = re.compile(r"For[A-Z]|LMHeadModel$")
 
 
 def write(folder: Path, plan: TrainPlan, made: "Made", prepared: Prepared, interval: Interval | None) -> None:
-    english = _front_matter(plan, made, prepared) + _body("en", plan, made, prepared, interval)
+    english = _front_matter(folder, plan, made, prepared) + _body("en", plan, made, prepared, interval)
     files.write_bytes(folder / "README.md", english.encode())
     files.write_bytes(folder / "README.fa.md", _body("fa", plan, made, prepared, interval).encode())
 
 
-def _front_matter(plan: TrainPlan, made: "Made", prepared: Prepared) -> str:
+def _front_matter(folder: Path, plan: TrainPlan, made: "Made", prepared: Prepared) -> str:
     task = catalogue.get(plan.recipe).pipeline_tag(prepared.problem.kind)
     lines = ["---", f"pipeline_tag: {task}", "tags:", "- kargah", f"- {plan.recipe}"]
     if _FOR_A_TASK.search(made.architecture):
         lines.append("library_name: transformers")
+    elif (folder / "modules.json").exists():
+        lines.append("library_name: sentence-transformers")
     lines += ["datasets:", *(f"- {_yaml(dataset.title)}" for dataset in plan.datasets)]
     if plan.base_model is not None and made.family == "network":
         lines.append(f"base_model: {_yaml(plan.base_model.title)}")
@@ -51,6 +54,7 @@ def _body(language: str, plan: TrainPlan, made: "Made", prepared: Prepared, inte
         parts.append(say("interval", metric=problem.primary_metric, value=_round(value), low=low, high=high))
     parts += ["\n".join(_metrics(language, made)), f"## {say('data')}", "\n".join(_datasets(language, plan, prepared))]
     parts += [f"## {say('use')}", say("use_text"), "```sh\nkargah predict .\n```", f"## {say('limits')}", say("limits_text")]
+    parts += [f"## {say('provenance')}", "\n".join(_provenance(language, plan, made))]
     return "\n\n".join(parts) + "\n"
 
 
@@ -74,6 +78,19 @@ def _datasets(language: str, plan: TrainPlan, prepared: Prepared) -> Iterator[st
     yield "- " + i18n.text(language, "card.rows_with_test" if counts["test"] else "card.rows", **counts)
     if prepared.problem.labels:
         yield "- " + i18n.text(language, "card.labels", labels=", ".join(prepared.problem.labels[:50]))
+
+
+def _provenance(language: str, plan: TrainPlan, made: "Made") -> Iterator[str]:
+    """What it was made of, with what, and where: names of the field and Latin digits, to be compared with another card."""
+    known = environment()
+    facts: dict[str, Any] = {"job": f"{plan.job_id} ({plan.attempt})", "recipe": f"{plan.recipe} {catalogue.get(plan.recipe).version}"}
+    facts |= {"seed": plan.spec.get("seed"), "threads": plan.threads, "train_seconds": round(made.train_seconds, 1)}
+    facts |= {"processor": f"{known.pop('processor')} ({known.pop('machine')})", "versions": ", ".join(map(" ".join, known.items()))}
+    for name, value in facts.items():
+        yield f"- {i18n.text(language, f'card.fact.{name}')}: `{value}`"
+    for file in plan.inputs:
+        yield f"- `{file.path}`: SHA-256 `{file.sha256}`"
+    yield "- " + i18n.text(language, "card.settings_in")
 
 
 def _round(value: float) -> float:

@@ -85,13 +85,23 @@ def _more_than_there_was(directory: AttemptDirectory) -> dict[str, Any]:
 
 
 def environment() -> dict[str, str]:
-    """Versions of all that can change a result; absent packages are left out."""
+    """All that can change a result: the processor, and versions; absent packages are left out."""
     from kargah import __version__
 
-    versions = {"kargah": __version__, "python": platform.python_version(), "machine": platform.machine()}
+    versions = {"kargah": __version__, "python": platform.python_version(), "machine": platform.machine(), "processor": _processor()}
     for package in _PACKAGES:
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
     return versions
+
+
+def _processor() -> str:
+    """As its maker calls it: other processors round in other places. What the system tells of the architecture where it says no more."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    named = next((line.partition(":")[2] for line in lines if line.startswith("model name")), platform.processor() or platform.machine())
+    return " ".join(named.split())

@@ -45,7 +45,7 @@ def train(plan: Plan, attempt: Attempt) -> dict[str, Any]:
             importlib.import_module(library)
     loop = _loop(plan, prepared, _build(plan, runtime, prepared, request), request, attempt)
     found = None if plan.dry_run else _found(loop, attempt)
-    planned = _planned(loop, plan.dry_run, found)
+    planned = _planned(loop, plan, found)
     tell_running(attempt, loop.task, prepared)
     if plan.dry_run:
         from kargah.workers import rehearsal
@@ -62,11 +62,11 @@ def _as_json(result: TrainResult) -> dict[str, Any]:
     return result.model_dump(mode="json")
 
 
-def _planned(loop: "Loop", dry_run: bool, found: "Found | None") -> "Planned":
+def _planned(loop: "Loop", plan: TrainPlan, found: "Found | None") -> "Planned":
     from kargah.workers import planner, precision
 
-    begun_in = (found[1].precision or precision.EXACT) if found else None
-    loop.task.decisions.append(precision.settle(loop, dry_run, begun_in))
+    begun_in = (found[1].precision or precision.EXACT) if found else plan.precision
+    loop.task.decisions.append(precision.settle(loop, plan.dry_run, begun_in))
     planned = planner.plan(loop)
     loop.watch = planner.Foresight(loop, planned).note
     return planned

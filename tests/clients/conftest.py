@@ -29,6 +29,7 @@ def server(hub: FakeHub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     roots, allowed, hubs = json.dumps([str(SAMPLES)]), json.dumps(["127.0.0.1"]), json.dumps([hub.url])
     home = tmp_path_factory.mktemp("server") / "home"
     settings = {"job_threads": 1, "import_roots": roots, "url_import_allow": allowed, "hub_urls": hubs, "hub_patience_minutes": 0.02}
+    settings["custom_scripts"] = "trainers"
     with running_with_admin(home, **settings) as running:
         yield running
 

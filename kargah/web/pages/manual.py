@@ -19,7 +19,7 @@ from kargah.recipes.catalogue import RECIPES
 from kargah.text.normalise import fold
 from kargah.web.pages.words import Words
 
-CHAPTERS = ("install", "first-training", "pages", "jobs", *RECIPES, "cli", "api", "hub", "configuration", "errors")
+CHAPTERS = ("install", "first-training", "pages", "jobs", *RECIPES, "scripts", "cli", "api", "hub", "configuration", "errors")
 SNIPPET = 160
 
 

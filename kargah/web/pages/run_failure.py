@@ -2,16 +2,17 @@
 
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from fastapi import APIRouter
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
+from kargah.jobs import service as jobs
 from kargah.jobs.states import State
+from kargah.kit.settings import Settings
 from kargah.store.access import Actor
-from kargah.training import failures
+from kargah.training import failures, scripts
 from kargah.training.schemas import TrainingStarted
 from kargah.web.deps import Ask
 from kargah.web.idempotency import once_of_form
@@ -52,9 +53,11 @@ def failure_of(words: Words, data: RunData) -> Failure | None:
 async def retry(run_id: str, request: Request, ask: Ask) -> Response:
     values = await form_of(request)
     job_id = await job_of(ask, run_id)
-    made = await once_of_form(ask, values.get("_once", ""), job_id, partial(_again, job_id, ask.settings.home, values.get("fix") == "yes"))
+    made = await once_of_form(ask, values.get("_once", ""), job_id, partial(_again, job_id, ask.settings, values.get("fix") == "yes"))
     return see(f"/runs/{made['run_id']}?done=run_again")
 
 
-def _again(job_id: str, home: Path, with_fix: bool, session: Session, actor: Actor) -> TrainingStarted:
-    return failures.retry(session, actor, job_id, home, with_fix=with_fix)
+def _again(job_id: str, settings: Settings, with_fix: bool, session: Session, actor: Actor) -> TrainingStarted:
+    if jobs.show(session, actor, job_id).kind == scripts.KIND:
+        return scripts.again(session, actor, job_id, settings)
+    return failures.retry(session, actor, job_id, settings.home, with_fix=with_fix)

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from kargah.jobs import service as jobs
 from kargah.jobs.states import State
 from kargah.kit.errors import NotFound
+from kargah.training.reproducing import TAG
 from kargah.web.deps import Ask
 from kargah.web.pages import figures, trying
 from kargah.web.pages import run_views as views
@@ -17,10 +18,12 @@ from kargah.web.pages.charts import chart_of
 from kargah.web.pages.forecasts import compared_of, forecast_of
 from kargah.web.pages.parts import badge_of, progress_of
 from kargah.web.pages.render import render
+from kargah.web.pages.run_afterwards import afterwards_of, read_outcome
 from kargah.web.pages.run_controls import controls_of, read_controls
 from kargah.web.pages.run_data import find, load
 from kargah.web.pages.run_failure import failure_of
 from kargah.web.pages.run_log import log_of
+from kargah.web.pages.scripts import script_of
 from kargah.web.pages.shell import page_of
 from kargah.web.pages.words import Words
 
@@ -35,7 +38,9 @@ async def show_run(run_id: str, request: Request, ask: Ask, model: str | None = 
     stream = None if data.job.is_over else f"/api/v1/jobs/{data.job.id}/events?since={data.position}"
     page = page_of(request, "runs", crumbs=((data.run.title, ""),), stream=stream, parts=f"/runs/{run_id}?parts=true")
     said = None if parts else await log_of(ask, page.words, data.job.id, query=log)
-    values = {**_values(page.words, data), **controls_of(page.words, data, await ask(read_controls, data.job, ask.settings.home))}
+    after = afterwards_of(page.words, data, await ask(read_outcome, data) if data.run.tags.get(TAG) else None)
+    after |= await script_of(ask, page.words, data)
+    values = {**_values(page.words, data), **after, **controls_of(page.words, data, await ask(read_controls, data.job, ask.settings.home))}
     return render("run.html", page, **values, log=said, try_it=trying.of_versions(page.words, data, model))
 
 
@@ -74,7 +79,7 @@ def _values(words: Words, data: views.RunData) -> dict[str, Any]:
         "can_stop": job.state in views.STOPPABLE,
         "can_pause": job.state is State.RUNNING,
         "can_resume": job.state is State.PAUSED,
-        "again": f"/runs/new?like={run.id}",
+        "again": f"/runs/new?like={run.id}" if job.kind == "train" else "/scripts",
     }
 
 
@@ -84,9 +89,11 @@ def figures_columns(words: Words, data: views.RunData) -> list[str]:
 
 def _facts(words: Words, data: views.RunData) -> list[str]:
     facts = [words.text(f"recipe.{data.run.recipe}.title")]
-    base = data.plan.get("base_model")
-    facts.append(words.text("run.from_base", name=base["title"]) if base else words.text("run.from_scratch"))
-    facts.append(words.text("run.on_data", names=words.text("list.comma").join(dataset["title"] for dataset in data.plan["datasets"])))
+    base, titles = data.plan.get("base_model"), [dataset["title"] for dataset in data.plan["datasets"]]
+    if data.job.kind == "train":
+        facts.append(words.text("run.from_base", name=base["title"]) if base else words.text("run.from_scratch"))
+    if titles:
+        facts.append(words.text("run.on_data", names=words.text("list.comma").join(titles)))
     started = data.job.started_at or data.job.queued_at
     facts.append(words.text("run.started" if data.job.started_at else "run.asked", when=words.date(started)))
     return facts

@@ -29,7 +29,10 @@ GROUPS = {
         "offline", "hub_urls", "hub_token", "hub_token_url", "hub_proxy_url", "hub_cache", "hub_connections", "hub_bytes_per_second",
         "hub_patience_minutes",
     ),
-    "work": ("cores", "job_threads", "jobs_per_user", "jobs_memory_bytes", "lease_seconds", "predictor_idle_seconds", "predictor_limit"),
+    "work": (
+        "cores", "job_threads", "jobs_per_user", "jobs_memory_bytes", "lease_seconds", "predictor_idle_seconds", "predictor_limit",
+        "custom_scripts", "script_user",
+    ),
 }  # fmt: skip
 UNITS = {"_bytes": Words.size, "_seconds": Words.duration}
 
