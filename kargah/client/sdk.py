@@ -47,10 +47,10 @@ class Kargah:
         self.trainings = Trainings(self.transport)
         self.models = Models(self.transport, self.jobs)
         self.checkpoints = Checkpoints(self.transport)
-        self.runs = Runs(self.transport)
-        self.scripts = Scripts(self.transport)
         self.evaluations = Evaluations(self.transport, self.jobs.wait)
         self.bundles = Bundles(self.transport)
+        self.runs = Runs(self.transport)
+        self.scripts = Scripts(self.transport)
 
     def login(self, email: str, password: str) -> str:
         """Log in; later calls carry the token, which is also returned."""
