@@ -4,7 +4,7 @@ from datetime import datetime
 from pathlib import Path
 
 from pydantic import BaseModel
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from kargah.assets import blobs, damage
@@ -58,10 +58,10 @@ def state(session: Session, actor: Actor) -> ScrubState:
     access.require_admin(actor)
     job = session.scalars(select(Job).where(Job.kind == KIND).order_by(Job.id.desc()).limit(1)).first()
     wrong = list(session.scalars(select(Blob).where(Blob.damage.is_not(None)).order_by(Blob.sha256)))
-    unchecked = session.query(Blob).where(Blob.checked_at.is_(None)).count()
+    unchecked = session.scalar(select(func.count()).select_from(Blob).where(Blob.checked_at.is_(None))) or 0
     return ScrubState(
         job=JobOut.model_validate(job) if job else None,
-        checked_at=session.scalar(select(Blob.checked_at).where(Blob.checked_at.is_not(None)).order_by(Blob.checked_at.desc()).limit(1)),
+        checked_at=session.scalar(select(func.max(Blob.checked_at))),
         unchecked=unchecked,
         damaged=_shown(session, actor, wrong[:MOST_SHOWN]),
         damaged_count=len(wrong),

@@ -35,6 +35,7 @@ class Asset(Base, Owned):
         Index("ix_assets_list", "workspace_id", "id"),
         Index("ix_assets_kinds", "workspace_id", "kind", "id"),
         Index("ix_assets_root", "root_id", "place"),
+        Index("ix_assets_sums", "workspace_id", "trashed_at", "kind", "root_id", "source", "visibility", "owner_id", "size_bytes"),
     )
     id: Mapped[str] = mapped_column(String(48), primary_key=True)
     kind: Mapped[str] = mapped_column(String(16), index=True)

@@ -8,6 +8,8 @@ from typing import NamedTuple
 from kargah.contract import hubs
 
 _TABLES = frozenset({".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".arrow", ".feather", ".xlsx", ".conll", ".conllu"})
+#: Of what ``hubs.is_of_model`` may take.
+_OF_MODELS = frozenset({"", ".safetensors", ".json", ".txt", ".md", ".model", ".jinja"})
 
 
 class Scanned(NamedTuple):
@@ -41,8 +43,15 @@ def read(path: Path) -> Iterator[Scanned]:
 
 def is_table(name: str) -> bool:
     """Data by its name; the JSON and text files of a folder are as likely to be anything else."""
-    return Path(name).suffix.lower() in _TABLES and not name.startswith(".")
+    return _suffix(name) in _TABLES and not name.startswith(".")
 
 
 def may_be_wanted(name: str) -> bool:
-    return is_table(name) or hubs.is_of_model(name)
+    """Asked of every file of a disk: what no model has is told by its suffix alone."""
+    suffix = _suffix(name)
+    return (suffix in _TABLES and not name.startswith(".")) or (suffix in _OF_MODELS and hubs.is_of_model(name))
+
+
+def _suffix(name: str) -> str:
+    stem, dot, suffix = name.rpartition(".")
+    return f".{suffix.lower()}" if dot and stem else ""

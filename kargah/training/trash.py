@@ -27,6 +27,7 @@ from kargah.training.purging import purge_asset, purge_dataset, purge_model
 
 Kind = Literal["dataset", "model", "artifact"]
 TABLES: dict[Kind, Any] = {"dataset": Dataset, "model": Model, "artifact": Asset}
+VERSIONS: dict[str, Any] = {"dataset": (DatasetVersion, DatasetVersion.dataset_id), "model": (ModelVersion, ModelVersion.model_id)}
 PURGES = {"dataset": purge_dataset, "model": purge_model, "artifact": purge_asset}
 MOST_SHOWN = 200
 LOOK_SECONDS = 3600.0
@@ -157,32 +158,34 @@ def _in_trash(actor: Actor, kind: Kind) -> Any:
     return access.visible_to(actor, TABLES[kind]) & _of_kind(kind)
 
 
-def _sizes(kind: Kind) -> Any:
-    """(id, bytes) of what is there of a kind."""
-    if kind == "artifact":
-        return select(Asset.id.label("id"), Asset.size_bytes.label("size_bytes")).subquery()
-    versions, owner = (ModelVersion, ModelVersion.model_id) if kind == "model" else (DatasetVersion, DatasetVersion.dataset_id)
-    return select(owner.label("id"), func.sum(versions.size_bytes).label("size_bytes")).group_by(owner).subquery()
-
-
 def _measured(actor: Actor, kind: Kind) -> Any:
-    table, sizes = TABLES[kind], _sizes(kind)
-    found = select(func.count(table.id), func.coalesce(func.sum(sizes.c.size_bytes), 0))
-    return found.select_from(table).outerjoin(sizes, sizes.c.id == table.id).where(_in_trash(actor, kind))
+    """(count, bytes) of a kind."""
+    if kind == "artifact":
+        return select(func.count(), func.coalesce(func.sum(Asset.size_bytes), 0)).where(_in_trash(actor, kind))
+    table, (versions, owner) = TABLES[kind], VERSIONS[kind]
+    found = select(func.count(table.id.distinct()), func.coalesce(func.sum(versions.size_bytes), 0))
+    return found.select_from(table).outerjoin(versions, owner == table.id).where(_in_trash(actor, kind))
 
 
 def _thrown(session: Session, actor: Actor, kind: Kind, kept_days: float) -> list[Thrown]:
-    table, sizes = TABLES[kind], _sizes(kind)
-    wanted = select(table, sizes.c.size_bytes).outerjoin(sizes, sizes.c.id == table.id).where(_in_trash(actor, kind))
-    found = session.execute(wanted.order_by(table.trashed_at.desc()).limit(MOST_SHOWN))
+    table = TABLES[kind]
+    named = (table.name if kind == "artifact" else table.title).label("title")
+    wanted = select(table.id, named, table.trashed_at, table.owner_id, _size_of(kind).label("size_bytes")).where(_in_trash(actor, kind))
     return [
         Thrown(
-            id=row.id, kind=kind, title=row.name if kind == "artifact" else row.title, size_bytes=int(size_bytes or 0),
-            trashed_at=row.trashed_at, may_change=_may_change(actor, row),
-            expires_at=row.trashed_at + timedelta(days=kept_days) if kept_days else None,
+            id=row.id, kind=kind, title=row.title, size_bytes=int(row.size_bytes or 0), trashed_at=row.trashed_at,
+            expires_at=row.trashed_at + timedelta(days=kept_days) if kept_days else None, may_change=_may_change(actor, row),
         )
-        for row, size_bytes in found
+        for row in session.execute(wanted.order_by(table.trashed_at.desc()).limit(MOST_SHOWN))
     ]  # fmt: skip
+
+
+def _size_of(kind: Kind) -> Any:
+    """Of one row, over all its versions."""
+    if kind == "artifact":
+        return Asset.size_bytes
+    table, (versions, owner) = TABLES[kind], VERSIONS[kind]
+    return select(func.sum(versions.size_bytes)).where(owner == table.id).scalar_subquery()
 
 
 def _may_change(actor: Actor, row: Any) -> bool:

@@ -16,15 +16,13 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import Enum
-from typing import Self
+from typing import NamedTuple, Self
 
 CHUNK_BYTES = 1 << 20
 #: So few names and answers that neither pipe fills up: nobody waits for one who waits for them.
 BATCH_FILES, BATCH_BYTES = 256, 64 << 20
 _LOOK_SECONDS = 0.1
-_CHANGED = errno.EAGAIN
 
 
 class How(Enum):
@@ -35,16 +33,17 @@ class How(Enum):
     COLD = b"c"
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(NamedTuple):
     path: str
     size_bytes: int
     how: How
 
 
-@dataclass(frozen=True)
-class Hashed:
-    """As the file was while it was read. ``error``: why it could not be; then nothing else is known."""
+class Hashed(NamedTuple):
+    """``mtime_ns`` is from before the reading: of a file that changed meanwhile it is not the time that it has now.
+
+    ``error``: why it could not be read; then nothing else is known.
+    """
 
     sha256: str = ""
     git_sha1: str | None = None
@@ -170,11 +169,8 @@ def _hashed(descriptor: int, cold: bool, both: bool) -> bytes:
             break
     if cold:
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-    after = os.fstat(descriptor)
-    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        return b"! %d\n" % _CHANGED
     second = git_sha1.hexdigest() if git_sha1 else "-"
-    return f"{sha256.hexdigest()} {second} {after.st_size} {after.st_mtime_ns} {after.st_ino}\n".encode()
+    return f"{sha256.hexdigest()} {second} {before.st_size} {before.st_mtime_ns} {before.st_ino}\n".encode()
 
 
 def serve() -> None:

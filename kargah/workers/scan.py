@@ -66,17 +66,21 @@ class Scan:
 
     def _changed(self, output: Any) -> Iterator[Wanted]:
         """Those to be read; what is as it was is written down at once."""
-        for entry, stat in self._walk():
+        for entry in self._walk():
             self._attempt.wants.check()
-            path = self._below(entry.path)
-            known, wanted = self._known.get(path), scans.may_be_wanted(entry.name)
-            is_same = known is not None and (known.size_bytes, known.mtime_ns, known.inode) == (stat.st_size, stat.st_mtime_ns, stat.st_ino)
-            if known is not None and is_same and (known.git_sha1 is not None or not wanted):
-                self._count(known, output)
-            else:
-                yield Wanted(entry.path, stat.st_size, How.BOTH if wanted else How.SHA256)
+            known, wanted = self._known.get(self._below(entry.path)), scans.may_be_wanted(entry.name)
+            if known is None and not wanted:  # nothing need be asked about it before it is opened
+                yield Wanted(entry.path, 0, How.SHA256)
+                continue
+            with suppress(FileNotFoundError):  # it went away just now
+                stat = entry.stat(follow_symlinks=False)
+                seen = (stat.st_size, stat.st_mtime_ns, stat.st_ino)
+                if known is not None and known[1:4] == seen and (known.git_sha1 is not None or not wanted):
+                    self._count(known, output)
+                else:
+                    yield Wanted(entry.path, stat.st_size, How.BOTH if wanted else How.SHA256)
 
-    def _walk(self) -> Iterator["tuple[os.DirEntry[str], os.stat_result]"]:
+    def _walk(self) -> Iterator["os.DirEntry[str]"]:
         """Ordinary files, each folder's in the order of their names. Links are followed nowhere: none can lead out of the root."""
         folders = [self._root]
         while folders:
@@ -89,8 +93,7 @@ class Scan:
                 elif not entry.is_file(follow_symlinks=False):
                     self._result.links += 1
                 else:
-                    with suppress(FileNotFoundError):  # it went away just now
-                        yield entry, entry.stat(follow_symlinks=False)
+                    yield entry
             folders += reversed(below)
 
     def _entries(self, folder: str) -> list["os.DirEntry[str]"]:

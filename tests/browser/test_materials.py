@@ -142,6 +142,52 @@ def test_a_model_is_renamed_thrown_away_and_brought_back_and_its_card_runs_nothi
     assert person.complaints == []
 
 
+def test_what_is_in_the_trash_comes_back_or_goes_for_good(person: Person, workshop: Server, tmp_path: Path) -> None:
+    files = {"file": ("thrown.zip", packed(make_folder(tmp_path / "thrown")))}
+    model = workshop.client().post("/api/v1/models/upload", files=files, data={"title": "دورانداختنی"}).json()
+    page = person.go(f"/models/{model['id']}")
+    for last in (False, True):
+        page.click("[data-open=delete]")
+        page.click("#delete button.stop")
+        page.wait_for_url("**/models?done=*")
+        page.click(".tabs a[href='/models/trash']")
+        row = page.locator("#trash li", has_text="دورانداختنی")
+        row.wait_for()
+        if not last:
+            row.locator("form[action$='/restore'] button").click()
+            page.wait_for_url("**/models/trash?done=thrown_restored")
+            assert row.count() == 0
+            page.goto(f"{workshop.url}/models/{model['id']}")
+    row.locator("summary").click()
+    row.locator("form[action$='/purge'] button").click()
+    page.wait_for_url("**/models/trash?done=thrown_purged")
+    assert row.count() == 0
+    assert workshop.client().get(f"/api/v1/models/{model['id']}").status_code == 404
+    assert person.complaints == []
+
+
+def test_a_folder_of_another_disk_is_scanned_used_where_it_lies_and_all_files_are_found_whole(
+    person: Person, workshop: Server, tmp_path: Path
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    make_folder(disk / "پایهٔ دیسک")
+    (disk / "ردیف‌ها.csv").write_text("text,label\nخوب,1\nبد,0\n", encoding="utf-8")
+    page = person.go("/models/storage")
+    page.fill("#path", str(disk))
+    page.click("#add-root button")
+    page.wait_for_url("**/models/storage?done=root_added")
+    page.wait_for_selector("#tables li:has-text('ردیف‌ها.csv')", timeout=60_000)
+    page.click("#tables form button")
+    page.wait_for_url("**/datasets/ds_*")
+    page.goto(f"{workshop.url}/models")
+    page.wait_for_selector(".model-title:has-text('پایهٔ دیسک')")
+    page.goto(f"{workshop.url}/models/storage")
+    page.click("#check form button")
+    page.wait_for_selector("#check .badge.ready", timeout=60_000)
+    assert person.complaints == []
+
+
 def test_a_name_of_nothing_is_refused_beside_the_name_that_stays(person: Person, workshop: Server, tmp_path: Path) -> None:
     files = {"file": ("base.zip", packed(make_folder(tmp_path / "base")))}
     model = workshop.client().post("/api/v1/models/upload", files=files, data={"title": "می‌ماند"}).json()

@@ -27,6 +27,8 @@ def upgrade() -> None:
     op.create_index('ix_assets_list', 'assets', ['workspace_id', 'id'])
     op.create_index('ix_assets_kinds', 'assets', ['workspace_id', 'kind', 'id'])
     op.create_index('ix_assets_root', 'assets', ['root_id', 'place'])
+    summed = ['workspace_id', 'trashed_at', 'kind', 'root_id', 'source', 'visibility', 'owner_id', 'size_bytes']
+    op.create_index('ix_assets_sums', 'assets', summed)
     op.create_table(
         'roots',
         sa.Column('id', sa.String(length=48), nullable=False),
