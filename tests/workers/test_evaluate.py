@@ -14,7 +14,9 @@ from scipy import stats
 from sklearn.metrics import f1_score, mean_absolute_error, r2_score
 from test_tag_models import tagged
 
+from kargah.contract import control
 from kargah.contract.attempt import AttemptDirectory
+from kargah.contract.control import Want
 from kargah.contract.plans import DatasetInput, EvaluatedModel, EvaluatePlan
 from kargah.contract.results import EvaluateResult, ModelMeasured
 from kargah.kit import files
@@ -192,3 +194,16 @@ def test_labels_that_the_model_never_saw_are_refused_in_words(texts: AttemptDire
     assert start(directory, "kargah.workers.evaluate").wait(timeout=240) == 0
     (failed,) = of_kind(events_of(directory), "Failed")
     assert (failed.code, failed.params["found"]) == ("LABELS_UNLIKE", "مثبت")
+
+
+def test_an_evaluation_that_is_not_wanted_any_more_says_so_and_one_begun_again_finds_the_same(
+    texts: AttemptDirectory, tmp_path: Path
+) -> None:
+    stopped = laid_out(tmp_path / "stopped", "text-classification", sentiments(40), [texts.outputs / "linear"])
+    control.write(stopped.control, Want.STOP)
+    assert start(stopped, "kargah.workers.evaluate").wait(timeout=240) == 0
+    assert events_of(stopped)[-1].kind == "Stopped"
+    first, again = (
+        evaluated(laid_out(tmp_path / name, "text-classification", sentiments(40), [texts.outputs / "linear"])) for name in ("one", "two")
+    )
+    assert first == again

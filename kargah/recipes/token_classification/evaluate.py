@@ -29,11 +29,18 @@ class TagExam(Exam):
     problem: TagsProblem
     predictor: TagPredictor = field(kw_only=True)
     known: int = field(kw_only=True)
+    _told: tuple[FloatArray, list[FloatArray]] | None = field(default=None, init=False, repr=False)
 
     def answers(self, questions: list[Any]) -> list[Any]:
         """Of a tag that the model does not know the probability is 0."""
         more = len(self.problem.labels) - self.known
         return [np.pad(np.asarray(scores), ((0, 0), (0, more))) for scores in self.predictor.score(questions)]
+
+    def _tags(self, scores: FloatArray) -> list[FloatArray]:
+        """Decoded once for the same scores."""
+        if self._told is None or self._told[0] is not scores:
+            self._told = (scores, self.problem.tags_of(list(scores)))
+        return self._told[1]
 
     def _spans(self, tags: Sequence[int]) -> list[schemes.Span]:
         """Of plain tags every word is told of, also one outside."""
@@ -42,7 +49,7 @@ class TagExam(Exam):
         return self.problem.spans(tags)
 
     def measure(self, scores: FloatArray) -> Measure:
-        predicted = self.problem.tags_of(list(scores))
+        predicted = self._tags(scores)
         kinds = self._kinds(predicted)
         counts = np.zeros((len(scores), len(kinds), 3))
         others = np.zeros((len(scores), 3))
@@ -72,7 +79,7 @@ class TagExam(Exam):
         return {**figures, "token_accuracy": float(words[0]) / words_there, "eval_loss": float(words[2]) / words_there}
 
     def told(self, place: int, score: Any) -> Told:
-        said = self.problem.tags_of([score])[0]
+        said = self.problem.tags_of([score])[0] if self._told is None else self._told[1][place]
         there, found = (self._spans(tags.tolist()) for tags in (self.targets[place], said))
         sure = float(score[np.arange(len(said)), said].min())
         return Told(self._named(place, there), self._named(place, found), float(len(set(there) ^ set(found))), sure)
@@ -82,12 +89,12 @@ class TagExam(Exam):
         return " · ".join(f"{' '.join(words[start:end])} [{kind}]" for kind, start, end in spans)
 
     def right(self, scores: FloatArray) -> FloatArray | None:
-        predicted = self.problem.tags_of(list(scores))
+        predicted = self._tags(scores)
         return np.array([int((true == said).all()) for true, said in zip(self.targets, predicted, strict=True)])
 
     def stated(self, scores: FloatArray) -> tuple[FloatArray, FloatArray] | None:
         """Word by word."""
-        predicted = self.problem.tags_of(list(scores))
+        predicted = self._tags(scores)
         sure = [row[np.arange(len(tags)), tags] for row, tags in zip(scores, predicted, strict=True)]
         right = [(true == said).astype(int) for true, said in zip(self.targets, predicted, strict=True)]
         return np.concatenate(sure), np.concatenate(right)

@@ -22,7 +22,7 @@ from kargah.training.schemas import EvaluationOut, EvaluationPage, EvaluationReq
 from kargah.web.deps import Ask, Asking
 from kargah.web.idempotency import once_of_form
 from kargah.web.pages import evaluation_views as views
-from kargah.web.pages import same_as
+from kargah.web.pages import figures, same_as
 from kargah.web.pages.access import see
 from kargah.web.pages.dataset_views import cell
 from kargah.web.pages.forms import Errors, errors_of, form_of
@@ -187,7 +187,7 @@ async def _errors(request: Request, ask: Asking, found: EvaluationOut) -> dict[s
         "asked": asked,
         "which": which,
         "columns": [(name, words.text(f"evaluation.column.{name}"), _sorting(path, kept, name)) for name in names if name != "error"],
-        "rows": [[cell(row.cells[name]) for name in names if name != "error"] for row in looked.rows],
+        "rows": [[_shown(row.cells[name]) for name in names if name != "error"] for row in looked.rows],
         "total": words.text("evaluation.errors_n", count=looked.total),
         "pages": pages_of(path, asked, looked.next_cursor),
         "export": f"/api/v1/evaluations/{found.id}/errors/export?model={which}",
@@ -195,6 +195,10 @@ async def _errors(request: Request, ask: Asking, found: EvaluationOut) -> dict[s
         if found.result and len(found.result.models) > 1
         else [],
     }
+
+
+def _shown(value: Any) -> str:
+    return figures.short(value) if isinstance(value, float) else cell(value)
 
 
 def _sorting(path: str, kept: dict[str, str], column: str) -> str:
