@@ -16,20 +16,20 @@ def as_windows_1252(written: bytes) -> str:
     return "".join(bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in written)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(PERSIAN)
 def test_what_was_utf_8_comes_back_as_it_was_or_is_left_alone(text: str) -> None:
     for broken in (as_windows_1252(text.encode()), text.encode().decode("cp1256")):
         assert repaired(broken) in (text, None)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(OLD_PERSIAN)
 def test_what_was_windows_1256_comes_back_as_it_was_or_is_left_alone(text: str) -> None:
     assert repaired(as_windows_1252(text.encode("cp1256"))) in (text, None)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(PERSIAN)
 def test_a_text_in_order_is_never_touched(text: str) -> None:
     assert repaired(text) is None
