@@ -10,12 +10,15 @@ from kargah.recipes import evidence
 from kargah.recipes.embeddings import evaluate as embeddings
 from kargah.recipes.embeddings.predict import EmbeddingPredictor
 from kargah.recipes.evaluation import by_size, labels_with, sums_measure
+from kargah.recipes.problem import ColumnProblem
 from kargah.recipes.question_answering import evaluate as answers
 from kargah.recipes.question_answering.predict import AnswerPredictor
 from kargah.recipes.question_answering.reading import Best
 from kargah.recipes.seq2seq import evaluate as writing
 from kargah.recipes.seq2seq.predict import WritingPredictor
 from kargah.recipes.table import Table
+from kargah.recipes.text_classification import evaluate as texts
+from kargah.recipes.text_classification.predict import TextPredictor
 
 
 def nothing(*_: Any) -> None:
@@ -111,9 +114,9 @@ ROWS = np.array([0, 2, 2, 3])
 
 
 def test_answers_are_measured_as_in_training_and_rows_without_a_question_left_out() -> None:
-    texts = ["تهران پایتخت ایران است", "آب در صد درجه می‌جوشد", "بی‌پاسخ", "شیراز شهر گل"]
+    passages = ["تهران پایتخت ایران است", "آب در صد درجه می‌جوشد", "بی‌پاسخ", "شیراز شهر گل"]
     data = table(
-        c=[*texts, "x"], q=["پایتخت کجاست؟", "کی می‌جوشد؟", "چه؟", "شیراز چیست؟", ""],
+        c=[*passages, "x"], q=["پایتخت کجاست؟", "کی می‌جوشد؟", "چه؟", "شیراز چیست؟", ""],
         a=[{"text": ["تهران"]}, {"text": ["صد درجه"]}, {"text": []}, {"text": ["شهر گل"]}, None],
     )  # fmt: skip
     about = {"columns": {"context": "c", "question": "q", "answers": "a"}, "normaliser": None, "primary_metric": "f1"}
@@ -153,3 +156,28 @@ def test_vectors_are_measured_as_in_training() -> None:
         told = exam.problem.evaluate(exam.targets[rows], scores[rows]).metrics
         assert exam.measure(scores)(rows) == pytest.approx(told)
     assert {int(score[0]) for score in scores} <= {1, 2, 3, 4}
+
+
+def test_several_labels_are_right_together_or_not_and_each_has_its_probability() -> None:
+    """By each label's own threshold; a label that the model never learnt is missed."""
+    about = {
+        "columns": {"text": "t", "label": ["l"]}, "normaliser": None, "spec": {"label_separator": "|"}, "problem_type": "multi_label",
+        "labels": ["a", "b"], "primary_metric": "micro_f1", "threshold": 0.5, "thresholds": [0.5, 0.7],
+    }  # fmt: skip
+    shares = {"one": [0.9, 0.6], "two": [0.2, 0.8], "three": [0.6, 0.9], "four": [0.4, 0.3]}
+    predictor = TextPredictor(about, ColumnProblem.from_dict(about), lambda fields: np.array([shares[text] for text in fields[0]]))
+    exam = texts.exam(predictor, table(t=[*shares, "five"], l=["a", "b", "a|c", "a", None]))
+    scores = exam.scores(nothing)
+    assert (exam.problem.labels, exam.rows) == (("a", "b", "c"), [0, 1, 2, 3])
+    right = exam.right(scores)
+    assert right is not None
+    assert right.tolist() == [1, 1, 0, 0]
+    metrics = exam.measure(scores)(np.arange(4))
+    assert (metrics["accuracy"], metrics["micro_f1"]) == (0.5, pytest.approx(2 * 3 / (3 + 1 + 3 + 2)))
+    told = exam.told(2, scores[2])
+    assert (told.expected, told.answered, told.error) == ("a, c", "a, b", 2.0)
+    stated = exam.stated(scores)
+    assert stated is not None
+    assert stated[0][:3].tolist() == pytest.approx([0.9, 0.4, 1.0])
+    assert stated[1].sum() == 12 - 3
+    assert {group.value: group.places for group in exam.groups()} == {"a": [0, 2, 3], "b": [1], "c": [2]}
