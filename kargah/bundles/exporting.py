@@ -1,5 +1,6 @@
 """A model version, with what it was trained on when that is wanted, as a bundle."""
 
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha1, sha256
@@ -83,7 +84,8 @@ def locked_requirements() -> bytes:
 
 def _model(found: ModelVersionOut, title: str) -> BundledModel:
     detail = {name: found.detail.get(name) for name in ("split", "interval", "train_seconds")}
-    return BundledModel.model_validate({**found.model_dump(exclude={"detail"}), **detail, "title": title})
+    words = {"title": _seen(title) or found.name, "licence": _seen(found.licence)}
+    return BundledModel.model_validate({**found.model_dump(exclude={"detail"}), **detail, **words})
 
 
 def _datasets(session: Session, actor: Actor, run_id: str) -> list[BundledDataset]:
@@ -95,10 +97,15 @@ def _datasets(session: Session, actor: Actor, run_id: str) -> list[BundledDatase
 def _dataset(dataset: Dataset, row: DatasetVersion) -> BundledDataset:
     table = next(entry for entry in row.files or [] if entry["path"] == TABLE)
     return BundledDataset(
-        id=row.id, dataset_id=dataset.id, number=row.number, title=dataset.title, licence=dataset.licence,
-        source_note=dataset.source_note, tags=dataset.tags or [], rows=row.rows, commit_id=row.commit_id, normaliser=row.normaliser,
+        id=row.id, dataset_id=dataset.id, number=row.number, title=_seen(dataset.title) or TABLE, licence=_seen(dataset.licence),
+        source_note=_seen(dataset.source_note), tags=dataset.tags or [], rows=row.rows, commit_id=row.commit_id, normaliser=row.normaliser,
         file=BundledFile.model_validate(table),
     )  # fmt: skip
+
+
+def _seen(text: str | None) -> str | None:
+    """Without control characters, which somebody's title may have brought here."""
+    return " ".join(re.sub(r"[\x00-\x1f\x7f]", " ", text or "").split()) or None
 
 
 def _git_sha1(content: bytes) -> str:

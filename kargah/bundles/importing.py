@@ -2,6 +2,8 @@
 
 import json
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha1, sha256
 from pathlib import Path, PurePosixPath
@@ -72,7 +74,7 @@ def allowed_file(settings: Settings, given: str) -> Path:
 
 def look_at(path: Path) -> Bundle:
     """Reads little of it, and writes nothing. Raises NotABundle, BundleDamaged, BundleRefused, ModelIsPickle, SignatureWrong."""
-    with path.open("rb") as file:
+    with _readable(path, path.parent), path.open("rb") as file:
         reader = Reader(file)
         said = reader.first(container.LARGEST_MANIFEST_BYTES)
         signed = reader.whole(container.SIGNATURE, container.LARGEST_SIGNATURE_BYTES)
@@ -117,7 +119,8 @@ def keep(settings: Settings, bundle: Bundle) -> list[str]:
     Returns those that were not there before: to be discarded should they not be registered after all.
     """
     home, contents = settings.home, bundle.manifest.blobs()
-    with tempfile.TemporaryDirectory(dir=pieces.part_of(home, "x").parent, prefix="bundle.") as folder:
+    incoming = pieces.part_of(home, "x").parent
+    with _readable(bundle.path, incoming), tempfile.TemporaryDirectory(dir=incoming, prefix="bundle.") as folder:
         taken = _verified(bundle, Path(folder))
         _require_loadable(bundle.manifest.model, taken)
         fresh = [hashed for hashed in contents if not blobs.path_of(home, hashed).exists()]
@@ -150,6 +153,17 @@ def register(session: Session, actor: Actor, bundle: Words) -> Imported:
             dataset = datasets.rename(session, actor, dataset.id, tags=one.tags)
         found.append(dataset)
     return Imported(model=made, datasets=found, signer=signer)
+
+
+@contextmanager
+def _readable(path: Path, folder: Path) -> Iterator[None]:
+    """A disk that fills, or a stick that is pulled out, is told as what it is."""
+    try:
+        yield
+    except OSError as error:
+        if files.is_full(error):
+            raise DiskFull(needed_bytes=path.stat().st_size, free_bytes=files.free_bytes(folder)) from error
+        raise BundleDamaged(field="file", part=path.name) from error
 
 
 def _read(said: bytes) -> Manifest:

@@ -1,5 +1,6 @@
 """Bundles by the API and the pages: what one Kargah gives, another takes, whole and verified, or not at all."""
 
+import errno
 import hashlib
 import json
 import stat
@@ -18,7 +19,7 @@ from support.sites import Site, open_site
 from kargah.assets.manifest import FileEntry, commit_id
 from kargah.bundles import signing
 from kargah.bundles.container import Layout, Member
-from kargah.kit import packing
+from kargah.kit import files, packing
 from kargah.kit.settings import Settings
 
 FAR = "a" * 32
@@ -276,6 +277,25 @@ def test_the_page_lists_another_kargah_and_has_what_is_chosen_fetched(here: Site
     assert [stat.S_IMODE(path.stat().st_mode) for path in secrets] == [0o600]
     jobs = here.client("trainer").get("/api/v1/jobs").text
     assert (version in jobs or "مدل دور" in jobs, here.tokens["trainer"] in jobs) == (True, False)
+
+
+def test_a_disk_that_fills_while_it_is_kept_is_said_and_leaves_nothing(here: Site, far_home: Path, contents: dict[str, bytes]) -> None:
+    content = bundles.made(far_home, {**contents, "merges.txt": b"no room for this", "vocab.txt": b"nor for that"})
+    upload, before = send(here.client("trainer"), content), state_of(here)
+    renamed: list[Path] = []
+
+    def full(deed: str, path: Path, target: Path | None) -> None:
+        if deed == "rename" and target is not None and target.parent.parent.name == "blobs":
+            renamed.append(target)
+            if len(renamed) == 2:
+                raise OSError(errno.ENOSPC, "no space left on device")
+
+    wish = {"upload_id": upload, "signer": fingerprint(far_home)}
+    with files.watched(full):
+        refused = here.client("trainer").post("/api/v1/bundles", json=wish)
+    assert (refused.status_code, refused.json()["code"], len(renamed)) == (507, "DISK_FULL", 2)
+    assert state_of(here) == before, "what was sent waits, and of the contents nothing is left"
+    assert here.client("trainer").post("/api/v1/bundles", json=wish).status_code == 201
 
 
 def test_no_room_is_said_before_anything_is_kept(make_site: Any, far_home: Path, contents: dict[str, bytes], tmp_path: Path) -> None:
