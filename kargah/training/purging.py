@@ -143,7 +143,7 @@ def _refuse_when_used(session: Session, actor: Actor, dataset: Dataset, version_
 def _refuse_when_built_upon(session: Session, actor: Actor, model: Model, version_ids: list[str]) -> None:
     built = select(ModelVersion.model_id).where(ModelVersion.base_version_id.in_(version_ids), ModelVersion.model_id != model.id)
     built_ids = set(session.scalars(built))
-    waiting = select(Job.id, Job.plan).where(Job.state.not_in(TERMINAL), Job.kind == "train")
+    waiting = select(Job.id, Job.plan).where(Job.state.not_in(TERMINAL), Job.kind.in_(["train", "evaluate"]))
     job_ids = {row.id for row in session.execute(waiting) if _begins_with(row.plan, version_ids)}
     if not built_ids and not job_ids:
         return
@@ -155,7 +155,8 @@ def _refuse_when_built_upon(session: Session, actor: Actor, model: Model, versio
 
 
 def _begins_with(plan: dict[str, object], version_ids: list[str]) -> bool:
-    used = [plan.get("base_model"), plan.get("teacher_model")]
+    evaluated = plan.get("models")
+    used = [plan.get("base_model"), plan.get("teacher_model"), *(evaluated if isinstance(evaluated, list) else [])]
     return any(isinstance(one, dict) and one.get("version_id") in version_ids for one in used)
 
 

@@ -23,6 +23,7 @@ from kargah.jobs.tables import Dependency, Job
 from kargah.kit import files
 from kargah.kit.clock import utc_now
 from kargah.kit.errors import Forbidden, KargahError, NotFound
+from kargah.models import service as models
 from kargah.models.tables import ModelVersion
 from kargah.store.access import Actor, Role
 from kargah.store.database import Database
@@ -208,6 +209,24 @@ def test_what_was_found_is_kept_until_it_is_deleted_and_frees_its_files(
         assert session.get(Blob, sha256) is None
         with pytest.raises(NotFound):
             evaluations.show(session, actor, started.id)
+
+
+def test_a_model_stays_while_it_is_to_be_evaluated_and_takes_what_was_found_with_it(
+    database: Database, actor: Actor, line: str, tmp_path: Path
+) -> None:
+    version = finish(database, train(database, actor, line), tmp_path)
+    started = evaluate(database, actor, tmp_path, model=version, dataset=line)
+    with database.write() as session:
+        model_id = session.get_one(ModelVersion, version).model_id
+        models.delete(session, actor, model_id)
+    with pytest.raises(purging.ModelInUse) as refusal, database.write() as session:
+        purging.purge_model(session, actor, model_id)
+    assert started.title in refusal.value.params["jobs"]
+    sha256 = end(database, started, tmp_path)
+    with database.write() as session:
+        assert sha256 in purging.purge_model(session, actor, model_id)
+    with database.read() as session:
+        assert session.get(Evaluation, started.id) is None
 
 
 def test_an_evaluation_is_as_hidden_as_its_data_and_started_by_no_viewer_or_stranger(
