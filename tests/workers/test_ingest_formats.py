@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import lzma
+import struct
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -218,6 +219,25 @@ def pointing_before_its_beginning(archive: bytes) -> bytes:
     return archive[:place] + claimed.to_bytes(4, "little") + archive[place + 4 :]
 
 
+def in_other_words(table: bytes) -> bytes:
+    """The same table, its first column's name no text."""
+    name = next(iter(ROWS)).encode()
+    assert name in table
+    return table.replace(name, name[:-1] + b"\xd8")
+
+
+def pointing_far_away() -> bytes:
+    """An Arrow table whose second text would begin a gigabyte behind its buffer."""
+    batch = pa.record_batch({"text": ["abcde", "fghij"]})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    table: bytes = sink.getvalue().to_pybytes()
+    offsets = struct.pack("<3i", 0, 5, 10)
+    assert table.count(offsets) == 1
+    return table.replace(offsets, struct.pack("<3i", 0, 1 << 30, (1 << 30) + 5))
+
+
 @given(
     content=st.one_of(st.binary(max_size=300), st.text(max_size=200).map(str.encode), st.sampled_from(sorted(PACKED.values()))),
     cut=st.data(),
@@ -228,6 +248,9 @@ def pointing_before_its_beginning(archive: bytes) -> bytes:
 @example(content=b"\xff\xff\xff\xff\x10\0\0\0", cut=None)
 @example(content=b"text\n" + b"[" * 2000 + b"\nx\n", cut=None)
 @example(content=b'{"a": ' + b"[" * 940 + b"]" * 940 + b"}\n" * 2, cut=None)
+@example(content=in_other_words(PACKED["arrow stream"]), cut=None)
+@example(content=in_other_words(PACKED["parquet"]), cut=None)
+@example(content=pointing_far_away(), cut=None)
 @example(content=pointing_before_its_beginning(zipped({"a.csv": CSV})), cut=None)
 @example(content=pointing_before_its_beginning(workbook(داده=SHEET)), cut=None)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])

@@ -63,8 +63,7 @@ class ColumnarTable:
         self.position = lambda: self._done
         line = 0
         for batch in self._batches():
-            columns = [batch.column(place).to_pylist() for place in self._places]
-            for values in zip(*columns, strict=True):
+            for values in zip(*self._values(batch), strict=True):
                 line += 1
                 record = dict(zip(self._keys, values, strict=True)) if checks else {}
                 if all(check.accepts(line, record) for check in checks):
@@ -89,11 +88,15 @@ class ColumnarTable:
         batch = next(self._batches(), None)
         if batch is None:
             return [None] * len(self._places)
-        kinds = []
-        for place in self._places:
-            values = batch.column(place).slice(0, _SAMPLE_ROWS).to_pylist()
-            kinds.append(nested.column_kind(Counter(nested.kind_of(_plain(value)) for value in values)))
-        return kinds
+        columns = self._values(batch.slice(0, _SAMPLE_ROWS))
+        return [nested.column_kind(Counter(nested.kind_of(_plain(value)) for value in values)) for values in columns]
+
+    def _values(self, batch: Any) -> list[list[Any]]:
+        """The readable columns as Python values. Names within a type and moments beyond all calendars fail no earlier than here."""
+        try:
+            return [batch.column(place).to_pylist() for place in self._places]
+        except (pa.ArrowException, ValueError, OverflowError):
+            raise BrokenTable(kind=self._kind) from None
 
     def _is_readable(self, column: Any) -> bool:
         if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type) or pa.types.is_fixed_size_binary(column.type):
@@ -103,12 +106,15 @@ class ColumnarTable:
 
     def _schema(self) -> Any:
         try:
-            if self._kind == "Parquet":
-                return pq.read_schema(self._path)
-            with self._reader() as reader:
-                return reader.schema
+            schema = pq.read_schema(self._path) if self._kind == "Parquet" else self._schema_of_messages()
+            _ = schema.names  # those that are no text fail here
+            return schema
         except (pa.ArrowException, OSError, ValueError):
             raise BrokenTable(kind=self._kind) from None
+
+    def _schema_of_messages(self) -> Any:
+        with self._reader() as reader:
+            return reader.schema
 
     def _reader(self) -> Any:
         source = pa.memory_map(str(self._path))
@@ -118,6 +124,7 @@ class ColumnarTable:
         """Small ones, so that a row group of any size never stands as Python values all at once."""
         try:
             for batch in self._whole_batches():
+                batch.validate(full=True)  # damaged offsets would be followed out of the memory that is ours
                 for start in range(0, batch.num_rows, _BATCH_ROWS):
                     yield batch.slice(start, _BATCH_ROWS)
         except (pa.ArrowException, OSError, ValueError) as error:
