@@ -81,15 +81,18 @@ class Spoken:
         return LINES[-1].end_offset_bytes
 
 
-def through_the_queue(database: Database, actor: Actor, home: Path, count: int) -> float:
-    """Jobs a second, from queued to closed, without processes: what the scheduler does for jobs that are over when it looks at them."""
+def through_the_queue(database: Database, actor: Actor, home: Path, count: int, cores: int = 2) -> float:
+    """Jobs a second, from queued to closed, without processes: what the scheduler does for jobs that are over when it looks at them.
+
+    ``cores`` say for how many there is room at once: four on two cores, eight on six.
+    """
     for _ in range(count):
         submit(database, actor)
-    mine, left = seat(), count
+    mine, left = seat(cores=cores), count
     bearer = collector.Collector(database, home, trades())
     began = time.monotonic()
     while left:
-        with database.read() as session:
+        with database.ask() as session:
             assert claims.has_queue(session, mine)
         with database.serialised() as session:
             look = claims.claim_next(session, mine, at_most=scheduling.CLAIMED_AT_ONCE)
@@ -158,11 +161,13 @@ def compare(home: Path, urls: str, options: argparse.Namespace) -> dict[str, dic
     people = {database.url: person(database, Role.ADMIN) for database in (sqlite, server)}
     subprocess.run(["psql", urls.format("postgres"), "-qc", "CREATE DATABASE peer"], check=True)
 
-    def ours(work: Callable[..., float], database: Database, count: int) -> Callable[[], float]:
-        return lambda: work(database, people[database.url], home, count)
+    def ours(work: Callable[..., float], database: Database, count: int, **more: int) -> Callable[[], float]:
+        return lambda: work(database, people[database.url], home, count, **more)
 
     sides = {
         "sqlite": ours(through_the_queue, sqlite, options.jobs), "postgresql": ours(through_the_queue, server, options.jobs),
+        "sqlite_eight": ours(through_the_queue, sqlite, options.jobs, cores=6),
+        "postgresql_eight": ours(through_the_queue, server, options.jobs, cores=6),
         "sqlite_whole": ours(with_processes, sqlite, options.whole), "postgresql_whole": ours(with_processes, server, options.whole),
     }  # fmt: skip
     if options.peer_python:
@@ -180,7 +185,7 @@ def figures(found: dict[str, list[float]]) -> dict[str, dict[str, Any]]:
         return {"queue_alone": not_measured("no --peer-python", goal)}
     theirs, many = median(found["peer"]), median(found["peer_many"])
     shown = {}
-    for name in ("sqlite", "postgresql", "sqlite_whole", "postgresql_whole"):
+    for name in (name for name in found if not name.startswith("peer")):
         rate = median(found[name])
         shown[f"jobs_a_second_{name}"] = figure(
             rate, theirs, "Procrastinate, one at a time", goal, rate >= theirs, spread=spread(found[name]), peer_ten_at_once=many

@@ -17,7 +17,7 @@ from kargah.jobs.states import State
 from kargah.jobs.tables import Attempt, Dependency, Job
 from kargah.jobs.terms import Terms, estimated_memory_bytes
 from kargah.kit.clock import utc_now
-from kargah.store.database import now_of
+from kargah.store.database import began_at, now_of
 
 LOOKED_AT = 100
 #: Those who wait for these keep nobody behind them from starting.
@@ -97,7 +97,7 @@ class _Line:
     """Those that are due, in turn, and the room that is left for them as one after the other is answered."""
 
     def __init__(self, session: Session, seat: Seat, left_alone: frozenset[str]) -> None:
-        self.now = now_of(session)
+        self.now = began_at(session)
         self._seat = seat
         terms = {"kinds": sorted(seat.kinds), "now": self.now}
         self.queue = [row for row in session.execute(_in_turn(session), terms) if row.id not in left_alone]
@@ -158,7 +158,10 @@ def _is_news(waiting: dict[str, Any] | None, lack: Lack) -> bool:
 
 def has_queue(session: Session, seat: Seat) -> bool:
     """Whether a claim is worth the lock."""
-    return session.scalar(_ANY, {"kinds": sorted(seat.kinds), "now": now_of(session)}) is not None
+    kinds = {"kinds": sorted(seat.kinds)}
+    if session.get_bind().dialect.name == "sqlite":  # whose own word for the present knows whole seconds only
+        return session.scalar(_ANY, {**kinds, "now": now_of(session)}) is not None
+    return session.scalar(_ANY_NOW, kinds) is not None
 
 
 def unfinished_dependency() -> Any:
@@ -186,15 +189,17 @@ def _of_many_owners() -> Select[Any]:
     return due.order_by(Job.priority.desc(), turn, Job.place, Job.queued_at, Job.id).limit(LOOKED_AT)
 
 
-def _due(*columns: Any) -> Select[Any]:
-    """For execution with ``kinds`` and ``now``."""
-    due = or_(Job.not_before.is_(None), Job.not_before <= bindparam("now", type_=Job.not_before.type))
+def _due(*columns: Any, now: Any = None) -> Select[Any]:
+    """For execution with ``kinds`` and, unless it is given here, ``now``."""
+    now = bindparam("now", type_=Job.not_before.type) if now is None else now
+    due = or_(Job.not_before.is_(None), Job.not_before <= now)
     return select(*columns).where(IS_QUEUED, Job.kind.in_(bindparam("kinds", expanding=True)), due, ~unfinished_dependency())
 
 
 # Put together once: making a statement costs more than executing it.
 _LOOKED_AT = (Job.id, Job.kind, Job.owner_id, Job.threads_wanted, Job.attempt, Job.terms, Job.waiting)
-_OF_ONE_OWNER, _OF_MANY_OWNERS, _ANY = _of_one_owner(), _of_many_owners(), _due(Job.id).limit(1)
+_OF_ONE_OWNER, _OF_MANY_OWNERS = _of_one_owner(), _of_many_owners()
+_ANY, _ANY_NOW = _due(Job.id).limit(1), _due(Job.id, now=func.now()).limit(1)
 _INSERT_ATTEMPT = insert(Attempt.metadata.tables[Attempt.__tablename__])
 
 
@@ -247,5 +252,5 @@ def _claim(session: Session, seat: Seat, now: datetime, grants: Mapping[str, Gra
             ],
         )  # fmt: skip
         said = {job.id: Claimed(at=utc_now(), attempt=job.attempt, threads=grants[job.id].threads) for job in jobs}
-        history.append_batches(session, [(job, 0, [(None, said[job.id])]) for job in jobs])
+        history.append_batches(session, [(job, 0, [(None, said[job.id])]) for job in jobs], counted=True)
     return jobs

@@ -31,8 +31,10 @@ def append_lines(session: Session, job: Job, attempt: int, lines: Sequence[tuple
     return append_batches(session, [(job, attempt, lines)])
 
 
-def append_batches(session: Session, batches: Sequence[tuple[Job, int, Sequence[tuple[int | None, Event]]]]) -> int:
-    """As ``append_lines``, of several jobs at once; each job comes once."""
+def append_batches(
+    session: Session, batches: Sequence[tuple[Job, int, Sequence[tuple[int | None, Event]]]], *, counted: bool = False
+) -> int:
+    """As ``append_lines``, of several jobs at once; each job comes once. ``counted``: these are in the jobs' ``last_seq`` already."""
     count = sum(len(lines) for _, _, lines in batches)
     if not count:
         return latest_position(session)
@@ -40,11 +42,12 @@ def append_batches(session: Session, batches: Sequence[tuple[Job, int, Sequence[
         position = positions.take(session, count)
         rows, said = [], []
         for job, attempt, lines in batches:
-            for seq, (line, event) in enumerate(lines, job.last_seq + 1):
+            for seq, (line, event) in enumerate(lines, job.last_seq + 1 - (len(lines) if counted else 0)):
                 rows.append(_row(job, attempt, line, event, position, seq))
                 said.append((job, position, event))
                 position += 1
-            job.last_seq += len(lines)
+            if not counted:
+                job.last_seq += len(lines)
         session.execute(_INSERT, rows)
         notices.note(session, said)
     if any(isinstance(event, Queued | Asked) for _, _, event in said):

@@ -17,10 +17,17 @@ LIGHT_BEYOND_CORES = 2
 ENDLESS_BYTES = 1 << 60
 
 
+# The few active ones first: left to itself PostgreSQL may begin with every attempt that this host ever made.
+_ACTIVE = (
+    select(Job.id, Job.attempt, Job.kind, Job.progress, Job.terms)
+    .where(Job.state.in_(states.ACTIVE))
+    .cte("active")
+    .prefix_with("MATERIALIZED", dialect="postgresql")
+)
 _ACTIVE_ON_HOST = (
-    select(Job.kind, Job.progress, Job.terms, Attempt.threads, Attempt.memory_bytes, Attempt.gpus)
-    .join(Attempt, (Attempt.job_id == Job.id) & (Attempt.number == Job.attempt))
-    .where(Job.state.in_(states.ACTIVE), Attempt.host == bindparam("host"))
+    select(_ACTIVE.c.kind, _ACTIVE.c.progress, _ACTIVE.c.terms, Attempt.threads, Attempt.memory_bytes, Attempt.gpus)
+    .join(Attempt, (Attempt.job_id == _ACTIVE.c.id) & (Attempt.number == _ACTIVE.c.attempt))
+    .where(Attempt.host == bindparam("host"))
 )
 
 

@@ -219,7 +219,7 @@ class Scheduler:
 
     def _claim(self) -> None:
         while True:
-            with self._database.read() as session:
+            with self._database.ask() as session:
                 if not claims.has_queue(session, self._seat):
                     return
             with self._database.serialised() as session:

@@ -58,7 +58,7 @@ _LOCK = select(Job).where(Job.id == bindparam("job_id")).with_for_update().execu
 _LOCK_ATTEMPTS = (
     select(Job, Attempt)
     .join(Attempt, (Attempt.job_id == Job.id) & (Attempt.number == Job.attempt))
-    .where(Job.id.in_(bindparam("job_ids", expanding=True)))
+    .where(Job.id.in_(bindparam("job_ids", expanding=True)), Attempt.job_id.in_(bindparam("job_ids", expanding=True)))
     .order_by(Job.id)
     .with_for_update(of=Job)
     .execution_options(populate_existing=True)
@@ -68,7 +68,7 @@ _START = (
     update(_jobs)
     .where(_jobs.c.id.in_(bindparam("job_ids", expanding=True)), _jobs.c.state == State.QUEUED)
     .values(
-        state=State.STARTING.value, attempt=_jobs.c.attempt + 1, lease_owner=bindparam("agent_id"),
+        state=State.STARTING.value, attempt=_jobs.c.attempt + 1, last_seq=_jobs.c.last_seq + 1, lease_owner=bindparam("agent_id"),
         lease_expires_at=bindparam("lease_until"), waiting=null(), not_before=null(), paused_for=null(),
         started_at=func.coalesce(_jobs.c.started_at, bindparam("now", type_=_jobs.c.started_at.type)),
     )
@@ -154,7 +154,10 @@ def move(session: Session, job: Job, to: State, fence: Fence | None = None) -> N
 
 
 def start(session: Session, job_ids: Sequence[str], agent_id: str, now: datetime, lease_until: datetime) -> list[Job]:
-    """Give those of ``job_ids`` that are still QUEUED to an agent, for their next attempt; in the order of ``job_ids``, and locked."""
+    """Give those of ``job_ids`` that are still QUEUED to an agent, for their next attempt; in the order of ``job_ids``, and locked.
+
+    ``last_seq`` counts the event that says so, which the caller owes.
+    """
     assert State.STARTING in MOVES[State.QUEUED]
     terms = {"job_ids": job_ids, "agent_id": agent_id, "lease_until": lease_until, "now": now}
     ours = {job.id: job for job in session.scalars(_STARTED, terms)}

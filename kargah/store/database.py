@@ -22,7 +22,10 @@ BUSY_TIMEOUT_MS = 10_000
 WRITE_LOCK = 7_203_114  # PostgreSQL advisory lock of claims; any constant of ours
 #: A connection unused for longer may have been lost without a word, by a network that forgot it.
 TRUSTED_SECONDS = 30.0
-_TAKE_WRITE_LOCK = text(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})")
+# The clock is read once the lock is held: a materialised part is done first.
+_TAKE_WRITE_LOCK = text("WITH taken AS MATERIALIZED (SELECT pg_advisory_xact_lock(:lock)) SELECT clock_timestamp() FROM taken").bindparams(
+    lock=WRITE_LOCK
+)
 _SQLITE_NOW = text("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')")
 _POSTGRES_NOW = text("SELECT clock_timestamp()")
 
@@ -43,6 +46,14 @@ class Database:
             yield session  # closing rolls back; an explicit rollback would empty the rows that were loaded
 
     @contextmanager
+    def ask(self) -> Iterator[Session]:
+        """As ``read``, for what sees no harm in a change between two questions: on PostgreSQL each is answered without a transaction."""
+        with self._sessions() as session:
+            if not self.is_sqlite:
+                session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+            yield session
+
+    @contextmanager
     def write(self) -> Iterator[Session]:
         """A transaction committed at the end, rolled back by any error. On SQLite it takes the write lock at its start."""
         with self._sessions() as session:
@@ -56,7 +67,7 @@ class Database:
         """As ``write``, and no two of these run at once on any host: for claims, limits, fair share."""
         with self.write() as session:
             if not self.is_sqlite:
-                session.execute(_TAKE_WRITE_LOCK)
+                session.info["began_at"] = session.execute(_TAKE_WRITE_LOCK).scalar_one().astimezone(UTC)
             yield session
 
     def close(self) -> None:
@@ -79,6 +90,12 @@ def now_of(session: Session) -> datetime:
         return datetime.fromisoformat(value).replace(tzinfo=UTC)
     moment: datetime = session.execute(_POSTGRES_NOW).scalar_one()
     return moment.astimezone(UTC)
+
+
+def began_at(session: Session) -> datetime:
+    """When the turn of a ``serialised`` transaction came, by the database's clock."""
+    moment: datetime = session.info.get("began_at") or now_of(session)
+    return moment
 
 
 def sqlite_url(path: Path) -> str:
