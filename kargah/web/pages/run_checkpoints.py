@@ -76,7 +76,7 @@ def _row(words: Words, data: RunData, found: CheckpointOut, said: EventOut | Non
         icon=icon,
         style=style,
         zip_address="" if damaged else f"/api/v1/jobs/{data.job.id}/checkpoints/{found.name}/zip",
-        goes_on="" if damaged else f"/runs/new?{urlencode(again)}",
+        goes_on="" if damaged or data.job.kind != "train" else f"/runs/new?{urlencode(again)}",
         can_delete=data.job.is_over or not found.newest,
     )
 

@@ -26,6 +26,10 @@ ISOLATES = dict.fromkeys((0x2066, 0x2067, 0x2068, 0x2069))
 TOLD = {"Queued", "Waiting", "Running", "Saved", "Paused", "Resumed", "Stopped", "Finished", "Failed", "Asked", "Interrupted", "Logged"}
 
 
+#: What a custom script says itself, its traceback among it: for the log alone.
+OF_SCRIPTS = frozenset({"script.said", "script.last_words"})
+
+
 @dataclass(frozen=True)
 class RunData:
     """What the page stands on, read in one transaction. ``position``: the last event known to it; the stream goes on from there."""
@@ -184,12 +188,15 @@ _MARKS = {"Running": "now", "Resumed": "now", "Interrupted": "attn", "Failed": "
 def timeline_of(words: Words, events: list[EventOut]) -> list[Told]:
     """«رخدادها و هشدارها»: the last ones, the newest first."""
     told = [event for event in events if event.kind in TOLD and not (event.kind == "Saved" and not event.payload.get("best"))]
+    told = [event for event in told if event.payload.get("code") not in OF_SCRIPTS]
+    told = [event for before, event in zip([None, *told], told, strict=False) if not (before and before.kind == event.kind == "Running")]
     return [_told(words, event) for event in reversed(told[-TIMELINE:])]
 
 
 def warnings_of(words: Words, events: list[EventOut]) -> list[Told]:
     """What was warned of and may still matter, the newest first; the same words once."""
-    warned = [event for event in events if event.kind == "Logged" and event.payload.get("level") in {"warning", "error"}]
+    logged = [event for event in events if event.kind == "Logged" and event.payload.get("code") not in OF_SCRIPTS]
+    warned = [event for event in logged if event.payload.get("level") in {"warning", "error"}]
     once = {said_by(words, event): event for event in warned}
     return [_told(words, event) for event in reversed(list(once.values())[-TIMELINE:])]
 

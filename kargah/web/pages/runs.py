@@ -79,7 +79,7 @@ def _values(words: Words, data: views.RunData) -> dict[str, Any]:
         "can_stop": job.state in views.STOPPABLE,
         "can_pause": job.state is State.RUNNING,
         "can_resume": job.state is State.PAUSED,
-        "again": f"/runs/new?like={run.id}" if job.kind == "train" else "/scripts",
+        "again": f"/runs/new?like={run.id}",
     }
 
 
