@@ -86,13 +86,15 @@ def get(
     repository: Annotated[str, typer.Argument(help=t("cli.models.repository"), metavar="OWNER/NAME")],
     datasets: Annotated[bool, typer.Option("--dataset", help=t("cli.models.datasets"))] = False,
     no_wait: Annotated[bool, typer.Option("--no-wait", help=t("cli.models.no_wait"))] = False,
+    update: Annotated[bool, typer.Option("--update", help=t("cli.models.update"))] = False,
     json: Json = False,
     server: Server = None,
     token: Token = None,
 ) -> None:
     from kargah.cli import connection, screen
 
-    got = connection.connect(server, token).models.get(repository, kind="dataset" if datasets else "model", wait=not no_wait)
+    known = connection.connect(server, token).models
+    got = known.get(repository, kind="dataset" if datasets else "model", wait=not no_wait, update=update)
     if json:
         screen.as_json(got)
     elif got["status"] == "ready":

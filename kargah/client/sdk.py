@@ -325,7 +325,7 @@ class Models:
     def get(self, repository: str, *, kind: str = "model", wait: bool = True, **wish: Any) -> JsonDict:
         """Have the server download a repository of a hub, or say that it is there. Raises JobEnded when that came to nothing.
 
-        ``wish``: revision, bytes_per_second, window.
+        ``wish``: revision, bytes_per_second, window, update (of a model that is there, what the hub has now as its next version).
         """
         made: JsonDict = self._transport.json("POST", "/api/v1/downloads", json={"repository": repository, "kind": kind, **wish})
         if wait and made["status"] == "downloading":

@@ -197,6 +197,7 @@ class DownloadPlan(_Plan):
     What is secret stands in contract.hubs.HubAccess under the name ``access``, not here.
 
     ``bundled``: what is wanted is a model of another Kargah, the only one of ``hubs``.
+    ``into``: the model here that gets a newer version of it.
     """
 
     kind: Literal["download"] = "download"
@@ -207,6 +208,7 @@ class DownloadPlan(_Plan):
     title: str | None = None
     access: str = Field("hubs", pattern="^[a-z0-9_]{1,64}$")
     bundled: BundledFiles | None = None
+    into: str | None = None
     hubs: list[str] = Field(min_length=1)
     allow: list[str] = []
     connections: int = Field(4, ge=1, le=16)

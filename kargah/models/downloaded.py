@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from kargah.assets import blobs
 from kargah.assets import service as assets
-from kargah.assets.manifest import FileEntry, content_sha256
+from kargah.assets.manifest import FileEntry, commit_id, content_sha256
 from kargah.assets.tables import Asset
 from kargah.contract import hubs
 from kargah.contract.attempt import AttemptDirectory
@@ -23,7 +23,8 @@ from kargah.kit.files import Digest
 from kargah.models import folders
 from kargah.models import service as models
 from kargah.models.downloads import Status
-from kargah.models.tables import Download, ModelVersion
+from kargah.models.folders import ModelFolder
+from kargah.models.tables import Download, Model, ModelVersion
 from kargah.store.access import Actor, Role
 from kargah.workers.downloading import FOLDER, listing_of
 from kargah.workers.hub import parts, tree
@@ -142,14 +143,29 @@ def sweep(home: Path, kept_days: float) -> int:
 def _registered(session: Session, home: Path, job: Job, row: Download, result: DownloadResult) -> ModelVersion:
     folder = folders.inspect(AttemptDirectory.of(home, job.id, job.attempt).outputs / FOLDER)
     entries = [_entry(file) for file in result.files]
-    model = models.register_import(session, _owner_of(job), row.repository.rpartition("/")[2], folder, entries, result.licence)
-    version = session.get_one(ModelVersion, model.versions[0].id)
+    version = _newer(session, job, folder, entries, result.licence)
+    if version is None:
+        model = models.register_import(session, _owner_of(job), row.repository.rpartition("/")[2], folder, entries, result.licence)
+        version = session.get_one(ModelVersion, model.versions[0].id)
     licence_file = next((entry.path for entry in entries if hubs.is_licence(entry.path)), None)
     said = {"repository": row.repository, "revision": row.revision, "commit": result.commit, "url": result.hub, "gated": result.gated}
     version.source = "hub"
     version.detail = {"hub": {**said, "licence_file": licence_file}}
     session.flush()
     return version
+
+
+def _newer(session: Session, job: Job, folder: ModelFolder, entries: list[FileEntry], licence: str | None) -> ModelVersion | None:
+    """Of an update the next version, or the one that is the same already; None where there is no model any more to be updated."""
+    model = session.get(Model, job.plan.get("into") or "")
+    if model is None or model.trashed_at is not None:
+        return None
+    wanted = select(ModelVersion).where(ModelVersion.model_id == model.id).order_by(ModelVersion.number.desc()).limit(1)
+    newest = session.scalars(wanted).one()
+    if newest.commit_id == commit_id(entries):
+        return newest
+    owner = Actor(model.owner_id, Role.TRAINER, model.workspace_id, frozenset({model.workspace_id}))  # who asked was judged at the start
+    return session.get_one(ModelVersion, models.add_version(session, owner, model.id, folder, entries, licence).id)
 
 
 def _entry(file: OutputFile) -> FileEntry:

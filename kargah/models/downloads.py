@@ -29,7 +29,7 @@ from kargah.models import catalogue
 from kargah.models.catalogue import Entry, Kind
 from kargah.models.tables import Download, Model
 from kargah.store import access
-from kargah.store.access import Actor
+from kargah.store.access import Actor, To
 from kargah.text.normalise import fold
 
 KIND = "download"
@@ -68,7 +68,8 @@ class Status(StrEnum):
 class DownloadWish(BaseModel):
     """``repository``: an id of the hub, or a name of the catalogue. ``window``: hours of the day in which it may run.
 
-    ``bytes_per_second``: less than the server's own limit, where there is one.
+    ``bytes_per_second``: less than the server's own limit, where there is one. ``update``: of a model that is here, what the hub has
+    now becomes its next version; where that is the same, nothing is made.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -78,6 +79,7 @@ class DownloadWish(BaseModel):
     revision: str | None = Field(None, max_length=200)
     window: Window | None = None
     bytes_per_second: int | None = Field(None, ge=1024)
+    update: bool = False
 
 
 class DownloadOut(BaseModel):
@@ -107,14 +109,17 @@ def start(session: Session, actor: Actor, settings: Settings, wish: DownloadWish
     access.require_creator(actor)
     entry = catalogue.find(session, actor, wish.kind, wish.repository.strip())
     known = latest(session, actor, wish.kind, [entry.repository]).get(entry.repository)
-    if known is not None and known.status in {Status.READY, Status.DOWNLOADING}:
+    into = known.model_id if wish.update and known is not None and known.status is Status.READY else None
+    if known is not None and known.status in {Status.READY, Status.DOWNLOADING} and into is None:
         return known
+    if into is not None:
+        access.load(session, actor, Model, into, To.CHANGE)
     if settings.offline:
         raise Offline(part="hub")
     require_room(session, actor, settings, entry.size_bytes or 0)
     HubAccess(token=settings.hub_token, token_for=settings.hub_token_url, proxy=settings.hub_proxy_url).write(settings.home)
     revision = wish.revision or entry.revision
-    plan = _plan(session, actor, settings, entry, revision, wish.bytes_per_second)
+    plan = _plan(session, actor, settings, entry, revision, wish.bytes_per_second).model_copy(update={"into": into})
     return queue(session, actor, plan, entry.size_bytes or 0, Terms(window=wish.window))
 
 
@@ -150,9 +155,14 @@ def latest(session: Session, actor: Actor, kind: Kind | str, repositories: Itera
         found = found.where(Download.repository.in_(list(repositories)))
     shown: dict[str, DownloadOut] = {}
     for row, job, model in session.execute(found):
-        if row.repository not in shown:
+        if row.repository not in shown and not _is_vain_update(job):
             shown[row.repository] = _out(row, job, model)
     return shown
+
+
+def _is_vain_update(job: Job) -> bool:
+    """One that came to nothing leaves what was here as it was."""
+    return bool(job.plan.get("into")) and State(job.state) in {State.FAILED, State.STOPPED}
 
 
 def latest_of(session: Session, actor: Actor, kind: Kind, named: str) -> DownloadOut:

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from support.hub_server import FakeHub, Fault
+from support.hub_server import FakeHub, Fault, Repository
 from support.server import Server
 
 from kargah.client import JobEnded, Kargah
@@ -102,6 +102,27 @@ def test_the_sdk_gets_what_an_admin_has_allowed(server: Server, hub: FakeHub) ->
             kargah.models.get("somebody/missing")
         assert ended.value.error is not None
         assert ended.value.error["code"] == "NOT_ON_HUB"
+
+
+def test_a_newer_commit_becomes_the_next_version_and_only_what_is_new_comes(server: Server, hub: FakeHub) -> None:
+    with Kargah(server.url, server.token) as kargah:
+        hub.repositories["somebody/moving"] = Repository(dict(hub.repositories[MODEL].files))
+        kargah.models.allow("somebody/moving")
+        first = kargah.models.get("somebody/moving")
+        same = kargah.models.get("somebody/moving", update=True)
+        assert (same["model_id"], same["job"]["result"]) == (first["model_id"], first["job"]["result"])
+        hub.repositories["somebody/moving"].files["tokenizer_config.json"] = b'{"model_max_length": 512}'
+        before = hub.sent_bytes
+        newer = kargah.models.get("somebody/moving", update=True)
+        assert (newer["model_id"], newer["started"]) == (first["model_id"], False)
+        assert hub.sent_bytes - before < 100_000, "the tokenizer of three megabytes is here"
+        model = kargah.transport.json("GET", f"/api/v1/models/{first['model_id']}")
+        assert [version["number"] for version in model["versions"]] == [2, 1]
+        assert model["versions"][0]["detail"]["hub"]["commit"] == newer["commit_id"] != first["commit_id"]
+        del hub.repositories["somebody/moving"]
+        with pytest.raises(JobEnded):
+            kargah.models.get("somebody/moving", update=True)
+        assert kargah.models.get("somebody/moving")["status"] == "ready", "an update that came to nothing leaves what was there"
 
 
 def test_a_download_is_a_job_that_is_paused_resumed_and_stopped(http: httpx.Client, hub: FakeHub) -> None:

@@ -83,7 +83,8 @@ async def download(request: Request, ask: Ask) -> Response:
     values = await form_of(request)
     kind = values.get("kind", "models")
     try:
-        wish = DownloadWish(repository=values.get("repository", "").strip(), kind=KINDS.get(kind, "model"))
+        asked = {"repository": values.get("repository", "").strip(), "kind": KINDS.get(kind, "model")}
+        wish = DownloadWish.model_validate({**asked, "update": values.get("update") == "on"})
         made = await ask(downloads.start, ask.settings, wish)
     except ValidationError as problem:
         return await _page(request, ask, kind, errors=schema_errors(request, problem), status=422)

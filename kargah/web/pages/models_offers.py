@@ -61,6 +61,7 @@ class OfferCard:
     address: str
     start_address: str
     can_download: bool
+    can_update: bool
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,7 @@ def card_of(words: Words, offer: Offer) -> OfferCard:
         address=_address(offer),
         start_address=_start_address(offer),
         can_download=offer.status is Status.AVAILABLE,
+        can_update=offer.status is Status.READY and entry.kind == "model",
     )
 
 
