@@ -88,6 +88,10 @@ def asked_roles(first: str, *further: str) -> Callable[[Roles], list[Question]]:
     return lambda columns: [Question(first), *(Question(role) for role in further if columns.get(role))]
 
 
+def _all_fits(spec: Any, has_base_model: bool) -> None:
+    del spec, has_base_model
+
+
 @dataclass(frozen=True)
 class Recipe:
     """A task the system can learn. ``target`` is the role that is learned ("" where the text itself is), ``runtime`` the package whose
@@ -95,7 +99,8 @@ class Recipe:
 
     ``questions``: what its models are asked, given the columns that were learnt from. ``pipeline_tags``: what hubs call its tasks, by the
     kind of problem; "" for all others. ``structures``: tasks that the form of columns tells (``recipes.tasks``) and that it learns.
-    ``evaluates``: its finished models can be measured on rows with known answers (``recipes.evaluation``).
+    ``evaluates``: its finished models can be measured on rows with known answers (``recipes.evaluation``). ``check``: of a whole spec, and
+    whether there is a base model; raises a BadInput for what can be told before the data are read.
     """
 
     name: str
@@ -110,6 +115,7 @@ class Recipe:
     structures: tuple[str, ...] = ()
     learns_from_teachers: bool = False
     evaluates: bool = False
+    check: Callable[[Any, bool], None] = _all_fits
     version: int = 1
 
     def pipeline_tag(self, kind: str) -> str:

@@ -76,6 +76,7 @@ def start(session: Session, actor: Actor, request: TrainingRequest, beginning: B
     base = _base_model(session, actor, recipe, request.base_model)
     teacher = _teacher(session, actor, recipe, request.teacher_model)
     spec = choosing.complete(recipe, match, request.spec, columns)
+    recipe.check(recipe.spec.model_validate(spec), base is not None)
     title = request.title or chosen[0][0].title
     plan = _plan(recipe, title, spec, request, _mixed(recipe, spec, uses, chosen), base)
     plan.teacher_model = _model_input(plan.inputs, "teacher", teacher)

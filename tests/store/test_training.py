@@ -66,6 +66,9 @@ def test_inputs_are_named_by_hash_and_are_all_kept(database: Database, actor: Ac
     blobs.lay_out(tmp_path, plan.inputs, tmp_path / "inputs")
 
 
+TEXT = {"columns": {"text": "x", "label": "y"}}
+
+
 @pytest.mark.parametrize(
     ("request_", "code", "field"),
     [
@@ -77,6 +80,7 @@ def test_inputs_are_named_by_hash_and_are_all_kept(database: Database, actor: Ac
         ({"spec": {"columns": {"nose": "x"}}}, "BAD_INPUT", "spec.columns.nose"),
         ({"spec": {"columns": ["x"]}}, "BAD_INPUT", "spec.columns"),
         ({"recipe": "text-classification", "spec": {"columns": {"text": "x"}}}, "ROLE_MISSING", "spec.columns.label"),
+        ({"recipe": "text-classification", "spec": {**TEXT, "frozen_encoder": True}}, "SETTING_UNFIT", "spec.frozen_encoder"),
         ({"base_model": "mv_none"}, "NOT_FOUND", None),
     ],
 )

@@ -8,14 +8,14 @@ import numpy as np
 
 from kargah.recipes import catalogue, weights
 from kargah.recipes.distillation import check_teacher
-from kargah.recipes.errors import NormalisersDiffer, NotNumeric, OneClassOnly, RoleMissing, SettingUnfit, TooFewRows
+from kargah.recipes.errors import NormalisersDiffer, NotNumeric, OneClassOnly, RoleMissing, TooFewRows
 from kargah.recipes.labels import LabelKind, as_flags, decide_kind, label_sets, numbers_of, ordered
 from kargah.recipes.parts import divide, named_parts, require_all, source_decisions, sources_of
 from kargah.recipes.problem import ColumnProblem, ProblemType
 from kargah.recipes.runtime import Decision, Prepared, Request
 from kargah.recipes.splits import strata_of_numbers
 from kargah.recipes.table import Table, normaliser_of
-from kargah.recipes.text_classification.spec import RECIPE, TextClassificationSpec
+from kargah.recipes.text_classification.spec import RECIPE, TextClassificationSpec, check
 
 
 @dataclass
@@ -55,7 +55,7 @@ def prepare(request: Request) -> TextData:
     kind, why = decide_kind(spec.problem_type, described, len(roles.label), spec.label_separator, "problem_type" in request.chosen)
     usable, targets, labels, strata = _targets(request, roles, kind, fields, raw_labels)
     fields, named = [[texts[row] for row in usable] for texts in fields], named_parts(request)
-    check_settings(spec, kind, request.base_model is not None)
+    check(spec.model_copy(update={"problem_type": kind.value}), request.base_model is not None)
     problem = ColumnProblem.of(kind, labels, spec.primary_metric, thresholds_are_learnt=spec.label_thresholds == "per_label")
     if request.teacher_model is not None:
         check_teacher(request.teacher_model, RECIPE.name, problem, [role for role, _ in roles.fields])
@@ -69,16 +69,6 @@ def prepare(request: Request) -> TextData:
         problem, targets, parts.train, parts.validation, describe, decisions, fields,
         test_rows=parts.test, split_column=parts.column, sources=sources,
     )  # fmt: skip
-
-
-def check_settings(spec: TextClassificationSpec, kind: LabelKind, has_base_model: bool) -> None:
-    """Raises SettingUnfit for what was set and could do nothing."""
-    unfit = {"frozen_encoder": spec.frozen_encoder and not has_base_model}
-    unfit["label_thresholds"] = spec.label_thresholds == "per_label" and kind is not ProblemType.MULTI_LABEL
-    if kind is ProblemType.REGRESSION:
-        unfit |= {"loss": spec.loss == "focal", "class_weights": spec.class_weights != "none", "label_smoothing": spec.label_smoothing > 0}
-    if wrong := next((name for name, is_unfit in unfit.items() if is_unfit), None):
-        raise SettingUnfit(field=f"spec.{wrong}", setting=wrong, value=str(getattr(spec, wrong)), problem=kind.value)
 
 
 def _groups(fields: list[list[str]]) -> list[tuple[str, ...]]:

@@ -5,6 +5,7 @@ from typing import Literal
 from kargah.recipes import hints
 from kargah.recipes.base import AUTO, SPLIT, Match, Recipe, Role, Spec, asked_roles, knob
 from kargah.recipes.columns import Column, ColumnKind
+from kargah.recipes.errors import SettingUnfit
 
 Preset = Literal["auto", "bag", "cnn", "bilstm", "transformer"]
 ProblemType = Literal["auto", "single_label", "multi_label", "regression"]
@@ -96,6 +97,16 @@ def _score(columns: list[Column], text: Column, label: Column) -> float:
     return round(max(0.05, score + 0.05 * ((text.mean_length or 0) > 30) - 0.5 * (1 - texts / len(features))), 3)
 
 
+def check(spec: TextClassificationSpec, has_base_model: bool) -> None:
+    """Raises SettingUnfit for what was set and could do nothing, as far as it is known what is learnt."""
+    unfit = {"frozen_encoder": spec.frozen_encoder and not has_base_model}
+    unfit["label_thresholds"] = spec.label_thresholds == "per_label" and spec.problem_type not in (AUTO, "multi_label")
+    if spec.problem_type == "regression":
+        unfit |= {"loss": spec.loss == "focal", "class_weights": spec.class_weights != "none", "label_smoothing": spec.label_smoothing > 0}
+    if wrong := next((name for name, is_unfit in unfit.items() if is_unfit), None):
+        raise SettingUnfit(field=f"spec.{wrong}", setting=wrong, value=str(getattr(spec, wrong)), problem=spec.problem_type)
+
+
 RECIPE = Recipe(
     name="text-classification",
     spec=TextClassificationSpec,
@@ -109,4 +120,5 @@ RECIPE = Recipe(
     structures=("text-classification",),
     learns_from_teachers=True,
     evaluates=True,
+    check=check,
 )

@@ -8,9 +8,8 @@ import torch
 
 from kargah.recipes.errors import SettingUnfit
 from kargah.recipes.problem import ProblemType
-from kargah.recipes.text_classification.data import check_settings
 from kargah.recipes.text_classification.losses import focal_of_one, of_several
-from kargah.recipes.text_classification.spec import TextClassificationSpec
+from kargah.recipes.text_classification.spec import TextClassificationSpec, check
 
 ROWS, LABELS = 7, 4
 
@@ -95,8 +94,8 @@ def test_several_labels_are_taught_each_by_itself(rarity: list[float] | None, sm
     ],
 )
 def test_a_setting_that_could_do_nothing_is_refused_by_its_name(setting: str, value: object, problem: ProblemType) -> None:
-    spec = TextClassificationSpec.model_validate({setting: value})
+    spec = TextClassificationSpec.model_validate({setting: value, "problem_type": problem})
     with pytest.raises(SettingUnfit) as refused:
-        check_settings(spec, problem, has_base_model=False)
+        check(spec, has_base_model=False)
     assert refused.value.params["field"] == f"spec.{setting}"
-    check_settings(spec, ProblemType.MULTI_LABEL, has_base_model=True)
+    check(spec.model_copy(update={"problem_type": "multi_label"}), has_base_model=True)
