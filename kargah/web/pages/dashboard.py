@@ -50,7 +50,7 @@ RECIPE_ICONS = {
 #: The page that shows what a job of a kind was about.
 PLACES = {
     "train": "/runs/{id}", "ingest": "/datasets", "mend": "/datasets", "evaluate": "/evaluations", "measure": "/hardware",
-    "download": "/models/catalogue", "scrub": "/models/storage", "scan": "/models/storage",
+    "download": "/models/catalogue", "scrub": "/models/storage", "scan": "/models/storage", "script": "/runs/{id}",
 }  # fmt: skip
 MOODS = {"COMPLETED": "good", "FAILED": "bad"}
 
