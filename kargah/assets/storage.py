@@ -82,15 +82,14 @@ def show(session: Session, actor: Actor, settings: Settings) -> Storage:
 
 def _shares(session: Session, actor: Actor) -> list[Share]:
     """The largest first."""
-    trashed = Asset.trashed_at.is_not(None)
-    found = select(Asset.kind, trashed, func.count(), func.coalesce(func.sum(Asset.size_bytes), 0))
-    found = found.where(access.visible_to(actor, Asset), Asset.source != PUSHED).group_by(Asset.kind, trashed)
-    shares: dict[str, Share] = {}
-    for kind, is_trashed, count, size_bytes in session.execute(found):
-        name = "trash" if is_trashed else kind
-        share = shares.setdefault(name, Share(name=name, count=0, size_bytes=0))
-        share.count, share.size_bytes = share.count + count, share.size_bytes + int(size_bytes)
-    return sorted(shares.values(), key=lambda share: share.size_bytes, reverse=True)
+    sums = func.count(), func.coalesce(func.sum(Asset.size_bytes), 0)
+    seen = access.visible_to(actor, Asset) & (Asset.source != PUSHED)
+    live = select(Asset.kind, *sums).where(seen, Asset.trashed_at.is_(None)).group_by(Asset.kind)
+    shares = [Share(name=kind, count=count, size_bytes=int(size_bytes)) for kind, count, size_bytes in session.execute(live)]
+    count, size_bytes = session.execute(select(*sums).where(seen, Asset.trashed_at.is_not(None))).one()
+    if count:
+        shares.append(Share(name="trash", count=count, size_bytes=int(size_bytes)))
+    return sorted(shares, key=lambda share: share.size_bytes, reverse=True)
 
 
 def _roots(session: Session, actor: Actor, settings: Settings) -> list[RootShare]:

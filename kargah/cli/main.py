@@ -23,6 +23,7 @@ from kargah.cli import (
     processes,
     runs,
     scripts,
+    storage,
     training,
     users,
 )
@@ -91,7 +92,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
 }
 for _name, _command in _COMMANDS.items():
     app.command(_name, help=t(f"cli.{_name.replace('-', '_')}.help"))(_command)
-for _group in (jobs.app, runs.app, checkpoints.app, datasets.app, models.app, bundle.app, users.app):
+for _group in (jobs.app, runs.app, checkpoints.app, datasets.app, models.app, bundle.app, storage.app, users.app):
     app.add_typer(_group)
 
 

@@ -18,6 +18,7 @@ from kargah.client.evaluations import Evaluations
 from kargah.client.runs import Runs
 from kargah.client.scripts import Scripts
 from kargah.client.shapes import Dataset, Event, Job, JsonDict, ModelVersion, Page, Predictions, Training
+from kargah.client.storage import Storage
 from kargah.client.transport import UPLOAD_TIMEOUT_SECONDS, Transport
 from kargah.client.uploads import PIECES_FROM_BYTES, OnProgress, Uploads
 from kargah.kit import files, packing
@@ -51,6 +52,7 @@ class Kargah:
         self.bundles = Bundles(self.transport)
         self.runs = Runs(self.transport)
         self.scripts = Scripts(self.transport)
+        self.storage = Storage(self.transport, self.jobs.wait)
 
     def login(self, email: str, password: str) -> str:
         """Log in; later calls carry the token, which is also returned."""

@@ -126,6 +126,18 @@ def test_from_login_to_a_downloaded_model(server: Server, trained: Path, finishe
     refused(trained, 5, "jobs", "list", "--server", server.url)
 
 
+def test_a_folder_of_the_server_is_scanned_and_all_files_are_checked_from_the_terminal(server: Server, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    (disk / "rows.csv").write_text("a,b\n1,2\n")
+    there = ("--server", server.url, "--token", server.token)
+    root = json.loads(done(tmp_path, "storage", "add-root", str(disk), "--json", *there))
+    assert (root["summary"]["files"], root["summary"]["tables"]) == (1, 1)
+    assert "1 files, 0 models, 1 tables" in done(tmp_path, "storage", "scan", root["id"], *there)
+    assert root["id"] in done(tmp_path, "storage", "roots", *there)
+    assert "All files are whole" in done(tmp_path, "storage", "check", *there)
+
+
 def test_no_server_and_a_refusal_have_their_own_exit_status(server: Server, tmp_path: Path, finished_job: dict[str, Any]) -> None:
     assert "127.0.0.1:9" in refused(tmp_path, 4, "jobs", "list", "--server", "http://127.0.0.1:9")
     to_server = ("--server", server.url, "--token", server.token)
