@@ -122,7 +122,8 @@ def _metric_line(words: Words, name: str, models: Sequence[ModelMeasured]) -> Li
     if len(known) == len(told) > 1 and len(set(known)) > 1:
         best = known.index(min(known) if name in LOWER_IS_BETTER else max(known))
     values, intervals = [latin(name, one.value) for one in told], [_between(name, one) for one in told]
-    return Line(figures.metric_name(words, name), values, intervals, best)
+    label = words.text("evaluation.loss") if name == "eval_loss" else figures.metric_name(words, name)
+    return Line(label, values, intervals, best)
 
 
 def verdict_of(words: Words, result: EvaluateResult) -> VerdictView | None:
@@ -203,10 +204,17 @@ def matrices(result: EvaluateResult) -> list[tuple[str, Matrix]]:
     return [(title, matrix) for title, matrix in found if matrix is not None]
 
 
-def left_out(words: Words, result: EvaluateResult) -> list[str]:
-    told = [words.text(f"evaluation.left_out.{why}", count=count) for why, count in result.left_out.items()]
-    if result.taught_rows:
-        named = words.text("list.comma").join(words.number(row, 0) for row in result.taught_rows)
-        more = len(result.taught_rows) < result.left_out.get("taught", 0)
-        told.append(words.text("evaluation.taught_rows_more" if more else "evaluation.taught_rows", rows=named))
-    return told
+def left_out(words: Words, result: EvaluateResult) -> list[tuple[str, str, str]]:
+    """(kind of note, what, which)."""
+    return [
+        ("warn" if why == "taught" else "info", words.text(f"evaluation.left_out.{why}", count=count), _taught(words, result, why))
+        for why, count in result.left_out.items()
+    ]
+
+
+def _taught(words: Words, result: EvaluateResult, why: str) -> str:
+    if why != "taught":
+        return ""
+    named = words.text("list.comma").join(words.number(row, 0) for row in result.taught_rows)
+    more = len(result.taught_rows) < result.left_out["taught"]
+    return words.text("evaluation.taught_rows_more" if more else "evaluation.taught_rows", rows=named)
