@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from support.hub_server import FakeHub
+from support.hub_server import FakeHub, Fault, fake_hub
 from support.server import Server, running_with_admin
 
 from kargah.client import Kargah, Refused
@@ -74,8 +74,12 @@ def test_a_model_and_its_data_come_from_another_kargah_over_the_network(
         trained = next(model for model in home.models.list().items if model["recipe"])
         version = next(one for one in trained["versions"] if one["id"] == best[trained["title"]])
         signer = home.bundles.signers()["own"]["fingerprint"]
-        made = there.bundles.fetch(server.url, server.token, version["id"], signer=signer)
-        job = there.jobs.wait(made["job"]["id"])
+        with fake_hub() as bad_link:
+            bad_link.upstream = server.url
+            bad_link.faults = [Fault(cut_after=100), Fault(status=503), Fault(wrong_size=True), Fault(flip_at=10)]
+            made = there.bundles.fetch(bad_link.url, server.token, version["id"], signer=signer)
+            job = there.jobs.wait(made["job"]["id"])
+            assert bad_link.faults == []
         assert job.result is not None
         brought = there.transport.json("GET", f"/api/v1/models/{job.result['model_version_id']}/version")
         assert (brought["files"], brought["detail"]["bundle"]["id"]) == (version["files"], version["id"])
