@@ -48,6 +48,16 @@ def test_a_run_done_once_more_has_the_same_weights_and_figures(kargah: Kargah, t
     assert refused.value.http_status == 404
 
 
+def test_the_card_tells_what_a_model_was_made_of_and_with(kargah: Kargah, trained: Training) -> None:
+    version = next(one for one in kargah.trainings.models(trained.run_id) if one.name == "model")
+    card = kargah.transport.send("GET", f"/api/v1/models/{version.id}/files/README.md").text
+    plan = kargah.transport.json("GET", f"/api/v1/models/{version.id}/files/plan.json")
+    hashes = [file["sha256"] for file in plan["inputs"]]
+    assert len(hashes) == 2
+    for fact in (trained.job.id, "Seed: `42`", "Threads: `1`", "text-classification 1", "torch 2.", *hashes):
+        assert fact in card
+
+
 def test_a_run_that_did_not_end_well_is_not_reproduced(kargah: Kargah, finished_job: dict[str, Any]) -> None:
     dataset = kargah.datasets.list(query="x, y").items[0]
     waiting = kargah.trainings.start(datasets=[dataset.id], terms={"not_before": "2099-01-01T00:00:00Z"})
