@@ -26,6 +26,7 @@ print(json.dumps(model.encode(json.loads(sys.argv[2]), show_progress_bar=False).
 def test_sentence_transformers_gives_the_same_vectors_of_text_nobody_normalised(tmp_path: Path) -> None:
     directory, events = Job(tmp_path, "sentence-embeddings", read_csv(SAMPLE), spec=TINY).run()
     assert events[-1].kind == "Finished"
+    assert "\nlibrary_name: sentence-transformers\n" in (directory.outputs / "model" / "README.md").read_text(encoding="utf-8")
     folder, texts = directory.outputs / "model", ["كتاب چيست؟", "بازيكن فوتبال " * 40, "می\u200cرود GOOD"]
     ours = [answer["vector"] for answer in load_predictor(folder).predict(texts)]
     done = subprocess.run(
