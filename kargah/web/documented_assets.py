@@ -1,7 +1,6 @@
 """The documented routes of assets: roots, lists by category, upload, download, registration of what is on the server's disk, deletion."""
 
 import asyncio
-import tempfile
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from kargah.assets import blobs, roots, storage
+from kargah.assets import roots, storage
 from kargah.assets import service as assets
 from kargah.assets import uploads as pieces
 from kargah.assets.schemas import AssetSummary
@@ -95,11 +94,10 @@ async def upload(category: Category, request: Request, ask: Ask) -> Body:
         made = await ask(create_from, Upload(received.filename, received.digest, {**received.fields, **named}))
         return ok(data=_being_read(made, received.digest))
     if category is Category.MODELS:
-        with tempfile.TemporaryDirectory(dir=await ask.compute(unpacking.workspace, ask.settings.home)) as folder:
-            packed = blobs.path_of(ask.settings.home, received.digest.sha256)
-            root = await ask.compute(unpacking.unpack, packed, Path(folder), ask.settings.upload_limit_bytes)
+        async with unpacking.unpacked(ask, received.digest) as root:
             return await _model(ask, root, name or Path(received.filename).stem[:300] or "model")
     if Path(received.filename).suffix.lower() in hubs.PICKLES:
+        await unpacking.let_go(ask, received.digest)
         raise PickleRefused(field="file", file=received.filename)
     kept = await ask(assets.keep_artifact, category.kind, name or received.filename, received.filename, received.digest)
     return ok(data=line_of(kept))

@@ -1,11 +1,16 @@
 """A zip from outside becomes a folder: nothing leaves it, nothing grows beyond what was allowed."""
 
+import tempfile
 import zipfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+from kargah.assets import blobs
 from kargah.kit import files
 from kargah.kit.errors import TooLarge
-from kargah.kit.files import CHUNK_BYTES
+from kargah.kit.files import CHUNK_BYTES, Digest
+from kargah.web.deps import Asking
 from kargah.web.uploads import BadUpload
 
 MOST_FILES = 1000
@@ -21,6 +26,23 @@ def workspace(home: Path) -> Path:
 def opened(path: Path, target: Path, limit_bytes: int) -> Path:
     """The folder ``path`` itself, or of a zip what is in it."""
     return unpack(path, target, limit_bytes) if path.is_file() else path
+
+
+@asynccontextmanager
+async def unpacked(ask: Asking, digest: Digest) -> AsyncIterator[Path]:
+    """The folder that a kept zip holds, as long as it is wanted. Then the zip goes, unless something else is made of the same bytes."""
+    home = ask.settings.home
+    try:
+        with tempfile.TemporaryDirectory(dir=await ask.compute(workspace, home)) as folder:
+            yield await ask.compute(unpack, blobs.path_of(home, digest.sha256), Path(folder), ask.settings.upload_limit_bytes)
+    finally:
+        await let_go(ask, digest)
+
+
+async def let_go(ask: Asking, digest: Digest) -> None:
+    """What came and is not wanted as it is."""
+    if not await ask.threads.write(blobs.in_use, [digest.sha256]):
+        await ask.compute(blobs.discard, ask.settings.home, [digest.sha256])
 
 
 def unpack(packed: Path, target: Path, limit_bytes: int) -> Path:

@@ -72,6 +72,9 @@ def test_a_model_is_an_asset_and_goes_and_comes_as_one(site: Site, tmp_path: Pat
     made = sent(site, "models", "برت.zip", packed_model(tmp_path / "bert"))
     client = site.client("trainer")
     assert [one["id"] for one in client.get("/api/assets/list/models").json()["data"]] == [made["id"]]
+    kept = {path.name for path in (site.settings.home / "blobs").glob("??/*")}
+    files = client.get(f"/api/v1/assets/{made['id']}").json()["files"]
+    assert kept == {file["sha256"] for file in files}, "the zip itself is not kept"
     packed = client.get(f"/api/v1/assets/{made['id']}/download")
     with zipfile.ZipFile(io.BytesIO(packed.content)) as archive:
         assert sorted(archive.namelist()) == ["config.json", "model.safetensors"]

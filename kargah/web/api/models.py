@@ -59,9 +59,7 @@ async def upload_zip(request: Request, ask: Ask, key: idempotency.Key = None) ->
     """A zip of a model folder, in a form (field ``file``)."""
     require_creator(ask.actor)
     upload = await uploads.receive(request, ask)
-    with tempfile.TemporaryDirectory(dir=await ask.compute(unpacking.workspace, ask.settings.home)) as folder:
-        packed = blobs.path_of(ask.settings.home, upload.digest.sha256)
-        root = await ask.compute(unpacking.unpack, packed, Path(folder), ask.settings.upload_limit_bytes)
+    async with unpacking.unpacked(ask, upload.digest) as root:
         title = upload.fields.get("title", "").strip()[:300] or Path(upload.filename).stem[:300] or "model"
         return await bring_in(ask, root, title, upload.fields.get("licence") or None, key, upload.digest.sha256 + title)
 

@@ -10,7 +10,6 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
-from kargah.assets import blobs
 from kargah.kit.errors import BadInput, KargahError
 from kargah.models import importing
 from kargah.models import service as models
@@ -207,12 +206,9 @@ async def restore(model_id: str, ask: Ask) -> Response:
 async def import_zip(request: Request, ask: Ask) -> Response:
     """A zip of a model folder, streamed in and unpacked with care."""
     require_creator(ask.actor)
-    home = ask.settings.home
     try:
         upload = await uploads.receive(request, ask)
-        with tempfile.TemporaryDirectory(dir=await ask.compute(unpacking.workspace, home)) as folder:
-            packed = blobs.path_of(home, upload.digest.sha256)
-            root = await ask.compute(unpacking.unpack, packed, Path(folder), ask.settings.upload_limit_bytes)
+        async with unpacking.unpacked(ask, upload.digest) as root:
             title = upload.fields.get("title", "").strip() or Path(upload.filename).stem
             model_id = await _register(ask, root, title, upload.once, upload.wish)
     except KargahError as error:
