@@ -57,7 +57,7 @@ def chapter(language: str, name: str) -> Chapter:
     """``name``: one of CHAPTERS."""
     tokens = _markdown().parse("\n".join([_written(Words(language), name), *_known(Words(language), name)]))
     sections = list(_sections(tokens))
-    html: str = _markdown().renderer.render(tokens, _markdown().options, {})
+    html: str = _markdown().renderer.render(tokens, _markdown().options, {}).replace("<pre>", '<pre tabindex="0">')  # keys scroll it
     return Chapter(name, sections[0].title, html, sections)
 
 

@@ -22,7 +22,7 @@ MENU: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
     ("", (("start", "/start", "wand"), ("help", "/help", "info"))),
 )
 #: Places that are reached from other pages, and by the palette.
-ELSEWHERE = (("notices", "/notices", "bell"), ("about", "/about", "tag"))
+ELSEWHERE = (("scripts", "/scripts", "text"), ("notices", "/notices", "bell"), ("about", "/about", "tag"))
 #: Links that only an admin can follow.
 FOR_ADMINS = frozenset({"people", "settings"})
 TABS = (
