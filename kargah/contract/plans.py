@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from kargah.contract.fixes import Fix
 
@@ -253,3 +253,11 @@ Plan = Annotated[
     Field(discriminator="kind"),
 ]
 AnyPlan: TypeAdapter[Plan] = TypeAdapter(Plan)
+
+
+def whole_train_plan(stored: dict[str, Any]) -> TrainPlan | None:
+    """What a training was made by; None where that is no whole plan of this release's."""
+    try:
+        return TrainPlan.model_validate(stored)
+    except ValidationError:
+        return None

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from kargah.contract.plans import TrainPlan
+from kargah.contract.plans import TrainPlan, whole_train_plan
 from kargah.jobs import service as jobs
 from kargah.kit.errors import Conflict
 from kargah.recipes import catalogue
@@ -37,9 +37,9 @@ def script_of(session: Session, actor: Actor, run_id: str) -> str:
     """Raises NoScript for what cannot be told in one plain file, with the reason."""
     run = runs.get_for(session, actor, run_id)
     job = jobs.get_for(session, actor, run.job_id) if run.job_id else None
-    if job is None or job.kind != "train":
+    plan = whole_train_plan(job.plan) if job is not None and job.kind == "train" else None
+    if plan is None:
         raise NoScript(reason={"code": "script.none.no_training"})
-    plan = TrainPlan.model_validate(job.plan)
     reason = why_none(plan, run.params)
     if reason is not None:
         raise NoScript(reason=reason)

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
 from kargah.assets import blobs
-from kargah.contract.plans import DatasetInput, EvaluatedModel, EvaluatePlan, InputFile, TrainPlan
+from kargah.contract.plans import DatasetInput, EvaluatedModel, EvaluatePlan, InputFile, TrainPlan, whole_train_plan
 from kargah.contract.results import EvaluateResult
 from kargah.datasets import rows
 from kargah.datasets import service as datasets
@@ -199,7 +199,9 @@ def _under_way(session: Session, run: Run, name: str) -> Candidate:
     job = session.get(Job, run.job_id) if run.job_id else None
     if name != "model" or job is None or job.state in TERMINAL or run.tags.get("dry_run"):
         raise NothingMade(field=name, title=run.title)
-    plan = TrainPlan.model_validate(job.plan)
+    plan = whole_train_plan(job.plan)
+    if plan is None:
+        raise NothingMade(field=name, title=run.title)
     recipe = _evaluable(plan.recipe, run.title, name)
     return Candidate(run.title, recipe, {"columns": plan.spec["columns"]}, None, run, plan, visibility=run.visibility)
 
@@ -215,7 +217,7 @@ def _made(session: Session, version: ModelVersion, model: Model, home: Path, nam
     run = session.get(Run, version.run_id) if version.run_id else None
     job = session.get(Job, run.job_id) if run and run.job_id else None
     title = f"{model.title} · {version.name}"
-    trained_by = TrainPlan.model_validate(job.plan) if job is not None else None
+    trained_by = whole_train_plan(job.plan) if job is not None else None
     about = json.loads(path.read_bytes())
     if not isinstance(about, dict) or not isinstance(about.get("columns"), dict):
         raise BaseNotEvaluable(field=name, title=model.title)

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
-from kargah.contract.plans import TrainPlan
+from kargah.contract.plans import TrainPlan, whole_train_plan
 from kargah.datasets import service as datasets
 from kargah.datasets.tables import DatasetVersion
 from kargah.jobs import history, states
@@ -81,7 +81,9 @@ def reproduce(session: Session, actor: Actor, run_id: str) -> TrainingStarted:
     job = jobs.get_for(session, actor, first.job_id) if first.job_id else None
     if job is None or job.kind != "train" or job.state != State.COMPLETED or job.plan.get("dry_run"):
         raise NothingToReproduce(id=run_id)
-    plan = TrainPlan.model_validate(job.plan)
+    plan = whole_train_plan(job.plan)
+    if plan is None:
+        raise NothingToReproduce(id=run_id)
     _check_inputs(session, actor, plan)
     plan.precision = (first.params.get("precision") or {}).get("value") or plan.precision
     threads = session.get_one(Attempt, (job.id, job.attempt)).threads

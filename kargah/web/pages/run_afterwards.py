@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
-from kargah.contract.plans import TrainPlan
+from kargah.contract.plans import whole_train_plan
 from kargah.jobs.states import State
 from kargah.kit.errors import NotFound
 from kargah.store.access import Actor
@@ -60,9 +60,10 @@ def read_outcome(session: Session, actor: Actor, data: RunData) -> Reproduction 
 
 def afterwards_of(words: Words, data: RunData, found: Reproduction | None) -> dict[str, Any]:
     done = data.job.kind == "train" and data.job.state is State.COMPLETED and not data.plan.get("dry_run")
-    none = as_script.why_none(TrainPlan.model_validate(data.plan), data.run.params) if done else None
+    plan = whole_train_plan(data.plan) if done else None
+    none = as_script.why_none(plan, data.run.params) if plan is not None else None
     return {
-        "afterwards": done,
+        "afterwards": plan is not None,
         "no_script": words.text(none["code"], **none.get("params", {})) if none else "",
         "outcome": _outcome(words, found) if found else None,
     }
