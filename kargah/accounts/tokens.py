@@ -6,9 +6,8 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
-import jwt
-
 from kargah.kit.errors import BadToken
+from kargah.kit.jwts import jwt
 
 API_TOKEN_PREFIX = "kgh_"  # noqa: S105 - the start of every token, itself no secret
 _ALGORITHM = "HS256"

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
 
-import jwt
 from sqlalchemy.orm import Session
 
 from kargah.accounts import service as accounts
@@ -23,6 +22,7 @@ from kargah.kit import files
 from kargah.kit.clock import utc_now
 from kargah.kit.errors import BadInput, BadToken
 from kargah.kit.ids import new_id
+from kargah.kit.jwts import jwt
 from kargah.kit.settings import Settings
 from kargah.store import access
 from kargah.store.access import Actor

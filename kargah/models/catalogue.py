@@ -73,7 +73,8 @@ class Entry(BaseModel):
     ``folder``: of a data set of many, the one that is fetched.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # pydantic's own engine takes eighteen megabytes for this pattern.
+    model_config = ConfigDict(extra="forbid", frozen=True, regex_engine="python-re")
 
     repository: str = Field(pattern=f"^(?:{hubs.REPOSITORY.pattern})$")
     kind: Kind
