@@ -2,8 +2,8 @@
 
 The peer is a bare FastAPI application with one route under uvicorn, started in turn with ours. First steps are of the Persian comments,
 everything by default: from POST /api/v1/jobs to the first step's metrics on the stream of an idle server, with the warm parent and
-without; and from the start of a command `kargah train FILE` to the first step in its history. By default simple models are fitted before
-the network's first step; that is in it, and stands beside it without them. Needs the shared data folder beside the checkout.
+without; and from the start of a command `kargah train FILE` to the first step in its history. By default simple models are fitted
+right after the network's first step; the same without them stands beside it. Needs the shared data folder beside the checkout.
 """
 
 import argparse

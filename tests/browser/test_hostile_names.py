@@ -113,8 +113,10 @@ def written(api: httpx.Client, kargah: Kargah, table: Path) -> dict[str, str]:
     kargah.jobs.wait(run.job.id)
     version = kargah.trainings.models(run.run_id)[0]
     kargah.models.predict(version.id, PAYLOADS)
+    told = {"evaluation_id": str(kargah.evaluations.start(version.id, dataset.id, title=titles[0], wait=True)["id"])}
     other = str(api.get("/api/v1/runs").json()["items"][0]["id"])
-    return {"dataset_id": dataset.id, "run_id": run.run_id, "other_run_id": other, "version_id": version.id, "model_id": version.model_id}
+    told |= {"dataset_id": dataset.id, "run_id": run.run_id, "other_run_id": other}
+    return {**told, "version_id": version.id, "model_id": version.model_id}
 
 
 def named(api: httpx.Client) -> dict[str, str]:
