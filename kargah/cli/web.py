@@ -28,6 +28,7 @@ class PortTaken(KargahError):
 
 def run_web(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT. Returns the exit status. Raises PortTaken."""
+    gc.disable()  # until it serves: nothing that is loaded is garbage, and looking for some takes a seventh of the start
     from kargah.cli.logs import configure_logs
     from kargah.web.app import create_app
 
@@ -64,6 +65,7 @@ class OwnedServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._say_started()
+        gc.enable()
         gc.freeze()  # what was imported is never garbage: later collections need not look at it
 
     def _say_started(self) -> None:
