@@ -157,8 +157,8 @@ class Prepared:
         return told
 
 
-class Baseline(Protocol):
-    """A simple model, fitted: it scores the rows it is given and writes itself into a folder that ``load_predictor`` reads."""
+class SimpleModel(Protocol):
+    """It has a name, and writes itself into a folder that ``load_predictor`` reads."""
 
     @property
     def name(self) -> str: ...
@@ -172,9 +172,13 @@ class Baseline(Protocol):
     @property
     def parameters(self) -> int: ...
 
-    def scores(self, rows: IntArray) -> FloatArray: ...
-
     def save(self, folder: Path) -> None: ...
+
+
+class Baseline(SimpleModel, Protocol):
+    """A simple model, fitted: it scores the rows that it is given."""
+
+    def scores(self, rows: IntArray) -> FloatArray: ...
 
 
 class Task(Protocol):

@@ -3,24 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from kargah.recipes.measures import FloatArray
+from kargah.recipes.runtime import SimpleModel
 from kargah.recipes.splits import IntArray
-
-
-class SimpleModel(Protocol):
-    """What knows how to save itself, and what it is called."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def family(self) -> str: ...
-    @property
-    def architecture(self) -> str: ...
-    @property
-    def parameters(self) -> int: ...
-    def save(self, folder: Path) -> None: ...
 
 
 @dataclass
