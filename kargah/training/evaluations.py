@@ -40,8 +40,6 @@ ERRORS_COLUMNS = {
     "row": ColumnKind.INTEGER, "input": ColumnKind.TEXT, "expected": ColumnKind.TEXT, "answered": ColumnKind.TEXT,
     "score": ColumnKind.NUMBER, "error": ColumnKind.NUMBER,
 }  # fmt: skip
-#: Names of columns that say where a row comes from.
-_SOURCES = frozenset({"source", "origin", "domain", "منبع", "دامنه"})
 
 
 class NotEvaluable(BadInput):
@@ -218,7 +216,10 @@ def _made(session: Session, version: ModelVersion, model: Model, home: Path, nam
     job = session.get(Job, run.job_id) if run and run.job_id else None
     title = f"{model.title} · {version.name}"
     trained_by = whole_train_plan(job.plan) if job is not None else None
-    about = json.loads(path.read_bytes())
+    try:
+        about = json.loads(path.read_bytes())
+    except ValueError:
+        about = None
     if not isinstance(about, dict) or not isinstance(about.get("columns"), dict):
         raise BaseNotEvaluable(field=name, title=model.title)
     return Candidate(title, recipe, about, version, run, trained_by, _files("", version.files), model.visibility)
@@ -282,7 +283,7 @@ def _taught(session: Session, candidate: Candidate, dataset_id: str) -> list[Inp
 def _slices(request: EvaluationRequest, columns: list[Column], own: dict[str, str]) -> list[str]:
     """By the names that the columns have once they stand in line with the training's."""
     names = {column.name for column in columns}
-    wanted = request.slices if request.slices is not None else [name for name in names if name.strip().lower() in _SOURCES]
+    wanted = request.slices if request.slices is not None else [column.name for column in columns if hints.named_exactly(column, "source")]
     for name in wanted:
         if name not in names:
             raise ColumnMissing(field="slices", column=name, known=", ".join(sorted(names)))
