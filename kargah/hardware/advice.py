@@ -65,7 +65,7 @@ def _of_measurement(machine: Machine, measured: Measurement) -> Iterator[Advice]
     if measured.busy_cores > 0.3:
         yield Advice(code="measured_busy", level="warning", params={"cores": round(measured.busy_cores, 1)})
     if measured.written_bytes_per_second < SLOW_DISK_BYTES_PER_SECOND or measured.sync_seconds > SLOW_SYNC_SECONDS:
-        params = {"written_bytes": measured.written_bytes_per_second, "sync_seconds": measured.sync_seconds}
+        params = {"written_bytes": measured.written_bytes_per_second, "sync_milliseconds": round(1000 * measured.sync_seconds, 1)}
         yield Advice(code="disk_slow", level="warning", params=params)
     if measured.threads < machine.cpu.usable:
         yield Advice(code="measured_part", level="info", params={"threads": measured.threads, "cores": machine.cpu.usable})

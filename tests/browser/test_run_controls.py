@@ -183,7 +183,7 @@ def test_checkpoints_are_shown_verified_and_deleted_after_one_question(person: P
 
     person.page.focus("#verify-step-00000030")
     person.page.keyboard.press("Enter")
-    person.page.wait_for_selector("[data-checkpoint='step-00000030']:has-text('وارسی‌شده')")
+    person.page.wait_for_selector("[data-checkpoint='step-00000030']:has-text('بررسی‌شده')")
     weights = AttemptDirectory.of(desk.site.settings.home, job_id, 1).checkpoints / "step-00000020" / "model.safetensors"
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
