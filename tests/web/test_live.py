@@ -197,7 +197,7 @@ def test_a_listener_too_far_behind_is_cut_off_and_not_waited_for() -> None:
     from datetime import UTC, datetime
 
     from kargah.jobs.schemas import EventOut
-    from kargah.web.live import MOST_WAITING, Heard, JobFacts, Listener
+    from kargah.web.listeners import MOST_WAITING, Heard, JobFacts, Listener
 
     event = EventOut(position=1, job_id="job_1", seq=1, attempt=1, kind="Step", at=datetime.now(UTC), payload={})
     listener = Listener(Actor("usr_1", Role.TRAINER, "ws_1", frozenset({"ws_1"})), lambda event: True)

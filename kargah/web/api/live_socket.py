@@ -35,6 +35,7 @@ from kargah.store.access import Actor
 from kargah.web import live
 from kargah.web.deps import Ask, Asking
 from kargah.web.errors import text_of
+from kargah.web.listeners import Batch, Heard, Listener
 
 log = structlog.get_logger(__name__)
 router = APIRouter(prefix="/api/v1/live", tags=["live"])
@@ -131,7 +132,7 @@ class Wire:
                 with contextlib.suppress(asyncio.CancelledError, WebSocketDisconnect):
                     await hearing
 
-    def _end_of(self, listener: live.Listener, hearing: "asyncio.Task[None]") -> int:
+    def _end_of(self, listener: Listener, hearing: "asyncio.Task[None]") -> int:
         if self._hub.stopping.is_set():
             return GOING
         if hearing.done():
@@ -139,7 +140,7 @@ class Wire:
             return REFUSED
         return TOO_SLOW if listener.overflowed else CREDENTIAL_ENDED
 
-    async def _hear(self, listener: live.Listener) -> None:
+    async def _hear(self, listener: Listener) -> None:
         """Ends when a client says more, or longer things, than anybody has to say."""
         try:
             while True:
@@ -151,7 +152,7 @@ class Wire:
         finally:
             listener.wake()
 
-    async def _pass_on(self, batch: live.Batch, listener: live.Listener) -> None:
+    async def _pass_on(self, batch: Batch, listener: Listener) -> None:
         quiet = not batch and not self._words
         await self._tell_news(batch.heard)
         while self._words:
@@ -161,7 +162,7 @@ class Wire:
         if quiet:
             await self._say("heartbeat", position=self._position)
 
-    async def _obey(self, text: str, listener: live.Listener) -> None:
+    async def _obey(self, text: str, listener: Listener) -> None:
         try:
             word = Word.model_validate_json(text)
             await (self._subscribe(word, listener) if word.type == "subscribe" else self._unsubscribe(word))
@@ -170,7 +171,7 @@ class Wire:
         except KargahError as error:
             await self._refuse(error)
 
-    async def _subscribe(self, word: Word, listener: live.Listener) -> None:
+    async def _subscribe(self, word: Word, listener: Listener) -> None:
         """What was handed out before this moment is told first, then replayed what was missed up to it, and all later events come by
         the live line: of whatever jobs they are, they come in the order of their positions, so that one position is where to resume.
         """
@@ -188,7 +189,7 @@ class Wire:
     async def _replay(self, job_ids: list[str] | None, since: int, until: int) -> None:
         while since < until and not self._hub.stopping.is_set():
             batch = await self._ask.read(_events_after, since, job_ids)
-            await self._tell_news(live.Heard(event) for event in batch if event.position <= until)
+            await self._tell_news(Heard(event) for event in batch if event.position <= until)
             if len(batch) < live.BATCH:
                 return
             since = batch[-1].position
@@ -203,7 +204,7 @@ class Wire:
             self._watch.told.pop(job_id, None)
         await self._say("unsubscribed", job_ids=word.job_ids)
 
-    async def _tell_news(self, found: Iterable[live.Heard]) -> None:
+    async def _tell_news(self, found: Iterable[Heard]) -> None:
         for heard in found:
             if self._watch.is_news(heard.event):
                 self._position = max(self._position, heard.event.position)
