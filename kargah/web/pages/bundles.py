@@ -123,7 +123,7 @@ async def import_from_peer(request: Request, ask: Ask) -> Response:
         return await _page(request, ask, status=error.status, unknown={**said, **error.params}, url=said.get("url", ""))
     except KargahError as error:
         return await _refused(request, ask, "url", error, url=said.get("url", ""))
-    return see("/runs?done=peer_started" if wish.kind == "model" else "/datasets?done=peer_started")
+    return see("/models/resources?done=peer_started")
 
 
 @router.post("/models/bundles/signers/{fingerprint}/delete")
