@@ -81,7 +81,7 @@ def ours(folder: Path, seconds: float) -> Found:
     spec = Spec(epochs=1000, batch_size=BATCH, learning_rate=2e-4, warmup_ratio=0.0, seed=1)
     settings = Settings(**{name: getattr(spec, name) for name in Settings.__dataclass_fields__})
     costs = [len(ids) for ids, _ in items]
-    task = SimpleNamespace(module=model, settings=settings, costs=costs, loss=loss, pads=False, stepped=lambda _: None)
+    task = SimpleNamespace(module=model, settings=settings, costs=costs, loss=loss, weight=len, pads=False, stepped=lambda _: None)
     unused: Any = None
     prepared: Any = SimpleNamespace(rows_an_epoch=len(costs), draws=())
     loop = Loop(task, prepared, TrainState(plan="", threads=torch.get_num_threads()), unused, unused, unused, spec)  # type: ignore[arg-type]

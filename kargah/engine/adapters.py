@@ -10,6 +10,8 @@ import torch
 from peft.tuners.lora.layer import Linear
 from torch import Tensor, nn
 
+from kargah.engine import products
+
 _Grads = tuple[Tensor | None, None, None, Tensor, Tensor, None]
 
 
@@ -42,7 +44,7 @@ class _Adapted(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, down: Tensor, up: Tensor, scale: float) -> Tensor:
         rows = x.reshape(-1, x.shape[-1])
         low = rows @ down.T
-        result = nn.functional.linear(rows, weight, bias)
+        result = products.linear(rows, weight, bias)
         result.addmm_(low, up.T, alpha=scale)
         ctx.save_for_backward(x, low, weight, down, up)
         ctx.scale = scale
@@ -56,7 +58,7 @@ class _Adapted(torch.autograd.Function):
         d_up = (d_result.T @ low).mul_(ctx.scale)
         d_x = None
         if ctx.needs_input_grad[0]:
-            d_x = (d_result @ weight).addmm_(d_low, down).reshape(x.shape)
+            d_x = products.linear(d_result, weight.T).addmm_(d_low, down).reshape(x.shape)
         return d_x, None, None, d_low.T @ rows, d_up, None
 
 
@@ -65,7 +67,7 @@ def _is_plain(module: Linear) -> bool:
     base = module.get_base_layer()
     names = list(module.lora_A)
     return (
-        type(base) is nn.Linear
+        type(base) in (nn.Linear, products.QuickLinear)
         and not any(parameter.requires_grad for parameter in base.parameters())
         and len(names) == 1
         and isinstance(module.lora_dropout[names[0]], nn.Identity)

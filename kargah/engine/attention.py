@@ -5,6 +5,8 @@ Softmax attention as in Vaswani et al. 2017, computed exactly; tokens of differe
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -53,12 +55,12 @@ def packed_attention(
         raise ValueError("a sequence is longer than the attention window")
     causal = getattr(module, "is_causal", False) if is_causal is None else is_causal
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5
-    if dropout > 0.0 and query.device.type == "cpu" and not causal:
-        heads = query.shape[1]
-        groups = heads // key.shape[1]
+    if query.device.type == "cpu" and not causal:
+        groups = query.shape[1] // key.shape[1]
         if groups > 1:
             key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
-        result: Tensor = _WithDropout.apply(query, key, value, tuple(sequence_lengths), scale, Chance.of(dropout))  # type: ignore[no-untyped-call]
+        chance = Chance.of(dropout)
+        result: Tensor = _Together.apply(query, key, value, tuple(sequence_lengths), scale, chance)  # type: ignore[no-untyped-call]
         return result, None
     grouped = key.shape[1] != query.shape[1]
     parts = [
@@ -68,48 +70,127 @@ def packed_attention(
         )
         for start, end in _spans(sequence_lengths)
     ]  # fmt: skip
+    behind = query.shape[2] - sum(sequence_lengths)
+    parts += [query.new_zeros(1, query.shape[1], behind, query.shape[3])] if behind else []
     return torch.cat([part.transpose(1, 2) for part in parts], dim=1), None
 
 
-class _WithDropout(torch.autograd.Function):
-    """Written out forward and backward: one node a layer, each sequence by plain matrix products over its heads."""
+class _Together(torch.autograd.Function):
+    """Written out forward and backward: one node a layer; sequences of like length by one product over all their heads."""
 
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, lengths: tuple[int, ...], scale: float, chance: Chance) -> Tensor:
-        result = query.new_empty(1, query.shape[2], query.shape[1], query.shape[3])
-        kept_for_backward: list[Tensor] = []
-        for start, end in _spans(lengths):
-            weights = _weights(query[0, :, start:end], key[0, :, start:end], scale)
-            mask = kept(weights.shape, chance)
-            dropped = masked(weights, mask, chance.scale)
-            result[0, start:end] = torch.bmm(dropped, value[0, :, start:end]).transpose(0, 1)
-            kept_for_backward += (weights, mask)
-        ctx.save_for_backward(query, key, value, *kept_for_backward)
-        ctx.lengths, ctx.scale, ctx.kept_scale = lengths, scale, chance.scale
-        return result
+        heads, tokens, width = query.shape[1:]
+        layout = _layout(lengths, heads)
+        results, kept_for_backward = [], list[Tensor]()
+        for group in layout.groups:
+            queries, keys, values = (group.taken(tensor) for tensor in (query, key, value))
+            weights = _weights(queries, keys, scale, group.blind)
+            mask = kept(weights.shape, chance) if chance.dropped else None
+            results.append(torch.bmm(_masked(weights, mask, chance), values).view(-1, width))
+            kept_for_backward += (queries, keys, values, weights, *([] if mask is None else [mask]))
+        ctx.save_for_backward(*kept_for_backward)
+        ctx.layout, ctx.scale, ctx.chance = layout, scale, chance
+        return layout.put_back(results, (tokens, heads, width))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> _Grads:
-        query, key, value, *saved = ctx.saved_tensors
-        d_result = gradients[0]
-        d_query, d_key, d_value = (torch.empty_like(tensor) for tensor in (query, key, value))
-        for place, (start, end) in enumerate(_spans(ctx.lengths)):
-            weights, mask = saved[2 * place : 2 * place + 2]
-            d_out = d_result[0, start:end].transpose(0, 1)
-            dropped = masked(weights, mask, ctx.kept_scale)
-            d_value[0, :, start:end] = torch.bmm(dropped.transpose(1, 2), d_out)
-            d_dropped = torch.bmm(d_out, value[0, :, start:end].transpose(1, 2))
-            d_weights = masked(d_dropped, mask, ctx.kept_scale)
+        saved, each = ctx.saved_tensors, 5 if ctx.chance.dropped else 4
+        d_result = gradients[0].transpose(1, 2)
+        found: tuple[list[Tensor], list[Tensor], list[Tensor]] = ([], [], [])
+        for place, group in enumerate(ctx.layout.groups):
+            queries, keys, values, weights, *mask = saved[each * place : each * (place + 1)]
+            dropping = mask[0] if mask else None
+            d_out = group.taken(d_result)
+            if group.real is not None:
+                d_out.mul_(group.real)
+            d_weights = _masked(torch.bmm(d_out, values.transpose(1, 2)), dropping, ctx.chance)
             d_scores = torch.ops.aten._softmax_backward_data(d_weights, weights, -1, weights.dtype).mul_(ctx.scale)
-            d_query[0, :, start:end] = torch.bmm(d_scores, key[0, :, start:end])
-            d_key[0, :, start:end] = torch.bmm(d_scores.transpose(1, 2), query[0, :, start:end])
+            found[0].append(torch.bmm(d_scores, keys))
+            found[1].append(torch.bmm(d_scores.transpose(1, 2), queries))
+            found[2].append(torch.bmm(_masked(weights, dropping, ctx.chance).transpose(1, 2), d_out))
+        heads, tokens, width = d_result.shape[1:]
+        d_query, d_key, d_value = (
+            ctx.layout.put_back([part.view(-1, width) for part in parts], (tokens, heads, width)).transpose(1, 2) for parts in found
+        )
         return d_query, d_key, d_value, None, None, None
 
 
-def _weights(query: Tensor, key: Tensor, scale: float) -> Tensor:
+#: Sequences whose lengths are the same after division by this, rounded up, are computed together; of long ones each by itself.
+_LIKE, _LONG = 32, 128
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Sequences side by side, the shorter ones lengthened by their last token.
+
+    ``rows``, [sequences · heads · length]: where each vector lies. ``blind``, [sequences · heads, 1, length], hides what was added from
+    the others; ``real``, [sequences · heads, length, 1], takes its gradient away. Both are None where nothing was added.
+    """
+
+    rows: Tensor
+    length: int
+    blind: Tensor | None
+    real: Tensor | None
+
+    def taken(self, tensor: Tensor) -> Tensor:
+        """[1, heads, tokens, width] → [sequences · heads, length, width]."""
+        flat = tensor[0].transpose(0, 1).reshape(-1, tensor.shape[3])
+        return flat.index_select(0, self.rows).view(-1, self.length, tensor.shape[3])
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """``places``: of each vector, in what the groups make one after another; [tokens · heads]."""
+
+    groups: tuple[_Group, ...]
+    places: Tensor
+
+    def put_back(self, parts: list[Tensor], shape: tuple[int, int, int]) -> Tensor:
+        """What each group made, [its rows, width] → [1, tokens, heads, width], zero behind the last sequence."""
+        tokens, heads, width = shape
+        result = parts[0].new_empty(tokens * heads, width)
+        torch.index_select(parts[0] if len(parts) == 1 else torch.cat(parts), 0, self.places, out=result[: len(self.places)])
+        result[len(self.places) :] = 0.0
+        return result.view(1, tokens, heads, width)
+
+
+@lru_cache(maxsize=4)
+def _layout(lengths: tuple[int, ...], heads: int) -> _Layout:
+    """The same for all layers, forward and backward."""
+    alike: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for start, end in _spans(lengths):
+        length = end - start
+        alike.setdefault((-(-length // _LIKE), start if length > _LONG else -1), []).append((start, length))
+    groups, places, before = list[_Group](), torch.empty(sum(lengths) * heads, dtype=torch.int64), 0
+    for sequences in alike.values():
+        group, is_real = _group(sequences, heads)
+        places[group.rows[is_real]] = before + is_real.nonzero()[:, 0]
+        groups.append(group)
+        before += len(group.rows)
+    return _Layout(tuple(groups), places)
+
+
+def _group(sequences: list[tuple[int, int]], heads: int) -> tuple[_Group, Tensor]:
+    """Of (start, length) each; and which of its rows are no additions, bool [rows]."""
+    starts, lengths = torch.tensor(sequences)[:, :, None].unbind(1)
+    longest = int(lengths.max())
+    offsets = torch.arange(longest)
+    tokens = starts + torch.minimum(offsets, lengths - 1)
+    rows = tokens[:, None] * heads + torch.arange(heads)[:, None]
+    real = (offsets < lengths)[:, None].expand(rows.shape).reshape(-1, longest)
+    blind = None if bool(real.all()) else torch.zeros(real.shape).masked_fill_(~real, -torch.inf)[:, None]
+    return _Group(rows.flatten(), longest, blind, None if blind is None else real[:, :, None]), real.flatten()
+
+
+def _masked(weights: Tensor, mask: Tensor | None, chance: Chance) -> Tensor:
+    return weights if mask is None else masked(weights, mask, chance.scale)
+
+
+def _weights(query: Tensor, key: Tensor, scale: float, blind: Tensor | None) -> Tensor:
     """[heads, length, width] twice → attention weights [heads, length, length]."""
-    scores = torch.baddbmm(query.new_empty(()), query, key.transpose(1, 2), beta=0, alpha=scale)
-    return scores.softmax(dim=-1)
+    added = query.new_empty(()) if blind is None else blind.to(query.dtype)
+    return torch.baddbmm(added, query, key.transpose(1, 2), beta=0 if blind is None else 1, alpha=scale).softmax(dim=-1)
 
 
 def _spans(lengths: Sequence[int]) -> list[tuple[int, int]]:

@@ -8,6 +8,7 @@ from torch import Tensor
 from kargah.engine.attention import use_packed_attention
 from kargah.engine.losses import cross_entropy, log_likelihoods, read
 from kargah.engine.packing import Packed
+from kargah.engine.products import make_products_quick
 
 #: Families whose logits are one matrix product of the last hidden state, and whose decoder takes an attention function.
 FAMILIES = frozenset({"llama", "mistral", "qwen2", "qwen3", "gemma", "phi3", "olmo2", "smollm3"})
@@ -19,6 +20,7 @@ class UnpaddedDecoder:
     def __init__(self, model: Any) -> None:
         self._model = model
         use_packed_attention(model)
+        make_products_quick(model)
 
     def loss(self, packed: Packed, learnt: Tensor) -> Tensor:
         """Mean negative log-likelihood of the tokens marked in ``learnt``, bool [tokens]; first tokens have nothing before them."""

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from kargah.engine.attention import use_packed_attention
 from kargah.engine.packing import Packed
+from kargah.engine.products import make_products_quick
 
 #: By ``model_type``: families whose encoder takes packed batches.
 FAMILIES = frozenset({"bert", "roberta", "xlm-roberta", "camembert", "electra", "distilbert"})
@@ -20,6 +21,7 @@ class UnpaddedEncoder:
         self._model = model
         self._family = model.config.model_type
         use_packed_attention(model)
+        make_products_quick(model)
 
     @property
     def first_position(self) -> int:
@@ -30,5 +32,5 @@ class UnpaddedEncoder:
         arguments = packed.arguments()
         if self._family in _TAKES_TYPES:
             arguments["token_type_ids"] = packed.token_type_ids
-        hidden: Tensor = self._model.base_model(**arguments).last_hidden_state[0]
+        hidden: Tensor = self._model.base_model(**arguments).last_hidden_state[0, : packed.tokens]
         return hidden

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kargah.engine import products
+
 #: Rows at a time: their logits of 16,000 words are 16 MB.
 CHUNK_ROWS = 256
 
@@ -37,7 +39,7 @@ def read(hidden: Tensor, output: Tensor, targets: Tensor, chunk_rows: int = CHUN
     likelihoods, hits = hidden.new_empty(len(targets)), torch.empty(len(targets), dtype=torch.bool)
     for start in range(0, len(targets), chunk_rows):
         wanted = targets[start : start + chunk_rows, None]
-        logits = hidden[start : start + chunk_rows] @ output.T
+        logits = products.linear(hidden[start : start + chunk_rows], output)
         chosen = logits.gather(1, wanted)[:, 0]
         likelihoods[start : start + chunk_rows] = chosen - torch.logsumexp(logits, dim=1)
         hits[start : start + chunk_rows] = logits.argmax(dim=1) == wanted[:, 0]
@@ -45,7 +47,7 @@ def read(hidden: Tensor, output: Tensor, targets: Tensor, chunk_rows: int = CHUN
 
 
 def _logits(hidden: Tensor, output: Tensor) -> Tensor:
-    return _at_least_fp32(hidden @ output.T)
+    return _at_least_fp32(products.linear(hidden, output))
 
 
 def _at_least_fp32(tensor: Tensor) -> Tensor:
@@ -79,7 +81,7 @@ class _ChunkedLogLikelihoods(torch.autograd.Function):
             d_logits = _logits(hidden[part], output).sub_(log_sums[part, None]).exp_().mul_(-worth)
             d_logits.scatter_add_(1, targets[part, None], worth)
             if d_hidden is not None:
-                d_hidden[part] = d_logits @ output
+                d_hidden[part] = products.linear(d_logits, output.T)
             if d_output is not None:
                 d_output.addmm_(d_logits.T, _at_least_fp32(hidden[part]))
         return d_hidden, d_output, None, None
@@ -103,7 +105,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             d_logits = logits.sub_(log_sums).exp_()
             d_logits.scatter_add_(1, wanted, d_logits.new_full(wanted.shape, -1.0))
             if d_hidden is not None:
-                d_hidden[start : start + chunk_rows] = d_logits @ output
+                d_hidden[start : start + chunk_rows] = products.linear(d_logits, output.T)
             if d_output is not None:
                 d_output.addmm_(d_logits.T, _at_least_fp32(part))
         ctx.save_for_backward(d_hidden, d_output)

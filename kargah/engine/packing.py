@@ -9,12 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kargah.engine import products
+
 
 @dataclass(frozen=True)
 class Packed:
     """``input_ids``, ``position_ids`` and ``token_type_ids`` are [1, tokens]; ``lengths`` has the tokens of each sequence.
 
-    Positions begin anew in each sequence, at ``first_position`` (families that keep room for padding begin later).
+    Positions begin anew in each sequence, at ``first_position`` (families that keep room for padding begin later). Behind the last
+    one a few tokens may be repeated that belong to none of them, for rounder products: attention makes zeros of them, nobody reads them,
+    and they get no gradient.
     """
 
     input_ids: Tensor
@@ -26,8 +30,13 @@ class Packed:
     def of(cls, ids: Sequence[Sequence[int]], types: Sequence[Sequence[int]] | None = None, first_position: int = 0) -> "Packed":
         lengths = tuple(len(row) for row in ids)
         positions = np.concatenate([np.arange(length) for length in lengths]) + first_position
-        kinds = _joined(types) if types is not None else torch.zeros(1, len(positions), dtype=torch.int64)
-        return cls(_joined(ids), torch.from_numpy(positions)[None], kinds, lengths)
+        kinds = np.concatenate(types) if types is not None else np.zeros(len(positions))
+        return cls(_rounded(np.concatenate(ids)), _rounded(positions), _rounded(kinds), lengths)
+
+    @property
+    def tokens(self) -> int:
+        """How many there really are."""
+        return sum(self.lengths)
 
     @property
     def starts(self) -> Tensor:
@@ -39,5 +48,7 @@ class Packed:
         return {"input_ids": self.input_ids, "position_ids": self.position_ids, "sequence_lengths": self.lengths}
 
 
-def _joined(rows: Sequence[Sequence[int]]) -> Tensor:
-    return torch.from_numpy(np.concatenate([np.asarray(row, dtype=np.int64) for row in rows]))[None]
+def _rounded(values: Any) -> Tensor:
+    """int64 [1, tokens], with what fills up the rows of products."""
+    missing = -len(values) % products.rows_together()
+    return torch.from_numpy(np.pad(np.asarray(values, dtype=np.int64), (0, missing), mode="edge"))[None]

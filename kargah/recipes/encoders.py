@@ -15,6 +15,7 @@ from kargah.engine.classifiers import logits_of_sequences, logits_of_spans, logi
 from kargah.engine.dropout import make_dropout_cheap
 from kargah.engine.encoders import FAMILIES, UnpaddedEncoder
 from kargah.engine.packing import Packed
+from kargah.engine.products import make_products_quick
 from kargah.engine.vocabulary import CompactVocabulary, compact
 from kargah.recipes.runtime import Decision, Request
 from kargah.recipes.tokenizing import SPECIAL_TOKENS
@@ -91,10 +92,11 @@ class Transformer(nn.Module):
         return left_out + sum(parameter.numel() for parameter in self.parameters())
 
     def make_cheap(self, sequences: Iterable[Sequence[int]]) -> list[Decision]:
-        """For training: plain dropouts by cheap ones, no padding, and only the vectors of tokens in ``sequences`` (those of all that
-        will be scored among them), where that is exact; said, for it shows in memory and time.
+        """For training: plain dropouts by cheap ones, quick products, no padding, and only the vectors of tokens in ``sequences`` (those of
+        all that will be scored among them), where that is exact; said, for it shows in memory and time.
         """
         make_dropout_cheap(self.model)
+        make_products_quick(self.model)
         if self._unpadded:
             self.vocabulary = compact(self.model, sequences)
         padding = "none" if self._unpadded else "to_longest"

@@ -10,6 +10,7 @@ from tokenizers import processors
 from torch import Tensor, nn
 
 from kargah.engine.dropout import make_dropout_cheap
+from kargah.engine.products import make_products_quick
 from kargah.recipes import base_models
 from kargah.recipes.decoders.tokens import END, trained
 from kargah.recipes.encoders import fitting_length
@@ -102,6 +103,7 @@ def build_task(data: Seq2SeqData, request: Request) -> Seq2SeqTask:
         model, tokenizer, decisions = _from_scratch(data, request)
         defaults, why = Defaults(_epochs(len(data.train_rows)), _SCRATCH.batch_size, _SCRATCH.learning_rate), "why.preset"
     make_dropout_cheap(model)
+    make_products_quick(model)
     lengths, told = _lengths(data, request, tokenizer, model)
     writer = Writer(model, tokenizer, *lengths, spec.num_beams)
     items = {part: writer.encode(*data.texts_of(data.rows_of(part)), request.check) for part in (VALIDATION, TEST)}

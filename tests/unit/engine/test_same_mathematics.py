@@ -1,6 +1,7 @@
 """The fast parts compute what plain transformers and torch compute: logits, gradients, trained weights."""
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from transformers import (
     XLMRobertaConfig,
 )
 
+from kargah.engine import products
 from kargah.engine.attention import use_packed_attention
 from kargah.engine.classifiers import HEADS, UnpaddedClassifier, logits_of_spans, logits_of_tokens
 from kargah.engine.clipping import clip
@@ -43,8 +45,16 @@ CONFIGS = {
         dropout=0.0, attention_dropout=0.0, seq_classif_dropout=0.0,
     ),
 }  # fmt: skip
-LENGTHS = (7, 1, 30, 12, 12)
+LENGTHS = (7, 1, 38, 12, 12)
 LABELS = torch.tensor([0, 1, 2, 1, 0])
+
+
+@pytest.fixture(params=[False, True], ids=["default", "onednn"], autouse=True)
+def library(request: pytest.FixtureRequest) -> Iterator[None]:
+    """All of it by either library of products, whatever this processor would use."""
+    products.use_onednn(request.param)
+    yield
+    products.use_onednn(None)
 
 
 def sequences(seed: int = 0) -> list[list[int]]:
@@ -111,9 +121,10 @@ def test_the_written_out_backward_is_that_of_autograd() -> None:
     ours = torch.autograd.grad((found * goal).sum(), inputs)
     torch.manual_seed(5)
     chance, parts = Chance.of(0.3), []
-    for query, key, value in zip(*(tensor.split([4, 1, 6], dim=2) for tensor in inputs), strict=True):
+    masks = kept((3 * 2, 6, 6), chance).view(3, 2, 6, 6)  # sequences of like length are computed together, as long as the longest
+    for mask, query, key, value in zip(masks, *(tensor.split([4, 1, 6], dim=2) for tensor in inputs), strict=True):
         weights = (query @ key.transpose(2, 3) * 0.5).softmax(-1)
-        parts.append((weights * kept(weights.shape[1:], chance) * chance.scale) @ value)
+        parts.append((weights * mask[:, : weights.shape[2], : weights.shape[2]] * chance.scale) @ value)
     expected = torch.cat(parts, dim=2).transpose(1, 2)
     torch.testing.assert_close(found, expected)
     for one, other in zip(ours, torch.autograd.grad((expected * goal).sum(), inputs), strict=True):
@@ -130,7 +141,8 @@ def test_gradients_of_a_grouped_causal_decoder_are_those_of_each_sequence_alone(
     rows = sequences()
     alone = torch.cat([model(torch.tensor([row])).logits[0] for row in rows])
     use_packed_attention(model)
-    packed = model(**Packed.of(rows).arguments(), use_cache=False).logits[0]
+    together = Packed.of(rows)
+    packed = model(**together.arguments(), use_cache=False).logits[0, : together.tokens]
     torch.testing.assert_close(packed, alone, rtol=1e-4, atol=1e-5)
     expected = torch.autograd.grad(alone.square().sum(), list(model.parameters()))
     found = torch.autograd.grad(packed.square().sum(), list(model.parameters()))
@@ -232,3 +244,18 @@ def test_clipping_is_torchs() -> None:
         assert norm == float(expected)
         for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
             torch.testing.assert_close(one.grad, other.grad, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("shape", [(1,), (8,), (3, 7)])
+def test_a_product_by_onednn_is_that_of_torch_and_so_are_its_gradients(shape: tuple[int, ...]) -> None:
+    torch.manual_seed(1)
+    layer = nn.Linear(24, 40)
+    x, goal = torch.randn(*shape, 24, requires_grad=True), torch.randn(*shape, 40)
+    expected = layer(x)
+    wanted = torch.autograd.grad((expected * goal).sum(), (x, layer.weight, layer.bias))
+    products.make_products_quick(layer)
+    found = layer(x)
+    torch.testing.assert_close(found, expected)
+    for one, other in zip(torch.autograd.grad((found * goal).sum(), (x, layer.weight, layer.bias)), wanted, strict=True):
+        torch.testing.assert_close(one, other)
+    assert list(layer.state_dict()) == ["weight", "bias"]
