@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.orm import Session
 
 from kargah.assets import blobs
@@ -22,7 +22,7 @@ from kargah.text.normalise import fold
 PAGE, PAGE_LIMIT = 50, 200
 #: The source of records that say what was ever pushed to a repository; the versions made of it have records of their own.
 PUSHED = "hub"
-_SUMMARY = [getattr(Asset, name) for name in AssetSummary.model_fields]
+_SUMMARY = [getattr(Asset, name) for name in AssetSummary.model_fields if name != "used"]
 
 
 class NotAlone(Conflict):
@@ -93,10 +93,14 @@ def list_for(
     in_place: bool = False,
     query: str | None = None,
     trashed: bool = False,
+    where: ColumnElement[bool] | None = None,
     cursor: str | None = None,
     limit: int = PAGE,
 ) -> AssetPage:
-    """The newest first; ``query`` is looked for in names, spelling folded. ``in_place``: only what lies under a root."""
+    """The newest first; ``query`` is looked for in names, spelling folded. ``in_place``: only what lies under a root.
+
+    Who uses them is other domains' to say (training.uses); ``where`` is their word about it.
+    """
     in_trash = Asset.trashed_at.is_not(None) if trashed else Asset.trashed_at.is_(None)
     wanted = select(*_SUMMARY).where(access.visible_to(actor, Asset), in_trash, Asset.source != PUSHED).order_by(Asset.id.desc())
     for column, value in ((Asset.kind, kind), (Asset.status, status), (Asset.source, source), (Asset.root_id, root)):
@@ -104,6 +108,8 @@ def list_for(
             wanted = wanted.where(column == value)
     if in_place:
         wanted = wanted.where(Asset.root_id.is_not(None))
+    if where is not None:
+        wanted = wanted.where(where)
     if query:
         wanted = wanted.where(Asset.name_folded.contains(fold(query), autoescape=True))
     if cursor:

@@ -64,7 +64,8 @@ class Storage(BaseModel):
 
 
 def show(session: Session, actor: Actor, settings: Settings) -> Storage:
-    named = select(func.coalesce(func.sum(Asset.size_bytes), 0)).where(Asset.root_id.is_(None))
+    checkpoints = (Asset.kind == "checkpoint") & (Asset.source == "training")  # these lie with their trainings
+    named = select(func.coalesce(func.sum(Asset.size_bytes), 0)).where(Asset.root_id.is_(None), ~checkpoints)
     return Storage(
         shares=_shares(session, actor),
         stored_bytes=int(session.scalar(select(func.coalesce(func.sum(Blob.size_bytes), 0))) or 0) if actor.is_admin else 0,

@@ -27,7 +27,8 @@ class Asset(Base, Owned):
     ``files``: [{path, sha256, git_sha1, size_bytes}] in the order of path. ``status``: ready, importing, downloading or error.
     ``source``: local, training, HuggingFace, or hub for all that was ever pushed to a repository. ``subject_id`` is the row it belongs
     to (a data set or model version, a repository). ``sha256``: of its one file, else of the list of them. What lies in place under a
-    root (see assets.roots) has ``root_id`` and ``place``, its path there.
+    root (see assets.roots) has ``root_id`` and ``place``, its path there. A checkpoint lies in the folder of its training, not among the
+    blobs: ``job_id`` and ``place``, its name, say where; ``files`` is empty then.
     """
 
     __tablename__ = "assets"
@@ -35,6 +36,7 @@ class Asset(Base, Owned):
         Index("ix_assets_list", "workspace_id", "id"),
         Index("ix_assets_kinds", "workspace_id", "kind", "id"),
         Index("ix_assets_root", "root_id", "place"),
+        Index("ix_assets_job", "job_id", "place"),
         Index("ix_assets_sums", "workspace_id", "trashed_at", "kind", "root_id", "source", "visibility", "owner_id", "size_bytes"),
     )
     id: Mapped[str] = mapped_column(String(48), primary_key=True)
@@ -47,6 +49,7 @@ class Asset(Base, Owned):
     size_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
     sha256: Mapped[str | None] = mapped_column(String(64))
     root_id: Mapped[str | None] = mapped_column(String(48))
+    job_id: Mapped[str | None] = mapped_column(String(48))
     place: Mapped[str | None] = mapped_column(String(1000))
     files: Mapped[list[Any]]
     downloaded_at: Mapped[datetime | None]

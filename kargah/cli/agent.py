@@ -13,6 +13,7 @@ from typing import TextIO
 from sqlalchemy.orm import Session
 
 import kargah.accounts.tables  # noqa: F401 - foreign keys of what is written here name its tables
+from kargah.assets.scrubbing import Schedule
 from kargah.cli.logs import configure_logs
 from kargah.cli.words import t
 from kargah.contract.plans import BundledFiles
@@ -29,6 +30,7 @@ from kargah.serving.supervisor import Supervisor
 from kargah.store.access import Actor
 from kargah.store.database import Database
 from kargah.store.schema import bring_up_to_date
+from kargah.training.checkpoint_records import Looking
 from kargah.training.trash import Expiry
 
 ANOTHER_RUNS = 3
@@ -54,7 +56,13 @@ def run_agent(settings: Settings, trades: Trades | None = None) -> int:
         downloaded.sweep(settings.home, settings.unfinished_upload_days)
         predictors = Supervisor(database, settings)
         forge = Forge() if forge_pays(settings) else None
-        also = [predictors.tick, Expiry(database, settings).tick, *([] if forge is None else [forge.tend])]
+        also = [
+            predictors.tick,
+            Expiry(database, settings).tick,
+            Looking(database, settings).tick,
+            Schedule(database, settings).tick,
+            *([] if forge is None else [forge.tend]),
+        ]
         known = trades or all_trades(forge, scripts=settings.custom_scripts is not CustomScripts.OFF)
         scheduler = compose(settings, database, host, known, *also)
         gc.freeze()  # what is loaded by now stays to the end: no later collection, the interpreter's last one included, walks it again

@@ -1,6 +1,7 @@
 """``kargah bundle``: a model with all that belongs to it as one signed file, for a machine without a network."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,16 +38,12 @@ def import_(
 ) -> None:
     from kargah.cli import connection, screen
     from kargah.cli.errors import FileUnreadable
-    from kargah.client import Refused
 
     bundles = connection.connect(server, token).bundles
     if not on_server and not file.is_file():
         raise FileUnreadable(path=str(file), reason=t("cli.reason.no_file"))
     bring_in = bundles.import_path if on_server else bundles.import_file
-    try:
-        made = bring_in(file, signer=signer)
-    except Refused as error:
-        made = bring_in(file, signer=_confirmed(error))
+    made = _asked(lambda signer: bring_in(file, signer=signer), signer)
     if json:
         screen.as_json(made)
         return
@@ -66,7 +63,6 @@ def fetch(
     token: Token = None,
 ) -> None:
     from kargah.cli import connection, screen
-    from kargah.client import Refused
 
     bundles = connection.connect(server, token).bundles
     if item is None:
@@ -75,10 +71,7 @@ def fetch(
         screen.as_json(found) if json else screen.table(["cli.heading.id", "cli.heading.kind", "cli.heading.title"], rows)
         return
     kind = "model" if item.startswith("mv_") else "dataset"
-    try:
-        made = bundles.fetch(url, peer_token, item, kind=kind, signer=signer)
-    except Refused as error:
-        made = bundles.fetch(url, peer_token, item, kind=kind, signer=_confirmed(error))
+    made = _asked(lambda signer: bundles.fetch(url, peer_token, item, kind=kind, signer=signer), signer)
     if json:
         screen.as_json(made)
         return
@@ -97,8 +90,18 @@ def key(json: Json = False, server: Server = None, token: Token = None) -> None:
     screen.table(["cli.heading.whose", "cli.heading.fingerprint"], rows)
 
 
+def _asked(ask: Callable[[str | None], Any], signer: str | None) -> Any:
+    """What ``ask`` answers for ``signer``, or for one whom a person at this terminal confirms: who has compared the fingerprint."""
+    from kargah.client import Refused
+
+    try:
+        return ask(signer)
+    except Refused as error:
+        return ask(_confirmed(error))
+
+
 def _confirmed(error: Any) -> str:
-    """The fingerprint, when a person at this terminal has compared it. Raises ``error`` again otherwise."""
+    """The fingerprint. Raises ``error`` again where it is about something else, or nobody is there to ask."""
     if error.reason != "UNKNOWN_SIGNER" or not sys.stdin.isatty():
         raise error
     params = error.problem["params"]

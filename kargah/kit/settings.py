@@ -61,6 +61,7 @@ class Settings(BaseSettings):
     user_quota_bytes: int | None = Field(None, gt=0, description="room for the files of one user; unlimited when absent")
     workspace_quota_bytes: int | None = Field(None, gt=0, description="room for the files of one workspace; unlimited when absent")
     trash_days: float = Field(30.0, ge=0, description="how long what was thrown away can be restored; 0 is for ever")
+    scrub_days: float = Field(30.0, ge=0, description="how often all kept files are read and hashed again; 0 is never by itself")
     unfinished_upload_days: float = Field(3.0, gt=0, description="how long the arrived part of a file waits for the rest")
     rate_limit_per_minute: int = Field(600, gt=0, description="requests a minute of one client")
     login_rate_limit_per_minute: int = Field(10, gt=0, description="login attempts a minute of one client")

@@ -40,7 +40,7 @@ class ModelVersion(Base, Created):
     architecture: Mapped[str] = mapped_column(String(100))
     parameters: Mapped[int] = mapped_column(BigInteger, default=0)
     run_id: Mapped[str | None] = mapped_column(String(48), ForeignKey("runs.id", ondelete="SET NULL"), index=True)
-    base_version_id: Mapped[str | None] = mapped_column(String(48), ForeignKey("model_versions.id", ondelete="RESTRICT"))
+    base_version_id: Mapped[str | None] = mapped_column(String(48), ForeignKey("model_versions.id", ondelete="RESTRICT"), index=True)
     commit_id: Mapped[str] = mapped_column(String(40))
     primary_metric: Mapped[str | None] = mapped_column(String(64))
     metrics: Mapped[dict[str, Any]] = mapped_column(default=dict)

@@ -15,7 +15,7 @@ from kargah.jobs.tables import Job
 from kargah.kit.errors import NotFound
 from kargah.kit.ids import new_id
 from kargah.runs.schemas import RunOut, RunPage
-from kargah.runs.tables import LatestMetric, Run, RunInput
+from kargah.runs.tables import LatestMetric, Run, RunInput, RunSource
 from kargah.store.access import Actor, To, load, owned_by, visible_to
 from kargah.store.database import insert_for
 from kargah.text.normalise import fold
@@ -28,9 +28,16 @@ _OF_JOBS = select(Run).where(Run.job_id.in_(bindparam("job_ids", expanding=True)
 
 
 def create_for_job(
-    session: Session, actor: Actor, job: Job, recipe: str, *, dataset_version_ids: Iterable[str] = (), tags: dict[str, Any] | None = None
+    session: Session,
+    actor: Actor,
+    job: Job,
+    recipe: str,
+    *,
+    dataset_version_ids: Iterable[str] = (),
+    sources: Iterable[str] = (),
+    tags: dict[str, Any] | None = None,
 ) -> Run:
-    """The one run of a training job over all its attempts; its data set versions can no longer be purged."""
+    """The one run of a training job over all its attempts; its data set versions can no longer be purged. ``sources``: see RunSource."""
     run = Run(
         id=new_id("run"), job_id=job.id, title=job.title, title_folded=fold(job.title)[:300], recipe=recipe, status=job.state,
         params={}, tags=tags or {}, summary={}, visibility=job.visibility, **owned_by(actor),
@@ -38,6 +45,7 @@ def create_for_job(
     session.add(run)
     session.flush()
     session.add_all(RunInput(run_id=run.id, dataset_version_id=version_id) for version_id in sorted(set(dataset_version_ids)))
+    session.add_all(RunSource(run_id=run.id, source=source) for source in sorted(set(sources)))
     session.flush()
     return run
 

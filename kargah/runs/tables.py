@@ -50,4 +50,22 @@ class RunInput(Base):
 
     __tablename__ = "run_inputs"
     run_id: Mapped[str] = mapped_column(String(48), ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
-    dataset_version_id: Mapped[str] = mapped_column(String(48), ForeignKey("dataset_versions.id", ondelete="RESTRICT"), primary_key=True)
+    dataset_version_id: Mapped[str] = mapped_column(
+        String(48), ForeignKey("dataset_versions.id", ondelete="RESTRICT"), primary_key=True, index=True
+    )
+
+
+class RunSource(Base):
+    """What a run begins with or learns from besides data: a model version by its id, or another job's checkpoint (``checkpoint_key``).
+
+    It says who uses what, and keeps nothing: a run has its own copy of what it began with.
+    """
+
+    __tablename__ = "run_sources"
+    run_id: Mapped[str] = mapped_column(String(48), ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    source: Mapped[str] = mapped_column(String(48), primary_key=True, index=True)
+
+
+def checkpoint_key(job_id: str, step: int) -> str:
+    """What the checkpoints of one step of a job are known by elsewhere."""
+    return f"{job_id}@{step}"

@@ -10,11 +10,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sql
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from kargah.assets import blobs
 from kargah.assets.manifest import FileEntry
+from kargah.assets.tables import Asset
 from kargah.contract.attempt import AttemptDirectory
 from kargah.contract.plans import CheckpointInput, InputFile
 from kargah.jobs import service as jobs
@@ -23,7 +25,8 @@ from kargah.jobs.tables import Job
 from kargah.jobs.terms import Terms
 from kargah.kit import files
 from kargah.kit.clock import iso, utc_now
-from kargah.kit.errors import Conflict, NotFound
+from kargah.kit.errors import BadInput, Conflict, NotFound
+from kargah.store import access
 from kargah.store.access import Actor, To
 from kargah.training import service
 from kargah.training.schemas import TrainingRequest, TrainingStarted
@@ -42,6 +45,12 @@ class CheckpointInUse(Conflict):
 
 class CheckpointDamaged(Conflict):
     code = "CHECKPOINT_DAMAGED"
+
+
+class NotACheckpoint(BadInput):
+    """``id``: of an asset that is none."""
+
+    code = "NOT_A_CHECKPOINT"
 
 
 class Condition(StrEnum):
@@ -89,7 +98,7 @@ class GoOn(BaseModel):
 
 def list_for(session: Session, actor: Actor, job_id: str, home: Path) -> list[CheckpointOut]:
     """The newest first; empty also where the training ran on another host."""
-    return _standing(home, _training(session, actor, job_id).id)
+    return standing(home, _training(session, actor, job_id).id)
 
 
 def files_of(session: Session, actor: Actor, job_id: str, name: str, home: Path) -> list[tuple[str, Path]]:
@@ -100,7 +109,7 @@ def files_of(session: Session, actor: Actor, job_id: str, name: str, home: Path)
 
 
 def delete(session: Session, actor: Actor, job_id: str, name: str, home: Path) -> None:
-    """Raises CheckpointInUse for the newest of a training that may still go on."""
+    """For good, with its record. Raises CheckpointInUse for the newest of a training that may still go on."""
     job = _training(session, actor, job_id, To.CHANGE)
     found = _one(home, job.id, name)
     if found.newest and job.state not in states.TERMINAL:
@@ -109,6 +118,7 @@ def delete(session: Session, actor: Actor, job_id: str, name: str, home: Path) -
     gone = path.with_name(f".{path.name}.tmp")  # from here on it is no checkpoint, whatever breaks off
     path.rename(gone)
     shutil.rmtree(gone, ignore_errors=True)
+    session.execute(sql.delete(Asset).where(Asset.job_id == job.id, Asset.place == name))
 
 
 def place_of(session: Session, actor: Actor, job_id: str, name: str, home: Path) -> Path:
@@ -155,6 +165,23 @@ def begin_at(session: Session, actor: Actor, job_id: str, name: str, request: Tr
     return service.start(session, actor, request, Beginning(start_from=start, inputs=[weights]))
 
 
+def begin_with(session: Session, actor: Actor, asset_id: str, request: TrainingRequest, home: Path) -> TrainingStarted:
+    """``begin_at`` for one that is named by its record: whatever ``request`` leaves open is as in the training that made it.
+
+    Raises NotACheckpoint for any other asset, NotATraining for a custom script's.
+    """
+    asset = access.load(session, actor, Asset, asset_id)
+    if asset.job_id is None or asset.place is None:
+        raise NotACheckpoint(field="base_model", id=asset_id)
+    job = _training(session, actor, asset.job_id)
+    if job.kind != "train":
+        raise NotATraining(id=job.id)
+    like = service.request_like(job.plan)
+    said = request.model_dump(include={"title", "dry_run", "priority"}, exclude_none=True)
+    changed = {"datasets": request.datasets or like.datasets, "spec": like.spec | request.spec, "terms": request.terms, **said}
+    return begin_at(session, actor, job.id, asset.place, like.model_copy(update=changed), home)
+
+
 def hand_on(home: Path, job_id: str, to_job_id: str) -> None:
     """Give another job of the same plan all checkpoints, so that it goes on where the first one ended. Spends no disk."""
     source, target = _folder(home, job_id), _folder(home, to_job_id)
@@ -178,7 +205,7 @@ def _folder(home: Path, job_id: str) -> Path:
 
 
 def _one(home: Path, job_id: str, name: str) -> CheckpointOut:
-    found = next((standing for standing in _standing(home, job_id) if standing.name == name), None)
+    found = next((one for one in standing(home, job_id) if one.name == name), None)
     if found is None:
         raise NotFound(kind="checkpoints", id=name)
     return found
@@ -191,10 +218,15 @@ def _usable(home: Path, job_id: str, name: str) -> CheckpointOut:
     return found
 
 
-def _standing(home: Path, job_id: str) -> list[CheckpointOut]:
+def names(home: Path, job_id: str) -> set[str]:
+    """Of all that stand on this disk, whole or not."""
+    return {path.name for path in _folder(home, job_id).glob("*step-*") if NAME.fullmatch(path.name) and path.is_dir()}
+
+
+def standing(home: Path, job_id: str) -> list[CheckpointOut]:
     """The damaged ones too: those whose files are not whole, and those that a worker found so and put aside."""
-    paths = [path for path in _folder(home, job_id).glob("*step-*") if NAME.fullmatch(path.name)]
-    found = sorted((_read(path) for path in paths if path.is_dir()), key=lambda one: (one.step, one.name), reverse=True)
+    paths = (_folder(home, job_id) / name for name in names(home, job_id))
+    found = sorted(map(_read, paths), key=lambda one: (one.step, one.name), reverse=True)
     newest = next((one.name for one in found if one.condition is not Condition.DAMAGED), None)
     return [one.model_copy(update={"newest": one.name == newest}) for one in found]
 

@@ -12,7 +12,7 @@ from kargah.contract.results import TrainResult
 from kargah.jobs.tables import Job
 from kargah.models import service as models
 from kargah.runs import service as runs
-from kargah.training import evaluations
+from kargah.training import checkpoint_records, evaluations
 
 
 def prepare(home: Path, job: Job, event: Event) -> None:
@@ -25,7 +25,8 @@ def prepare(home: Path, job: Job, event: Event) -> None:
             blobs.keep(home, outputs / model.name / file.path, file.sha256, file.size_bytes)
 
 
-def on_event(session: Session, _: Path, job: Job, event: Event) -> None:
+def on_event(session: Session, home: Path, job: Job, event: Event) -> None:
+    checkpoint_records.on_event(session, home, job, event)
     run = runs.of_job(session, job.id)
     if not isinstance(event, Finished) or run is None:
         return

@@ -20,6 +20,7 @@ from kargah.models.schemas import ModelVersionOut
 from kargah.runs import service as runs
 from kargah.runs.tables import Run
 from kargah.store.access import Actor, require_creator
+from kargah.training import service
 from kargah.training.schemas import TrainingStarted
 
 JsonDict = dict[str, Any]
@@ -90,7 +91,7 @@ def reproduce(session: Session, actor: Actor, run_id: str) -> TrainingStarted:
     again = jobs.submit(session, actor, "train", job.title, plan.model_dump(mode="json"), threads_wanted=threads)
     versions = [dataset.version_id for dataset in plan.datasets if dataset.version_id]
     tags = {"dry_run": False, TAG: first.id}
-    run = runs.create_for_job(session, actor, again, plan.recipe, dataset_version_ids=versions, tags=tags)
+    run = runs.create_for_job(session, actor, again, plan.recipe, dataset_version_ids=versions, sources=service.sources_of(plan), tags=tags)
     return TrainingStarted(job=JobOut.model_validate(again), run_id=run.id)
 
 

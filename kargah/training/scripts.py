@@ -26,7 +26,7 @@ from kargah.kit.files import Digest
 from kargah.kit.settings import CustomScripts, Settings
 from kargah.runs import service as runs
 from kargah.store.access import Actor, require_creator
-from kargah.training import checkpoints, service
+from kargah.training import checkpoint_records, checkpoints, service
 from kargah.training.failures import NothingToRetry
 from kargah.training.schemas import TrainingStarted
 
@@ -169,7 +169,8 @@ def prepare(home: Path, job: Job, event: Event) -> None:
             blobs.keep(home, folder / file.path, file.sha256, file.size_bytes)
 
 
-def on_event(session: Session, _: Path, job: Job, event: Event) -> None:
+def on_event(session: Session, home: Path, job: Job, event: Event) -> None:
+    checkpoint_records.on_event(session, home, job, event)
     if not isinstance(event, Finished):
         return
     result = ScriptResult.model_validate(event.result)

@@ -19,6 +19,7 @@ from kargah.recipes import choosing
 from kargah.recipes.base import Recipe
 from kargah.recipes.columns import Column
 from kargah.runs import service as runs
+from kargah.runs.tables import checkpoint_key
 from kargah.store import access
 from kargah.store.access import Actor
 from kargah.training.schemas import TrainingRequest, TrainingStarted
@@ -93,8 +94,17 @@ def start(session: Session, actor: Actor, request: TrainingRequest, beginning: B
         terms=request.terms,
     )
     versions = [version.id for _, version in chosen]
-    run = runs.create_for_job(session, actor, job, recipe.name, dataset_version_ids=versions, tags={"dry_run": request.dry_run})
+    run = runs.create_for_job(
+        session, actor, job, recipe.name, dataset_version_ids=versions, sources=sources_of(plan), tags={"dry_run": request.dry_run}
+    )
     return TrainingStarted(job=JobOut.model_validate(job), run_id=run.id)
+
+
+def sources_of(plan: TrainPlan) -> list[str]:
+    """What it begins with and learns from besides data."""
+    models = [model.version_id for model in (plan.base_model, plan.teacher_model) if model is not None and model.version_id]
+    begun = plan.start_from
+    return [*models, *([] if begun is None else [checkpoint_key(begun.job_id, begun.step)])]
 
 
 def start_on_sample(session: Session, actor: Actor, request: TrainingRequest, home: Path) -> TrainingStarted:

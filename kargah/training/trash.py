@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel
@@ -23,6 +24,7 @@ from kargah.models.tables import Model, ModelVersion
 from kargah.store import access
 from kargah.store.access import Actor, Role, To
 from kargah.store.database import Database
+from kargah.training import checkpoints
 from kargah.training.purging import purge_asset, purge_dataset, purge_model
 
 Kind = Literal["dataset", "model", "artifact"]
@@ -67,8 +69,8 @@ def show(session: Session, actor: Actor, settings: Settings) -> Trash:
     return Trash(items=items[:MOST_SHOWN], total=total, size_bytes=size_bytes, kept_days=settings.trash_days)
 
 
-def throw(session: Session, actor: Actor, asset_id: str) -> None:
-    """To the trash: an artifact by itself, the files of a version with the model or data set that it is of."""
+def throw(session: Session, actor: Actor, asset_id: str, home: Path) -> None:
+    """To the trash: an artifact by itself, the files of a version with the model or data set that it is of. A checkpoint goes for good."""
     asset = access.load(session, actor, Asset, asset_id, To.CHANGE)
     model = session.get(ModelVersion, asset.subject_id) if asset.subject_id else None
     dataset = session.get(DatasetVersion, asset.subject_id) if asset.subject_id else None
@@ -76,6 +78,15 @@ def throw(session: Session, actor: Actor, asset_id: str) -> None:
         models.delete(session, actor, model.model_id)
     elif dataset is not None:
         datasets.delete(session, actor, dataset.dataset_id)
+    else:
+        throw_alone(session, actor, asset_id, home)
+
+
+def throw_alone(session: Session, actor: Actor, asset_id: str, home: Path) -> None:
+    """An artifact, to the trash; a checkpoint, for good and by the rules of its training. Raises NotAlone, CheckpointInUse."""
+    asset = access.load(session, actor, Asset, asset_id, To.CHANGE)
+    if asset.job_id is not None and asset.place is not None:
+        checkpoints.delete(session, actor, asset.job_id, asset.place, home)
     else:
         assets.delete_artifact(session, actor, asset_id)
 

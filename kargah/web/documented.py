@@ -20,7 +20,7 @@ from kargah.accounts.schemas import Login, Registration, SignedIn
 from kargah.jobs import history
 from kargah.jobs import service as jobs
 from kargah.store.access import Actor
-from kargah.training import pictures
+from kargah.training import checkpoints, pictures
 from kargah.training import service as training
 from kargah.training.pictures import Picture
 from kargah.training.schemas import TrainingRequest, TrainingStarted
@@ -203,7 +203,10 @@ async def analysis_status(run_id: str, ask: Ask) -> Body:
 
 
 async def _start(form: TrainForm, ask: Asking) -> TrainingStarted:
+    """``base_model`` may be a checkpoint as well, by the id that GET /api/training/assets gives."""
     request = form.as_request()
+    if request.base_model and request.base_model.startswith("ast_"):
+        return await ask(checkpoints.begin_with, request.base_model, request, ask.settings.home)
     if request.datasets:
         return await ask(training.start, request)
     return await ask(training.start_on_sample, request, ask.settings.home)

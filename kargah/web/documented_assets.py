@@ -127,8 +127,8 @@ async def register(form: RegisterForm, ask: Ask) -> Body:
 
 @router.delete("/{asset_id}")
 async def delete(asset_id: str, ask: Ask) -> Body:
-    """To the trash, with the model or data set that it is a version of."""
-    await ask(trash.throw, asset_id)
+    """To the trash, with the model or data set that it is a version of; a checkpoint for good, by the rules of its training."""
+    await ask(trash.throw, asset_id, ask.settings.home)
     return ok(deleted=True)
 
 

@@ -71,8 +71,8 @@ async def catalogue_of_datasets(ask: Ask) -> Body:
 
 @router.get("/training/assets")
 async def training_assets(ask: Ask) -> Body:
-    """What a training can be made of: ids that POST /api/train takes as ``dataset`` and ``base_model``."""
-    return ok(data=[_of_resource(one) for one in await ask(resources.list_for)])
+    """What a training can be made of: ids that POST /api/train takes as ``dataset``, or as ``base_model``."""
+    return ok(data=[_of_resource(one) for one in await ask(resources.trainable)])
 
 
 def _known(session: Session, actor: Actor, model_id: str) -> tuple[int, DownloadOut]:

@@ -122,7 +122,7 @@ def test_checkpoints_are_listed_taken_and_removed_through_every_door(
 ) -> None:
     listed = http.get(f"/api/v1/jobs/{trained}/checkpoints").raise_for_status().json()
     names = [checkpoint["name"] for checkpoint in listed]
-    assert len(names) >= 2 and listed[0]["newest"]
+    assert len(names) >= 3 and listed[0]["newest"]
     assert names == [checkpoint["name"] for checkpoint in kargah.checkpoints.list(trained)]
     assert names == [checkpoint["name"] for checkpoint in json.loads(shell("list", trained, "--json", group="checkpoints"))]
 
@@ -133,7 +133,20 @@ def test_checkpoints_are_listed_taken_and_removed_through_every_door(
     assert inside[0] == inside[1] and any(name.endswith("model.safetensors") for name in inside[0])
     assert len(content) == by_sdk.stat().st_size
 
+    assets = {
+        one["place"]: one["id"]
+        for one in kargah.transport.json("GET", "/api/v1/assets?kind=checkpoint")["items"]
+        if one["job_id"] == trained
+    }
+    assert sorted(assets) == sorted(names), "a record for each that stands, and none for those that the training pruned"
+    documented = [http.get(f"/api/{path}").json()["data"] for path in ("assets/list/checkpoints", "training/assets")]
+    assert all(set(assets.values()) <= {one["id"] for one in data} for data in documented)
+    assert http.get(f"/api/assets/download/{assets[names[0]]}").content == content
+    assert http.delete(f"/api/assets/{assets[names[1]]}").json()["ok"] is True
+    assert names[1] not in [checkpoint["name"] for checkpoint in kargah.checkpoints.list(trained)]
+
     shell("delete", trained, names[-1], group="checkpoints")
+    assert http.get(f"/api/v1/assets/{assets[names[-1]]}").status_code == 404, "it has no record any more"
     assert names[-1] not in [checkpoint["name"] for checkpoint in kargah.checkpoints.list(trained)]
     assert http.delete(f"/api/v1/jobs/{trained}/checkpoints/{names[-1]}").status_code == 404
 

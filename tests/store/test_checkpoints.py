@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 import torch
+from sqlalchemy import event, update
 from support.databases import person
+from support.model_folders import make_folder
 
-from kargah.assets import blobs
+from kargah.assets import blobs, storage
 from kargah.contract.attempt import AttemptDirectory
-from kargah.contract.events import Choice, Running
+from kargah.contract.events import Choice, Resumed, Running, Saved
 from kargah.contract.plans import TrainPlan
 from kargah.datasets import bundled
 from kargah.jobs import history, rescue
@@ -19,9 +21,15 @@ from kargah.jobs.tables import Job
 from kargah.jobs.terms import Terms
 from kargah.kit.clock import utc_now
 from kargah.kit.errors import Forbidden, KargahError, NotFound
+from kargah.kit.settings import load
+from kargah.models import importing
+from kargah.models import service as models
+from kargah.models.tables import ModelVersion
+from kargah.runs.tables import Run
 from kargah.store.access import Actor, Role
 from kargah.store.database import Database
-from kargah.training import checkpoints, failures, service
+from kargah.training import checkpoint_records, checkpoints, failures, service, trash, uses
+from kargah.training.checkpoint_records import Looking
 from kargah.training.checkpoints import GoOn
 from kargah.training.schemas import TrainingRequest
 from kargah.workers import checkpoint
@@ -162,3 +170,99 @@ def test_what_cannot_be_tried_again_is_refused_by_name(database: Database, actor
             failures.retry(session, viewer, job_id, tmp_path)
         started = failures.retry(session, actor, job_id, tmp_path)
     assert len(names(database, actor, started.job.id, tmp_path)) == 3
+
+
+def recorded(database: Database, actor: Actor) -> dict[str, tuple[str, str]]:
+    """Place → (id, status) of checkpoints among the assets."""
+    with database.read() as session:
+        return {one.place or "": (one.id, one.status) for one in uses.list_for(session, actor, kind="checkpoint").items}
+
+
+def test_checkpoints_are_assets_whose_records_follow_the_disk(database: Database, actor: Actor, job_id: str, tmp_path: Path) -> None:
+    looking, folder = Looking(database, load(home=tmp_path)), AttemptDirectory.of(tmp_path, job_id, 1).checkpoints
+    assert (looking.look(), looking.look()) == (1, 0), "what ran before there were records is written down once"
+    before = recorded(database, actor)
+    assert sorted(before) == ["step-00000010", "step-00000020", "step-00000030"]
+    assert {status for _, status in before.values()} == {"ready"}
+    with database.read() as session:
+        found = uses.show(session, actor, before["step-00000030"][0], tmp_path)
+        shares = {share.name: share.size_bytes for share in storage.show(session, actor, load(home=tmp_path)).shares}
+    assert (found.job_id, found.size_bytes) == (job_id, sum(entry.size_bytes for entry in found.files))
+    assert shares["checkpoint"] == 3 * found.size_bytes > 0
+
+    checkpoint.prune(folder, Keeping(last=1))
+    (folder / "step-00000020" / "model.safetensors").write_bytes(b"rotten")
+    saved = Saved(at=utc_now(), step=30, path="checkpoints/step-00000030", size_bytes=1)
+    with database.write() as session:
+        checkpoint_records.on_event(session, tmp_path, session.get_one(Job, job_id), saved)
+    after = recorded(database, actor)
+    assert after == {"step-00000030": before["step-00000030"], "step-00000020": (before["step-00000020"][0], "error")}
+
+    (folder / "step-00000020").rename(folder / "damaged-step-00000020")
+    with database.write() as session:
+        checkpoint_records.on_event(session, tmp_path, session.get_one(Job, job_id), Resumed(at=utc_now(), from_step=30))
+    assert sorted(recorded(database, actor)) == ["damaged-step-00000020", "step-00000030"]
+
+
+def test_a_checkpoint_is_thrown_away_by_its_record_only_as_its_training_allows(
+    database: Database, actor: Actor, job_id: str, tmp_path: Path
+) -> None:
+    Looking(database, load(home=tmp_path)).look()
+    viewer, found = person(database, Role.VIEWER), recorded(database, actor)
+    with database.write() as session:
+        with pytest.raises(checkpoints.CheckpointInUse):
+            trash.throw(session, actor, found["step-00000030"][0], tmp_path)
+        with pytest.raises(Forbidden):
+            trash.throw(session, viewer, found["step-00000010"][0], tmp_path)
+        trash.throw_alone(session, actor, found["step-00000010"][0], tmp_path)
+    assert sorted(recorded(database, actor)) == ["step-00000020", "step-00000030"]
+    assert names(database, actor, job_id, tmp_path) == ["step-00000030", "step-00000020"]
+
+
+def test_an_asset_says_who_uses_it_and_nobody_learns_what_is_private(database: Database, actor: Actor, job_id: str, tmp_path: Path) -> None:
+    Looking(database, load(home=tmp_path)).look()
+    with database.write() as session:
+        started = checkpoints.begin_with(session, actor, recorded(database, actor)["step-00000020"][0], TrainingRequest(), tmp_path)
+        plan = TrainPlan.model_validate(session.get_one(Job, started.job.id).plan)
+    assert plan.start_from is not None
+    assert (plan.start_from.step, plan.spec["epochs"]) == (20, 3.0), "what is left open is as it was"
+    with database.write() as session:
+        folder, entries = importing.bring_in(tmp_path, make_folder(tmp_path / "bert"))
+        base, other = (models.register_import(session, actor, name, folder, entries).versions[0].id for name in ("پایه", "از آن"))
+        session.get_one(ModelVersion, other).base_version_id = base
+    with database.read() as session:
+        used = {one.place or one.name: one.used for one in uses.list_for(session, actor).items}
+        data = uses.list_for(session, actor, kind="dataset").items[0]
+        shown = uses.show(session, actor, data.id, tmp_path)
+        ids = [{one.id for one in uses.list_for(session, actor, used=of).items} for of in (True, False, None)]
+    assert (used["step-00000020"], used["step-00000030"], used["پایه"], used["از آن"]) == ({"run": 1}, {}, {"model": 1}, {})
+    assert (used[data.name], [one.title for one in shown.used_by], shown.hidden) == ({"run": 2}, ["خط", "خط"], 0)
+    assert (ids[0] | ids[1], ids[0] & ids[1], len(ids[0])) == (ids[2], set(), 3)
+    with database.write() as session:
+        session.execute(update(Run).where(Run.id == started.run_id).values(visibility="private"))
+    colleague, stranger = person(database, Role.TRAINER), person(database, Role.TRAINER, "ws_elsewhere_")
+    with database.read() as session:
+        seen = uses.show(session, colleague, data.id, tmp_path)
+        assert (seen.used, len(seen.used_by), seen.hidden) == ({"run": 2}, 1, 1)
+        with pytest.raises(NotFound):
+            uses.show(session, stranger, data.id, tmp_path)
+        with pytest.raises(checkpoints.NotACheckpoint):
+            checkpoints.begin_with(session, actor, data.id, TrainingRequest(), tmp_path)
+
+
+def test_a_longer_list_of_assets_asks_no_more_questions(database: Database, actor: Actor, job_id: str, tmp_path: Path) -> None:
+    Looking(database, load(home=tmp_path)).look()
+    asked: list[str] = []
+
+    def note(*about: Any) -> None:
+        asked.append(about[2])
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    counts = []
+    for limit in (1, 4):
+        with database.read() as session:
+            asked.clear()
+            assert len(uses.list_for(session, actor, limit=limit).items) == limit
+            counts.append(len([statement for statement in asked if statement.lstrip().startswith("SELECT")]))
+    event.remove(database.engine, "before_cursor_execute", note)
+    assert counts == [2, 2]

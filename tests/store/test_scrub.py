@@ -1,18 +1,27 @@
 """Every file is read again and compared with its name: bit rot is found, set aside, and mended by the same bytes."""
 
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 from support.agents import scheduler, tick_until
 from support.databases import person
 from support.model_folders import make_folder
 
+from kargah.accounts.tables import Membership
 from kargah.assets import blobs, scrubbing
 from kargah.assets import service as assets
 from kargah.assets.scrubbing import ScrubState
+from kargah.assets.tables import Blob
 from kargah.cli.agent import all_trades
+from kargah.jobs import service as jobs
+from kargah.jobs.tables import Job
+from kargah.kit.clock import utc_now
 from kargah.kit.errors import Forbidden
+from kargah.kit.ids import new_id
+from kargah.kit.settings import load
 from kargah.models import importing
 from kargah.models import service as models
 from kargah.models.schemas import ModelOut
@@ -80,3 +89,35 @@ def test_only_admins_check_all_files(database: Database, actor: Actor) -> None:
             scrubbing.start(session, somebody)
     with database.read() as session:
         assert scrubbing.state(session, actor).checked_at is None
+
+
+def test_a_check_begins_by_itself_when_it_is_due_and_never_twice(database: Database, actor: Actor, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+
+    def asked(every_days: float) -> tuple[int, ScrubState]:
+        """How many checks there are after an agent has looked, and what the page says."""
+        scrubbing.Schedule(database, load(home=home, scrub_days=every_days)).tick()
+        with database.read() as session:
+            return len(jobs.list_for(session, actor, kind="scrub").items), scrubbing.state(session, actor, every_days)
+
+    def pass_days(days: float) -> None:
+        with database.write() as session:
+            for table in (Job, Blob):
+                session.execute(update(table).values(created_at=utc_now() - timedelta(days=days)))
+
+    with database.write() as session:
+        session.add(Membership(id=new_id("mem"), workspace_id=actor.workspace_id, user_id=actor.user_id))
+    count, state = asked(30)
+    assert (count, state.next_at) == (0, None), "there is nothing to check"
+    imported(database, actor, home, make_folder(tmp_path / "bert"))
+    count, state = asked(30)
+    assert count == 0 and state.next_at is not None
+    assert timedelta(days=29) < state.next_at - utc_now() <= timedelta(days=30)
+    pass_days(31)
+    assert asked(0)[0] == 0
+    count, state = asked(30)
+    assert (count, asked(30)[0]) == (1, 1)
+    assert state.job is not None
+    assert (state.job.owner_id, state.job.priority, state.job.state) == (actor.user_id, scrubbing.LAST, "QUEUED")
+    pass_days(31)
+    assert asked(30)[0] == 1, "one that waits is enough"

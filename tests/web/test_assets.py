@@ -61,6 +61,9 @@ def test_a_file_is_kept_listed_taken_away_in_part_thrown_away_and_brought_back(s
     assert [(one["kind"], one["title"], one["may_change"]) for one in thrown] == [("artifact", "گزارش.bin.txt", True)]
     client.post(f"/api/v1/trash/artifact/{made['id']}/restore").raise_for_status()
     assert names(site, "viewer", kind="artifact") == ["گزارش.bin.txt"]
+    for used, is_there in (("no", True), ("yes", False)):
+        shown = site.browser("trainer").get("/models/resources", params={"kind": "artifacts", "used": used}).text
+        assert ("گزارش.bin.txt" in shown) is is_there, used
     refused = client.delete(f"/api/v1/trash/artifact/{made['id']}")
     assert (refused.status_code, refused.json()["code"]) == (409, "NOT_IN_TRASH")
     client.delete(f"/api/v1/assets/{made['id']}").raise_for_status()
@@ -140,3 +143,18 @@ def test_a_workspaces_quota_holds_for_all_of_its_people(tmp_path: Path) -> None:
         assert (answer.status_code, answer.json()["error"]) == (413, "QUOTA_EXCEEDED"), answer.text
         shares = site.client("admin").get("/api/v1/storage").json()
         assert json.dumps(shares["quotas"][1]) == json.dumps({"of": "workspace", "used_bytes": 20_000, "limit_bytes": 30_000})
+
+
+def test_downloads_of_the_page_keep_to_the_hours_that_were_written(site: Site) -> None:
+    browser, client = site.browser("trainer"), site.client("trainer")
+    page = browser.get("/models/catalogue", params={"window_start": "22:00", "window_end": "۰۶:۰۰"}).text
+    assert page.count('name="window_start" value="22:00"') > 2, "each card's button takes them along"
+    form = {"_csrf": page.partition('name="_csrf" value="')[2].partition('"')[0], "repository": "HooshvareLab/albert-fa-zwnj-base-v2"}
+    for hours, field in ((("22:00", ""), "window_end"), (("25:00", "06:00"), "window_start"), (("1" * 20, "6"), "window_start")):
+        refused = browser.post("/models/catalogue/download", data={**form, "window_start": hours[0], "window_end": hours[1]})
+        assert (refused.status_code, f'id="{field}-error"' in refused.text) == (422, True), hours
+    begun = browser.post("/models/catalogue/download", data={**form, "window_start": "22:00", "window_end": "۰۶:۰۰"})
+    assert (begun.status_code, "window_start=22%3A00" in begun.headers["location"]) == (303, True)
+    [made] = client.get("/api/v1/downloads").json()["items"]
+    assert made["job"]["terms"]["window"] == {"start": "22:00:00", "end": "06:00:00", "zone": "UTC"}
+    client.post(f"/api/v1/jobs/{made['job']['id']}/stop").raise_for_status()

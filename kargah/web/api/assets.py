@@ -21,7 +21,7 @@ from kargah.kit.errors import NotFound
 from kargah.kit.settings import Settings
 from kargah.models import archive, scanning
 from kargah.store.access import Actor
-from kargah.training import in_place, trash
+from kargah.training import checkpoints, in_place, trash, uses
 from kargah.training.trash import Kind, Trash
 from kargah.web.api.jobs import Cursor, Limit, Words
 from kargah.web.api.models import stored
@@ -51,18 +51,20 @@ async def list_assets(
     root: Filter = None,
     query: Words = None,
     trashed: bool = False,
+    used: bool | None = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> AssetPage:
-    """Every model, data set, checkpoint and artifact, the newest first; a version of a model or a data set is one."""
-    return await ask(
-        assets.list_for, kind=kind, status=status, source=source, root=root, query=query, trashed=trashed, cursor=cursor, limit=limit
-    )
+    """Every model, data set, checkpoint and artifact, the newest first; a version of a model or a data set is one. ``used``: only those
+    that runs, models or evaluations stand on, or only those that nothing does."""
+    wanted = {"kind": kind, "status": status, "source": source, "root": root, "query": query, "trashed": trashed}
+    return await ask(uses.list_for, used=used, cursor=cursor, limit=limit, **wanted)
 
 
 @router.get("/assets/{asset_id}")
 async def show_asset(asset_id: str, ask: Ask) -> AssetOut:
-    return await ask(assets.get_for, asset_id)
+    """With who uses it."""
+    return await ask(uses.show, asset_id, ask.settings.home)
 
 
 @router.get("/assets/{asset_id}/download", response_class=FileResponse)
@@ -73,20 +75,27 @@ async def download_asset(asset_id: str, ask: Ask) -> Response:
 
 async def sent(ask: Asking, asset_id: str) -> Response:
     asset = await ask(assets.get_for, asset_id)
+    if asset.job_id is not None:
+        return zipped(asset, await ask(checkpoints.files_of, asset.job_id, asset.place or "", ask.settings.home))
     if not asset.files:
         raise NotFound(kind="files", id=asset_id)
     entries = [(entry.path, stored(ask.settings.home, entry.path, entry.sha256)) for entry in asset.files]
     if len(entries) == 1:
         (path, blob), headers = entries[0], {"ETag": f'"{asset.files[0].sha256}"'}
         return FileResponse(blob, media_type="application/octet-stream", filename=Path(path).name, headers=headers)
+    return zipped(asset, entries)
+
+
+def zipped(asset: AssetOut, entries: list[tuple[str, Path]]) -> Response:
     headers = {"Content-Disposition": f'attachment; filename="{asset.kind}-{asset.id}.zip"'}
     return StreamingResponse(archive.stream_zip(entries), media_type="application/zip", headers=headers)
 
 
 @router.delete("/assets/{asset_id}", status_code=204)
-async def delete_artifact(asset_id: str, ask: Ask) -> None:
-    """Of an artifact: to the trash. A model or a data set is deleted by its own address."""
-    await ask(assets.delete_artifact, asset_id)
+async def delete_asset(asset_id: str, ask: Ask) -> None:
+    """Of an artifact: to the trash. Of a checkpoint: for good, but not of the newest of a training that may still go on. A model or a
+    data set is deleted by its own address."""
+    await ask(trash.throw_alone, asset_id, ask.settings.home)
 
 
 @router.post("/assets/{asset_id}/dataset", status_code=201)
@@ -138,7 +147,7 @@ async def scan_root(root_id: str, ask: Ask) -> JobOut:
 @router.get("/scrub")
 async def show_check(ask: Ask) -> ScrubState:
     """When all files were last read and hashed again, and what was found wrong."""
-    return await ask(scrubbing.state)
+    return await ask(scrubbing.state, ask.settings.scrub_days)
 
 
 @router.post("/scrub")

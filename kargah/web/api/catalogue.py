@@ -90,9 +90,9 @@ async def show_download(download_id: str, ask: Ask) -> DownloadOut:
 
 
 @router.get("/resources")
-async def list_resources(ask: Ask, kind: Kind | None = None, query: Words = None) -> Resources:
-    """Models, data sets and what is on its way, in one shape."""
-    return Resources(items=await ask(resources.list_for, kind=kind, query=query), totals=await ask(resources.totals))
+async def list_resources(ask: Ask, kind: resources.Kind | None = None, query: Words = None, used: bool | None = None) -> Resources:
+    """Models, data sets, checkpoints, artifacts and what is on its way, in one shape. ``used``: only what something uses, or nothing."""
+    return Resources(items=await ask(resources.list_for, kind=kind, query=query, used=used), totals=await ask(resources.totals))
 
 
 async def offered(ask: Asking, kind: Kind, query: str = "", task: str | None = None) -> list[Offer]:

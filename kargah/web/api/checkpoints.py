@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from kargah.models import archive
 from kargah.store.access import Actor
-from kargah.training import checkpoints, failures
+from kargah.training import checkpoint_records, checkpoints, failures
 from kargah.training.checkpoints import CheckpointOut, GoOn
 from kargah.training.failures import Failure
 from kargah.training.schemas import TrainingStarted
@@ -47,7 +47,9 @@ async def delete_checkpoint(job_id: str, name: str, ask: Ask) -> None:
 @router.post("/checkpoints/{name}/verify")
 async def verify_checkpoint(job_id: str, name: str, ask: Ask) -> CheckpointOut:
     """Every file read again and compared with the hash it was written with."""
-    return await ask.compute(checkpoints.verify, await ask(checkpoints.place_of, job_id, name, ask.settings.home))
+    found = await ask.compute(checkpoints.verify, await ask(checkpoints.place_of, job_id, name, ask.settings.home))
+    await ask(checkpoint_records.refresh, job_id, ask.settings.home)
+    return found
 
 
 @router.post("/checkpoints/{name}/continue", status_code=201, response_model=TrainingStarted)

@@ -1,5 +1,8 @@
 """The catalogue, where downloads are started and watched; what admins allow besides; and all resources in one table."""
 
+from collections.abc import Mapping
+from urllib.parse import urlencode
+
 from fastapi import APIRouter
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
@@ -16,6 +19,7 @@ from kargah.models.offers import Offer
 from kargah.monitoring import resources
 from kargah.store.access import Actor, require_creator
 from kargah.web.deps import Ask, Asking
+from kargah.web.pages import hours as hours_form
 from kargah.web.pages import models_offers as views
 from kargah.web.pages.access import see
 from kargah.web.pages.forms import Errors, errors_of, form_of, schema_errors
@@ -24,23 +28,35 @@ from kargah.web.pages.shell import page_of
 
 router = APIRouter(include_in_schema=False)
 KINDS: dict[str, Kind] = {"models": "model", "datasets": "dataset"}
+RESOURCES: dict[str, resources.Kind] = {"models": "model", "datasets": "dataset", "checkpoints": "checkpoint", "artifacts": "artifact"}
+USED = {"yes": True, "no": False}
 ACTS = {"pause": jobs.pause, "resume": jobs.resume, "stop": jobs.stop}
 
 
 @router.get("/models/catalogue")
 async def show_catalogue(request: Request, ask: Ask, kind: str = "models", q: str = "", task: str = "") -> Response:
-    return await _page(request, ask, kind, q, task)
+    return await _page(request, ask, kind, q, task, given=request.query_params)
 
 
 async def _page(
-    request: Request, ask: Asking, kind: str, q: str = "", task: str = "", *, errors: Errors | None = None, status: int = 200
+    request: Request,
+    ask: Asking,
+    kind: str,
+    q: str = "",
+    task: str = "",
+    *,
+    given: Mapping[str, str] | None = None,
+    errors: Errors | None = None,
+    status: int = 200,
 ) -> Response:
+    """``given``: the hours of downloads, as they were written."""
     kind = kind if kind in KINDS else "models"
     chosen = next((one for one in Task if one == task), None)
     room_bytes = await ask.compute(fitting.room_bytes)
     position, found, allowed = await ask.read(_load, KINDS[kind], room_bytes, q, chosen)
     page = page_of(request, "models", crumbs=(_crumb(request, "catalogue"),), stream=f"/api/v1/events?since={position}")
     words = page.words
+    hours = hours_form.read(words, given or {})
     return render(
         "models_catalogue.html",
         page,
@@ -48,7 +64,8 @@ async def _page(
         tabs=views.tabs(words, "catalogue"),
         cards=[views.card_of(words, offer) for offer in found],
         kind=kind,
-        kinds=[(name, words.text(f"catalogue.kind.{name}"), name == kind) for name in KINDS],
+        hours=hours,
+        kinds=[(name, words.text(f"catalogue.kind.{name}"), name == kind, urlencode({"kind": name, **hours.kept})) for name in KINDS],
         tasks=[(one.value, words.text(f"catalogue.task.{one}"), one == chosen) for one in _tasks(KINDS[kind])],
         query=q,
         room=words.text("catalogue.room", room_memory_bytes=room_bytes),
@@ -82,16 +99,19 @@ async def download(request: Request, ask: Ask) -> Response:
     require_creator(ask.actor)
     values = await form_of(request)
     kind = values.get("kind", "models")
+    hours = hours_form.read(page_of(request, "models").words, values)
+    if hours.errors:
+        return await _page(request, ask, kind, given=values, status=422)
     try:
-        asked = {"repository": values.get("repository", "").strip(), "kind": KINDS.get(kind, "model")}
+        asked = {"repository": values.get("repository", "").strip(), "kind": KINDS.get(kind, "model"), "window": hours.window}
         wish = DownloadWish.model_validate({**asked, "update": values.get("update") == "on"})
         made = await ask(downloads.start, ask.settings, wish)
     except ValidationError as problem:
-        return await _page(request, ask, kind, errors=schema_errors(request, problem), status=422)
+        return await _page(request, ask, kind, given=values, errors=schema_errors(request, problem), status=422)
     except KargahError as error:
         text = next(iter(errors_of(request, error).values()))
-        return await _page(request, ask, kind, errors={"repository": text}, status=error.status)
-    return see(f"{_back(values, kind)}done={'download_started' if made.started else 'download_known'}")
+        return await _page(request, ask, kind, given=values, errors={"repository": text}, status=error.status)
+    return see(f"{_back(values, kind, hours.kept)}done={'download_started' if made.started else 'download_known'}")
 
 
 @router.post("/models/downloads/{download_id}/{action}")
@@ -105,8 +125,10 @@ async def control(request: Request, download_id: str, action: str, ask: Ask) -> 
     return see(f"{_back(values, values.get('kind', 'models'))}done=download_{action if action in ACTS else 'stop'}")
 
 
-def _back(values: dict[str, str], kind: str) -> str:
-    return "/models?" if values.get("next") == "models" else f"/models/catalogue?kind={kind if kind in KINDS else 'models'}&"
+def _back(values: dict[str, str], kind: str, hours: Mapping[str, str] = {}) -> str:
+    if values.get("next") == "models":
+        return "/models?"
+    return f"/models/catalogue?{urlencode({'kind': kind if kind in KINDS else 'models', **hours})}&"
 
 
 @router.post("/models/allowed")
@@ -129,9 +151,9 @@ async def disallow(request: Request, allowed_id: str, ask: Ask) -> Response:
 
 
 @router.get("/models/resources")
-async def show_resources(request: Request, ask: Ask, kind: str = "", q: str = "") -> Response:
-    wanted = KINDS.get(kind)
-    position, found, totals = await ask.read(_resources, wanted, q)
+async def show_resources(request: Request, ask: Ask, kind: str = "", q: str = "", used: str = "") -> Response:
+    wanted = RESOURCES.get(kind)
+    position, found, totals = await ask.read(_resources, wanted, q, USED.get(used))
     page = page_of(request, "models", crumbs=(_crumb(request, "resources"),), stream=f"/api/v1/events?since={position}")
     words = page.words
     strip = [
@@ -147,14 +169,18 @@ async def show_resources(request: Request, ask: Ask, kind: str = "", q: str = ""
         strip=strip,
         rows=[views.row_of(words, one) for one in found],
         kinds=[("", words.text("models.filter.all"), wanted is None)]
-        + [(name, words.text(f"catalogue.kind.{name}"), KINDS[name] == wanted) for name in KINDS],
+        + [(name, words.text(f"storage.kind.{of_kind}"), of_kind == wanted) for name, of_kind in RESOURCES.items()],
+        uses=[(name, words.text(f"resources.used.{name or 'any'}"), name == used) for name in ("", *USED)],
         kind=kind if wanted else "",
+        used=used if used in USED else "",
         query=q,
     )
 
 
-def _resources(session: Session, actor: Actor, kind: Kind | None, query: str) -> tuple[int, list[resources.Resource], resources.Totals]:
-    found = resources.list_for(session, actor, kind=kind, query=query or None)
+def _resources(
+    session: Session, actor: Actor, kind: resources.Kind | None, query: str, used: bool | None
+) -> tuple[int, list[resources.Resource], resources.Totals]:
+    found = resources.list_for(session, actor, kind=kind, query=query or None, used=used)
     return history.latest_position(session), found, resources.totals(session, actor)
 
 

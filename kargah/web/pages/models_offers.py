@@ -23,6 +23,7 @@ TABS = (
 _CAN_PAUSE = frozenset({State.RUNNING})
 _CAN_RESUME = frozenset({State.PAUSED})
 _MILLION = 1_000_000
+_PAGES = {"model": "/models/{id}", "dataset": "/datasets/{id}", "checkpoint": "/runs/{id}#run-checkpoints"}
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ class ResourceRow:
     error: str
     source: str
     size: str
+    used: str
     when: str
     href: str
 
@@ -140,7 +142,6 @@ def state_of(words: Words, status: Status, job: JobOut | None = None) -> Badge:
 
 
 def row_of(words: Words, one: Resource) -> ResourceRow:
-    page = {"model": "/models/", "dataset": "/datasets/"}[one.kind]
     return ResourceRow(
         name=one.name,
         kind=words.text(f"resource.kind.{one.kind}"),
@@ -148,9 +149,20 @@ def row_of(words: Words, one: Resource) -> ResourceRow:
         error=words.error(one.error),
         source=words.text(f"resource.source.{one.source}"),
         size=words.size(one.size_bytes),
+        used=words.text("list.comma").join(words.text(f"used_by.{kind}", n=words.number(count)) for kind, count in one.used.items()),
         when=words.ago(one.downloaded_at or one.created_at),
-        href=f"{page}{one.page_id}" if one.page_id else f"/models/catalogue?{urlencode({'kind': f'{one.kind}s', 'q': one.name})}",
+        href=_page_of(one),
     )
+
+
+def _page_of(one: Resource) -> str:
+    """Its own page; of a checkpoint that of its run, of an artifact the file itself."""
+    if one.kind == "artifact":
+        return f"/api/v1/assets/{one.id}/download"
+    if one.page_id is None:
+        kind = f"{one.kind}s" if one.kind in {"model", "dataset"} else "models"
+        return f"/models/catalogue?{urlencode({'kind': kind, 'q': one.name})}"
+    return _PAGES[one.kind].format(id=one.page_id)
 
 
 def _amount(words: Words, done: float | None, total: float | None, failed: bool) -> str:

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from kargah.jobs.schemas import EventOut
-from kargah.training import checkpoints
+from kargah.training import checkpoint_records, checkpoints
 from kargah.training.checkpoints import CheckpointOut, Condition
 from kargah.web.deps import Ask
 from kargah.web.pages import figures
@@ -105,6 +105,7 @@ async def delete(run_id: str, request: Request, ask: Ask) -> Response:
 @router.post("/runs/{run_id}/checkpoints/verify")
 async def verify(run_id: str, request: Request, ask: Ask) -> Response:
     name = (await form_of(request)).get("name", "")
-    place = await ask(checkpoints.place_of, await job_of(ask, run_id), name, ask.settings.home)
-    found = await ask.compute(checkpoints.verify, place)
+    job_id = await job_of(ask, run_id)
+    found = await ask.compute(checkpoints.verify, await ask(checkpoints.place_of, job_id, name, ask.settings.home))
+    await ask(checkpoint_records.refresh, job_id, ask.settings.home)
     return see(f"/runs/{run_id}?done=checkpoint_{found.condition}#run-checkpoints")

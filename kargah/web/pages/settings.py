@@ -22,8 +22,8 @@ GROUPS = {
     "door": ("host", "port", "profile", "https_only", "trusted_proxies", "cors_origins"),
     "people": ("language", "sign_ups", "session_days"),
     "limits": (
-        "body_limit_bytes", "upload_limit_bytes", "user_quota_bytes", "workspace_quota_bytes", "trash_days", "rate_limit_per_minute",
-        "login_rate_limit_per_minute",
+        "body_limit_bytes", "upload_limit_bytes", "user_quota_bytes", "workspace_quota_bytes", "trash_days", "scrub_days",
+        "rate_limit_per_minute", "login_rate_limit_per_minute",
     ),
     "hubs": (
         "offline", "hub_urls", "hub_token", "hub_token_url", "hub_proxy_url", "hub_cache", "hub_connections", "hub_bytes_per_second",

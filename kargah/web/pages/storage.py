@@ -106,7 +106,7 @@ def _load(session: Session, actor: Actor, settings: Settings) -> Loaded:
     return Loaded(
         position=history.latest_position(session),
         storage=storage.show(session, actor, settings),
-        check=scrubbing.state(session, actor) if actor.is_admin else None,
+        check=scrubbing.state(session, actor, settings.scrub_days) if actor.is_admin else None,
         roots=known,
         scans={row.id: jobs.show(session, actor, row.job_id) for row in known.values() if row.job_id},
         tables=found.items,
@@ -193,6 +193,7 @@ def _check(words: Words, state: ScrubState) -> dict[str, Any]:
         "facts": [
             words.text("scrub.checked_at", when=words.date(state.checked_at)) if state.checked_at else words.text("scrub.never"),
             *([words.text("scrub.unchecked", n=words.number(state.unchecked))] if state.unchecked and state.checked_at else []),
+            _next_check(words, state),
         ],
         "error": words.error(job.error) if job and job.error else "",
         "whole": bool(state.checked_at) and not state.damaged_count and not running,
@@ -207,6 +208,13 @@ def _check(words: Words, state: ScrubState) -> dict[str, Any]:
             for one in state.damaged
         ],
     }
+
+
+def _next_check(words: Words, state: ScrubState) -> str:
+    if not state.every_days:
+        return words.text("scrub.by_hand")
+    days = words.number(state.every_days)
+    return words.text("scrub.next_at", when=words.date(state.next_at), days=days) if state.next_at else words.text("scrub.every", days=days)
 
 
 @router.post("/models/storage/check")

@@ -12,6 +12,7 @@ from kargah.jobs.terms import Retry, Terms
 from kargah.kit import i18n, moments
 from kargah.kit.clock import utc_now
 from kargah.web.pages.forms import Errors
+from kargah.web.pages.hours import zone_of
 from kargah.web.pages.spec_form import Given, Group, Option, SpecField, number_of
 from kargah.web.pages.words import Words
 
@@ -124,7 +125,7 @@ def _agree(words: Words, values: dict[str, Any], errors: Errors) -> None:
 def _as_terms(words: Words, values: Mapping[str, Any]) -> dict[str, Any]:
     terms: dict[str, Any] = {name: values[name] for name in ("after", "if_after_fails", "not_before", "deadline") if name in values}
     if "window_start" in values and "window_end" in values:
-        terms["window"] = {"start": values["window_start"], "end": values["window_end"], "zone": _zone(words)}
+        terms["window"] = {"start": values["window_start"], "end": values["window_end"], "zone": zone_of(words)}
     if "max_attempts" in values:
         terms["retry"] = Retry(max_attempts=values["max_attempts"])
     if "time_limit_hours" in values:
@@ -132,10 +133,6 @@ def _as_terms(words: Words, values: Mapping[str, Any]) -> dict[str, Any]:
     if "memory_limit_gib" in values:
         terms["memory_limit_bytes"] = round(values["memory_limit_gib"] * GIB)
     return terms
-
-
-def _zone(words: Words) -> str:
-    return "Asia/Tehran" if words.language == "fa" else "UTC"
 
 
 def given_of(priority: int, terms: Terms) -> dict[str, list[str]]:
