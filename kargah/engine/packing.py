@@ -50,5 +50,5 @@ class Packed:
 
 def _rounded(values: Any) -> Tensor:
     """int64 [1, tokens], with what fills up the rows of products."""
-    missing = -len(values) % products.rows_together()
+    missing = products.rows_missing(len(values))
     return torch.from_numpy(np.pad(np.asarray(values, dtype=np.int64), (0, missing), mode="edge"))[None]

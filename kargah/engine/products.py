@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-#: oneDNN makes a kernel for each count of rows, which takes longer than the product: zeros fill them up to a multiple of this.
-_ROWS = 8
+#: oneDNN makes a kernel for each count of rows, which takes memory and longer than the product: zeros fill them up to a multiple of
+#: this, or of the last power of two by the other, which wastes little of many rows.
+_FEWEST_ROWS, _PARTS = 8, 32
 _CPUINFO = Path("/proc/cpuinfo")
 _MKLS_OWN = "GenuineIntel"
 
@@ -41,9 +42,13 @@ def _is_left_behind_by_mkl() -> bool:
         return False
 
 
-def rows_together() -> int:
-    """Products of a multiple of so many rows need no filling up."""
-    return _ROWS if uses_onednn() else 1
+def rows_missing(count: int) -> int:
+    """How many more make ``count`` rows a number that needs no filling up."""
+    return _missing(count) if uses_onednn() else 0
+
+
+def _missing(count: int) -> int:
+    return -count % max(_FEWEST_ROWS, (1 << count.bit_length() - 1) // _PARTS)
 
 
 def make_products_quick(model: nn.Module) -> None:
@@ -94,7 +99,7 @@ class _Linear(torch.autograd.Function):
 
 
 def _rounded(rows: Tensor) -> Tensor:
-    missing = -len(rows) % _ROWS
+    missing = _missing(len(rows))
     if not missing:
         return rows
     rounded = rows.new_empty(len(rows) + missing, rows.shape[1])
