@@ -1,5 +1,6 @@
 """``kargah serve``, ``kargah web`` and ``kargah agent``: the processes of the system."""
 
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -40,4 +41,7 @@ def agent(home: Home = None) -> None:
 def _settings(home: str | None, host: str | None, port: int | None) -> "Settings":
     from kargah.kit import settings
 
-    return settings.load(home=home, host=host, port=port)
+    found = settings.load(home=home, host=host, port=port)
+    if found.script_user is not None:
+        os.umask(0o077)  # what is made from now on is not for other users of this machine: scripts run as one
+    return found

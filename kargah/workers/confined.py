@@ -11,6 +11,8 @@ import signal
 import sys
 
 _PR_SET_PDEATHSIG = 1
+#: Processes and threads of that user, all scripts together: a fork bomb ends itself.
+_MOST_PROCESSES = 1024
 
 
 def main() -> None:
@@ -20,6 +22,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (wish["file_bytes"], wish["file_bytes"]))
     if wish["uid"] is not None:
+        resource.setrlimit(resource.RLIMIT_NPROC, (_MOST_PROCESSES, _MOST_PROCESSES))
         os.setgroups([])
         os.setgid(wish["gid"])
         os.setuid(wish["uid"])

@@ -2,13 +2,17 @@
 neither can be had, with all that the worker itself may do. Which of them works here is found by trying.
 """
 
+import ctypes
 import json
 import os
 import pwd
 import shutil
+import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,8 +33,12 @@ about, work, *hidden = sys.argv[1:]
 open(about).close()
 open(os.path.join(work, ".trial"), "w").close()
 os.unlink(os.path.join(work, ".trial"))
-sys.exit(any(os.access(path, os.R_OK) for path in hidden))
+for path in hidden:
+    way = os.path.isdir(path) and os.path.basename(path) != "jobs" and os.access(path, os.X_OK)
+    if way or os.access(path, os.R_OK):
+        sys.exit(1)
 """
+_PR_SET_CHILD_SUBREAPER = 36
 #: Emptied for a script; what it needs of them is put back.
 _EMPTIED = ("/tmp", "/var/tmp", "/run", "/home", "/root", "/mnt", "/media", "/srv")  # noqa: S108 - nothing is written there
 
@@ -69,27 +77,59 @@ class Confinement:
             return False
 
 
-def best(folders: Folders, home: Path, user: str | None) -> Confinement:
-    """The strictest that works here. ``home`` of Kargah is what must not be read."""
-    hidden = [home / "kargah.db", home / "secrets", home / "kargah.toml", home / "blobs"]
-    for found in _candidates(folders, home, user):
-        if found.works(hidden):
-            return found
-    return Confinement("none", folders)
-
-
-def _candidates(folders: Folders, home: Path, user: str | None) -> Iterator[Confinement]:
+def best(folders: Folders, home: Path, user: str | None) -> tuple[Confinement, list[str]]:
+    """The strictest that works here, and the names of those that were tried in vain. ``home`` of Kargah is what must not be read."""
+    hidden = [home / name for name in ("kargah.db", "kargah.db-wal", "secrets", "kargah.toml", "blobs")]
+    in_vain: list[str] = []
     bubblewrap = shutil.which("bwrap")
     if bubblewrap is not None:
-        yield Confinement("bubblewrap", folders, [bubblewrap, *_bubble(folders, home)])
-    if user is not None and os.geteuid() == 0:
-        try:
-            entry = pwd.getpwnam(user)
-        except KeyError:
-            return
-        for path in [folders.work, *folders.work.rglob("*")]:
-            os.chown(path, entry.pw_uid, entry.pw_gid)
-        yield Confinement("user", folders, uid=entry.pw_uid, gid=entry.pw_gid)
+        found = Confinement("bubblewrap", folders, [bubblewrap, *_bubble(folders, home)])
+        if found.works(hidden):
+            return found, in_vain
+        in_vain.append(found.name)
+    if user is not None:
+        other = _as_user(folders, home, user)
+        if other is not None and other.works([*hidden, home / "jobs", *_beside(folders)]):
+            return other, in_vain
+        in_vain.append("user")
+    return Confinement("none", folders), in_vain
+
+
+def _as_user(folders: Folders, home: Path, user: str) -> Confinement | None:
+    """Everything in the home but the way to this attempt is closed to others, and the folders that are for the script opened to them."""
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        return None
+    if os.geteuid() != 0 or entry.pw_uid == 0:
+        return None
+    told = {folders.told, folders.inputs, folders.checkpoint, folders.work}
+    place = home.resolve()
+    for name in (*folders.path.relative_to(place).parts, ""):
+        for path in place.iterdir():
+            if path.name != name and path not in told and not path.is_symlink():
+                _change(path, 0, 0o077)
+        _change(place, 0o011, 0o066)
+        place = place / name
+    for path in (path for folder in told - {folders.work} for path in (folder, *folder.rglob("*"))):
+        _change(path, 0o055 if path.is_dir() else 0o044, 0)
+    for path in (folders.work, *folders.work.rglob("*")):
+        os.chown(path, entry.pw_uid, entry.pw_gid)
+    folders.work.chmod(0o700)
+    return Confinement("user", folders, uid=entry.pw_uid, gid=entry.pw_gid)
+
+
+def _change(path: Path, more: int, less: int) -> None:
+    """Bits of the mode; what has gone meanwhile needs none."""
+    with suppress(FileNotFoundError):
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if mode != (mode | more) & ~less:
+            path.chmod((mode | more) & ~less)
+
+
+def _beside(folders: Folders) -> list[Path]:
+    """What else lies in the directory of an attempt."""
+    return [folders.path / name for name in ("plan.json", "events.jsonl", "worker.log", "control.json")]
 
 
 def _bubble(folders: Folders, home: Path) -> list[str]:
@@ -109,3 +149,27 @@ def _bubble(folders: Folders, home: Path) -> list[str]:
 def environment(folders: Folders) -> dict[str, str]:
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return {**passed, "HOME": str(folders.work), "TMPDIR": str(folders.work), FOLDER_VARIABLE: str(folders.path)}
+
+
+@contextmanager
+def adopting() -> Iterator[None]:
+    """Whatever is started inside, and whatever that starts, has ended at the end, however it detached itself: it becomes our child."""
+    system = ctypes.CDLL(None, use_errno=True)
+    system.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    try:
+        yield
+    finally:
+        while left := _children():
+            for child in left:
+                with suppress(ProcessLookupError, ChildProcessError):
+                    os.kill(child, signal.SIGKILL)
+                    os.waitpid(child, 0)
+        system.prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+
+
+def _children() -> list[int]:
+    found: list[int] = []
+    for task in Path("/proc/self/task").glob("*/children"):
+        with suppress(OSError):  # a thread that has ended meanwhile
+            found += map(int, task.read_text().split())
+    return found

@@ -76,7 +76,9 @@ def run_script(plan: Plan, attempt: Attempt) -> dict[str, Any]:
     assert isinstance(plan, ScriptPlan)
     folders = Folders(attempt.directory.path)
     step = _lay_out(plan, attempt, folders)
-    confinement = confining.best(folders, attempt.directory.home, plan.user)
+    confinement, in_vain = confining.best(folders, attempt.directory.home, plan.user)
+    for name in in_vain:
+        attempt.tell.log(f"script.in_vain.{name}", "warning", user=plan.user or "")
     attempt.tell.log(f"script.confined.{confinement.name}", "warning" if confinement.name == "none" else "info", user=plan.user or "")
     relay = Relay(plan, attempt, folders)
     relay.begin(None)
@@ -84,8 +86,9 @@ def run_script(plan: Plan, attempt: Attempt) -> dict[str, Any]:
         attempt.tell.step = step or 0
         attempt.tell("Resumed", from_step=step or 0, exact=False)
     began_bytes = attempt.directory.log.stat().st_size
-    process = confinement.start([str(folders.script)], plan.output_limit_bytes)
-    status = _followed(process, relay, attempt, folders)
+    with confining.adopting():
+        process = confinement.start([str(folders.script)], plan.output_limit_bytes)
+        status = _followed(process, relay, attempt, folders)
     if status != 0:
         _tell_tail(attempt, began_bytes)
         raise ScriptFailed(status=status) if 0 < status < 128 else ScriptKilled(signal=-status if status < 0 else status - 128)

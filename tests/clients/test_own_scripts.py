@@ -53,6 +53,7 @@ def test_a_script_reads_data_draws_a_curve_and_leaves_files(kargah: Kargah, line
     assert (job.title, title, len(curve)) == ("sums.py", "x, y", 30)
     assert float(total) == pytest.approx(curve[-1][1], abs=1e-3)
     assert run["params"]["factor"]["value"] == 2
+    assert 'id="confined"' in kargah.transport.send("GET", f"/runs/{run['id']}").text
     assert [file["path"] for file in kargah.scripts.outputs(job.id)] == ["total.txt"]
     assert kargah.transport.send("GET", f"/api/v1/scripts/{job.id}/source").text == SUMS
     assert (

@@ -2,14 +2,19 @@
 
 import json
 import os
+import pwd
+import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from attempts import events_of, of_kind
 
@@ -17,7 +22,7 @@ from kargah.contract import control
 from kargah.contract.attempt import AttemptDirectory
 from kargah.contract.control import Want
 from kargah.contract.events import LAST_WORDS
-from kargah.contract.process import start_worker
+from kargah.contract.process import environment, start_worker
 from kargah.contract.scripts import Folders
 from kargah.jobs import processes
 from kargah.kit import files
@@ -47,6 +52,8 @@ if step == run.parameters()["steps"]:
 class Script:
     """One job of a custom script; each ``start`` is its next attempt."""
 
+    user: str | None = None
+
     def __init__(self, home: Path, source: str, **parameters: Any) -> None:
         self.home, self.source, self.parameters, self.attempts = home, source, parameters, 0
 
@@ -57,7 +64,7 @@ class Script:
             folder.mkdir(parents=True, exist_ok=True)
         (directory.inputs / "script" / "main.py").write_text(self.source, encoding="utf-8")
         plan = {"kind": "script", "job_id": "job_1", "attempt": self.attempts, "title": "s", "filename": "s.py", "sha256": "0" * 64}
-        files.write_json(directory.plan, {**plan, "parameters": self.parameters, "output_limit_bytes": 1_000_000})
+        files.write_json(directory.plan, {**plan, "parameters": self.parameters, "output_limit_bytes": 1_000_000, "user": self.user})
         return directory
 
     def start(self) -> "tuple[AttemptDirectory, subprocess.Popen[bytes]]":
@@ -228,3 +235,88 @@ def test_outside_of_kargah_the_words_say_so() -> None:
         [sys.executable, "-c", "from kargah.client import run; run.parameters()"], capture_output=True, text=True, timeout=120
     )
     assert "NOT_A_RUN" in done.stderr
+
+
+LOOKS_AROUND = """
+import json, os, resource, signal, subprocess
+from pathlib import Path
+from kargah.client import run
+
+def tried(action):
+    try:
+        action()
+        return "done"
+    except OSError as error:
+        return type(error).__name__
+
+home, attempt = Path(run.parameters()["place"]), Path(os.environ["KARGAH_RUN_FOLDER"])
+hidden = ("kargah.db", "secrets/secret_key", "blobs/aa/aab", "jobs/job_2/attempts/1/inputs/rows", "jobs/job_1/checkpoints/step")
+found = {path: tried(lambda: (home / path).read_bytes()) for path in hidden}
+found |= {f"{path}/": tried(lambda: os.listdir(home / path)) for path in ("", "jobs", "secrets", "blobs")}
+found |= {path: tried(lambda: (attempt / path).read_bytes()) for path in ("plan.json", "events.jsonl", "worker.log")}
+found |= {f"change {path}": tried(lambda: (attempt / path).open("a")) for path in ("told/run.json", "inputs/rows", "new")}
+found["read inputs"] = (attempt / "inputs" / "rows").read_text()
+found["signal"] = tried(lambda: os.kill(run.parameters()["pid"], signal.SIGTERM))
+found["signal the worker"] = tried(lambda: os.kill(os.getppid(), signal.SIGTERM))
+found["root"] = tried(lambda: os.setuid(0))
+found["too large"] = tried(lambda: (attempt / "work" / "large").write_bytes(bytes(2_000_000)))
+found |= {"who": [os.getuid(), os.geteuid(), os.getgid(), os.getgroups()], "processes": resource.getrlimit(resource.RLIMIT_NPROC)[0]}
+found["left"] = subprocess.Popen(["/bin/sleep", "600"], start_new_session=True).pid
+run.metrics(1, loss=0.5)
+with run.save_checkpoint(1) as folder:
+    (folder / "state.json").write_text("{}")
+(run.outputs() / "found").write_text(json.dumps(found))
+"""
+
+
+@pytest.fixture
+def open_home() -> Iterator[Path]:
+    """A home that lies open, as a usual umask leaves one, where another user could come to it (pytest's own folders are root's alone)."""
+    folder = Path(tempfile.mkdtemp(prefix="kargah-home-"))
+    folder.chmod(0o755)
+    for path in ("kargah.db", "secrets/secret_key", "blobs/aa/aab", "jobs/job_2/attempts/1/inputs/rows", "jobs/job_1/checkpoints/step"):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text("hidden")
+    yield folder
+    shutil.rmtree(folder)
+
+
+def python_for_all() -> str | None:
+    """Ours, or the system's of the same version, whichever any user can start."""
+    for path in (Path(sys.executable).resolve(), Path(f"/usr/bin/python3.{sys.version_info.minor}")):
+        if path.is_file() and all(folder.stat().st_mode & 0o001 for folder in (path, *path.parents)):
+            return str(path)
+    return None
+
+
+def test_a_script_of_another_user_reads_and_ends_nothing_that_is_not_its_own(open_home: Path) -> None:
+    """The real thing: without bubblewrap, as nobody. Only root can become another user."""
+    python = python_for_all()
+    if os.geteuid() != 0 or python is None:
+        pytest.skip("NOT TESTED: custom scripts under a user of their own; that takes root, and a Python that every user can start")
+    script = Script(open_home, LOOKS_AROUND, place=str(open_home), pid=os.getpid())
+    script.user = "nobody"
+    directory = script.lay_out()
+    (directory.inputs / "rows").write_text("مال او")
+    variables = {**environment(1), "PATH": "/nonexistent"}
+    variables["PYTHONPATH"] += os.pathsep + sysconfig.get_path("purelib")
+    worker = [python, "-m", "kargah.workers.script", str(directory.path)]
+    with directory.log.open("ab") as log:
+        assert subprocess.run(worker, env=variables, stdout=log, stderr=log, timeout=120, check=False).returncode == 0
+    assert events_of(directory)[-1].kind == "Finished", directory.log.read_text()
+    assert logged(directory, "script.confined.user") == [{"user": "nobody"}]
+    found = json.loads((directory.outputs / "found").read_text())
+    nobody = pwd.getpwnam("nobody")
+    assert found.pop("who") == [nobody.pw_uid, nobody.pw_uid, nobody.pw_gid, []]
+    assert (found.pop("read inputs"), found.pop("processes"), found.pop("too large")) == ("مال او", 1024, "OSError")
+    left = found.pop("left")
+    assert set(found.values()) == {"PermissionError"}, found
+    assert not psutil.pid_exists(left)
+    assert [event.step for event in of_kind(events_of(directory), "Saved")] == [1]
+
+
+def test_a_user_that_there_is_not_is_tried_in_vain_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    directory = Script(tmp_path, "").lay_out()
+    found, in_vain = confining.best(Folders(directory.path), tmp_path, "no-such-user")
+    assert (found.name, in_vain) == ("none", ["user"])

@@ -29,7 +29,7 @@ from kargah.web.idempotency import once_of_form
 from kargah.web.pages.access import see
 from kargah.web.pages.forms import Errors, errors_of, plain, schema_errors
 from kargah.web.pages.render import render
-from kargah.web.pages.run_views import RunData, row_of
+from kargah.web.pages.run_views import RunData, row_of, said_by
 from kargah.web.pages.shell import page_of
 from kargah.web.pages.words import Words
 
@@ -51,6 +51,8 @@ while step < 100 and not run.should_stop():
             (folder / "state.txt").write_text(str(step))
 (run.outputs() / "result.txt").write_text("done")"""
 LISTED = 20
+CONFINED = "script.confined."
+_NOTES = {"bubblewrap": "ready", "user": "info"}
 
 
 @dataclass(frozen=True)
@@ -141,4 +143,15 @@ async def script_of(ask: Asking, words: Words, data: RunData) -> dict[str, Any]:
     outputs = [Output(entry.path, words.size(entry.size_bytes), f"{place}/outputs/files/{entry.path}") for entry in found]
     sha256 = data.plan["sha256"]
     shown = {"name": data.plan["filename"], "sha256": sha256, "hash": words.text("scripts.hash", hash=sha256[:12]), "place": place}
+    shown["confined"] = _confined(words, data)
     return {"script": shown, "outputs": outputs}
+
+
+def _confined(words: Words, data: RunData) -> tuple[str, str, str] | None:
+    """(kind of note, how far the last attempt was confined, what that means), once that is known."""
+    logged = (event for event in reversed(data.events) if event.kind == "Logged")
+    said = next((event for event in logged if str(event.payload.get("code")).startswith(CONFINED)), None)
+    if said is None:
+        return None
+    mode = str(said.payload["code"]).removeprefix(CONFINED)
+    return _NOTES.get(mode, "warn"), words.text(f"scripts.confined.{mode}"), said_by(words, said)
