@@ -13,16 +13,46 @@ from typing import Any
 import httpx
 import pytest
 from support.hub_server import FakeHub, Fault, fake_hub
+from support.model_folders import make_folder
 from support.server import Server, running_with_admin
 
 from kargah.client import Kargah, Refused
 
 HUB_MODEL = "HooshvareLab/albert-fa-zwnj-base-v2"
+#: A program of huggingface_hub, which comes again while what it asks for is on its way.
+THROUGH = """
+import json, os, sys, time
+from huggingface_hub import HfApi, hf_hub_url, snapshot_download
+from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.file_download import http_get
+from huggingface_hub.utils import build_hf_headers
+
+repo, whole, api = os.environ["REPO"], open(os.environ["WHOLE"], "rb").read(), HfApi()
+for _ in range(60):
+    try:
+        info = api.model_info(repo, files_metadata=True)
+        break
+    except HfHubHTTPError as error:
+        assert error.response.status_code == 503, error
+        time.sleep(1)
+place = snapshot_download(repo)
+with open(os.path.join(os.environ["HF_HOME"], "part"), "wb+") as part:
+    part.write(whole[:1_000_000])
+    http_get(hf_hub_url(repo, "tokenizer.json"), part, resume_size=1_000_000, headers=build_hf_headers(), expected_size=len(whole))
+    part.seek(0)
+    resumed = part.read() == whole
+wrong = api.verify_repo_checksums(repo, local_dir=snapshot_download(repo, local_dir=os.path.join(os.environ["HF_HOME"], "taken")))
+sys.stdout.write(json.dumps({"place": place, "resumed": resumed, "wrong": [*wrong.mismatches, *wrong.missing_paths],
+                             "sizes": {file.rfilename: file.size for file in info.siblings}}))
+"""
 
 
 @pytest.fixture(scope="module")
-def other(tmp_path_factory: pytest.TempPathFactory, hub: FakeHub) -> Iterator[Server]:
-    settings = {"url_import_allow": json.dumps(["127.0.0.1"]), "hub_urls": json.dumps([hub.url]), "hub_cache": True}
+def other(tmp_path_factory: pytest.TempPathFactory, hub: FakeHub, server: Server) -> Iterator[Server]:
+    """A Kargah whose hubs are one of many and, behind that, another Kargah."""
+    upstream = f"{server.url}/hub"
+    settings = {"url_import_allow": json.dumps(["127.0.0.1"]), "hub_urls": json.dumps([hub.url, upstream]), "hub_cache": True}
+    settings |= {"hub_token": server.token, "hub_token_url": upstream}
     with running_with_admin(tmp_path_factory.mktemp("other") / "home", job_threads=1, **settings) as running:
         yield running
 
@@ -147,3 +177,25 @@ def test_what_is_not_here_is_fetched_from_the_hub_once_for_all_who_ask(server: S
         assert (refused.status_code, refused.headers["X-Error-Code"]) == (404, "RepoNotFound"), nowhere
     assert not any("nobody" in path for path, *_ in hub.asked)
     assert server.client().get("/hub/api/models/HooshvareLab/roberta-fa-zwnj-base").status_code == 404, "off unless it is switched on"
+
+
+def test_huggingface_hub_downloads_from_a_second_kargah_through_the_first(server: Server, other: Server, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "model")
+    (folder / "tokenizer.json").write_bytes(os.urandom(3_000_000))
+    with Kargah(server.url, server.token) as home, Kargah(other.url, other.token) as cache:
+        home.models.upload(folder, title="from afar")
+        [repo] = [one["id"] for one in home.transport.json("GET", "/hub/api/models") if one["id"].endswith("/from-afar")]
+        cache.models.allow(f"{repo.partition('/')[0]}/*")
+        known = {"HF_ENDPOINT": f"{other.url}/hub", "HF_TOKEN": other.token, "HF_HOME": str(tmp_path), "HOME": str(tmp_path)}
+        environment = {**known, "REPO": repo, "WHOLE": str(folder / "tokenizer.json"), "PATH": os.environ["PATH"]}
+        done = subprocess.run(
+            [sys.executable, "-c", THROUGH], env={**environment, "HF_HUB_DISABLE_PROGRESS_BARS": "1"}, capture_output=True, text=True,
+            timeout=200,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-4000:]
+        said = json.loads(done.stdout.splitlines()[-1])
+        came = [one for one in cache.transport.json("GET", "/api/v1/downloads")["items"] if one["repository"] == repo]
+    assert (said["resumed"], said["wrong"]) == (True, [])
+    assert said["sizes"].items() >= {path.name: path.stat().st_size for path in folder.iterdir()}.items()
+    assert all((Path(said["place"]) / path.name).read_bytes() == path.read_bytes() for path in folder.iterdir())
+    assert [one["status"] for one in came] == ["ready"], "it was fetched once, and is kept"
