@@ -15,7 +15,7 @@ from kargah.kit.errors import BadInput
 
 app = group("datasets")
 #: Fixes that concern just one column.
-ONE_COLUMN = {"merge_labels", "cast", "cast_dates", "repair_tags", "fill_missing", "drop_broken_turns"}
+ONE_COLUMN = {"merge_labels", "join_rows", "cast", "cast_dates", "repair_tags", "fill_missing", "drop_broken_turns"}
 
 
 @app.command(help=t("cli.datasets.add"))
@@ -113,10 +113,27 @@ def kind(
     server: Server = None,
     token: Token = None,
 ) -> None:
+    said = {"kind": "set_kind", "column": column, "to": to, "otherwise": "drop" if drop else "empty"}
+    _mend(dataset, said, why, json=json, server=server, token=token)
+
+
+@app.command("rename-column", help=t("cli.datasets.rename_column"))
+def rename_column(
+    dataset: Annotated[str, typer.Argument(help=t("cli.datasets.id"), metavar="DATASET")],
+    column: Annotated[str, typer.Argument(help=t("cli.datasets.kind_column"), metavar="COLUMN")],
+    to: Annotated[str, typer.Argument(help=t("dataset.rename_column_to"), metavar="NAME")],
+    why: Annotated[str, typer.Option(help=t("cli.datasets.fix_why"))] = "",
+    json: Json = False,
+    server: Server = None,
+    token: Token = None,
+) -> None:
+    _mend(dataset, {"kind": "rename_column", "column": column, "to": to}, why, json=json, server=server, token=token)
+
+
+def _mend(dataset: str, fix: dict[str, str], why: str, *, json: bool, server: str | None, token: str | None) -> None:
     from kargah.cli import connection, screen
 
-    said = {"kind": "set_kind", "column": column, "to": to, "otherwise": "drop" if drop else "empty"}
-    made = connection.connect(server, token).datasets.fix(dataset, [said], why=why)
+    made = connection.connect(server, token).datasets.fix(dataset, [fix], why=why)
     if json:
         screen.as_json(made.model_dump(mode="json"))
         return

@@ -32,7 +32,7 @@ def error_text(code: str, params: dict[str, Any]) -> str:
         return t("cli.error.unknown", code=code, params=str(params or ""))
     reason = f"reason.{params.get('reason')}"
     shown = {**params, "reason": t(reason, **params)} if i18n.has_text(language(), reason) else params
-    return t(f"error.{code}", **shown)
+    return i18n.with_file(language(), f"error.{code}", params, t(f"error.{code}", **shown))
 
 
 def waiting_text(code: str, params: dict[str, Any]) -> str:

@@ -36,6 +36,31 @@ class EditRows(_Fix):
     deletions: list[Annotated[int, Field(ge=1)]] = Field([], max_length=100_000)
 
 
+class PadRows(_Fix):
+    """Brings back rows of the file that were left out for having too few fields: those that lack at the end are empty.
+
+    ``file``: of several that were read as the parts of one data set; null means all.
+    """
+
+    kind: Literal["pad_rows"] = "pad_rows"
+    file: str | None = Field(None, max_length=1000)
+
+
+class JoinRows(_Fix):
+    """Brings back rows of the file that were left out for having too many fields: as many as are too many are joined in ``column``."""
+
+    kind: Literal["join_rows"] = "join_rows"
+    file: str | None = Field(None, max_length=1000)
+    column: str
+
+
+class LeaveOutRows(_Fix):
+    """Rows of the file that were left out for their width stay so, and are spoken of no more."""
+
+    kind: Literal["leave_out_rows"] = "leave_out_rows"
+    file: str | None = Field(None, max_length=1000)
+
+
 class StripHidden(_Fix):
     """Takes out the characters that turn the direction of a text."""
 
@@ -217,6 +242,14 @@ class DropColumns(_Fix):
     columns: Columns = Field(min_length=1)
 
 
+class RenameColumn(_Fix):
+    """Other mends made together with it know the column by its former name."""
+
+    kind: Literal["rename_column"] = "rename_column"
+    column: str
+    to: str = Field(min_length=1, max_length=200)
+
+
 class Split(_Fix):
     """Writes ``train``, ``validation`` or ``test`` into ``column``: seeded, with the shares of ``stratify``'s values kept,
     and rows with the same value of ``group`` together."""
@@ -231,9 +264,10 @@ class Split(_Fix):
 
 
 Fix = Annotated[
-    EditRows | StripHidden | RepairEncoding | Trim | Normalise | MaskPersonal | CapLength | MergeLabels | Cast | CastDates | SetKind
+    EditRows | PadRows | JoinRows | LeaveOutRows | StripHidden | RepairEncoding | Trim | Normalise | MaskPersonal | CapLength | MergeLabels
+    | Cast | CastDates | SetKind
     | RepairTags | FillMissing | DropMissing | DropClasses | KeepLanguages | DropSame | DropBrokenTurns | DropConflicts | DropDuplicates
-    | DropLeaked | CapClasses | DropColumns | Split,
+    | DropLeaked | CapClasses | DropColumns | Split | RenameColumn,
     Field(discriminator="kind"),
 ]  # fmt: skip
 AnyFix: TypeAdapter[Fix] = TypeAdapter(Fix)
@@ -242,9 +276,10 @@ AnyFix: TypeAdapter[Fix] = TypeAdapter(Fix)
 ORDER = tuple(
     kind.model_fields["kind"].default
     for kind in (
-        EditRows, StripHidden, RepairEncoding, Trim, Normalise, MaskPersonal, CapLength, MergeLabels, Cast, CastDates, SetKind,
+        EditRows, PadRows, JoinRows, LeaveOutRows, StripHidden, RepairEncoding, Trim, Normalise, MaskPersonal, CapLength, MergeLabels,
+        Cast, CastDates, SetKind,
         RepairTags, FillMissing, DropMissing, DropClasses, KeepLanguages, DropSame, DropBrokenTurns, DropConflicts, DropDuplicates,
-        DropLeaked, CapClasses, DropColumns, Split,
+        DropLeaked, CapClasses, DropColumns, Split, RenameColumn,
     )
 )  # fmt: skip
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from kargah.contract.fixes import Fix
+from kargah.contract.fixes import Fix, Meaning
 
 JsonDict = dict[str, Any]
 PLAN_VERSION = 1
@@ -114,6 +114,7 @@ class EvaluatePlan(_Plan):
     """Measure one model, or two on the same rows, where the answers are known.
 
     The second is the one that the first is compared with. ``slices``: columns of the data whose values part the rows.
+    ``asked``: columns (role → column) and slices as a person named them.
     """
 
     kind: Literal["evaluate"] = "evaluate"
@@ -123,6 +124,7 @@ class EvaluatePlan(_Plan):
     dataset: DatasetInput
     part: Literal["all", "validation", "test"] = "all"
     slices: list[str] = []
+    asked: JsonDict = {}
 
 
 class FetchWish(BaseModel):
@@ -132,6 +134,18 @@ class FetchWish(BaseModel):
     allow: list[str] = []
     limit_bytes: int
     limit_seconds: float
+
+
+class SaidBefore(BaseModel):
+    """What a person said of version ``number``, to hold for a newer file of the same data: what columns are, by name.
+
+    ``normaliser``: whether that of the plan is one that a person chose then.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    number: int
+    meant: dict[str, Meaning] = {}
+    normaliser: bool = False
 
 
 class IngestPlan(_Plan):
@@ -146,6 +160,7 @@ class IngestPlan(_Plan):
     max_rows: int | None = None
     leave_out_bad_rows: bool = False
     fetch: FetchWish | None = None
+    said: SaidBefore | None = None
 
 
 class MendPlan(_Plan):

@@ -107,7 +107,10 @@ class Calibration(BaseModel):
 
 
 class ModelMeasured(BaseModel):
-    """``errors``: rows of ``errors_file`` (a Parquet table, the worst first), relative to ``outputs/evaluation/``."""
+    """``errors``: rows of ``errors_file`` (a Parquet table, the worst first), relative to ``outputs/evaluation/``.
+
+    ``outcomes_file``: what later comparisons take of each row, beside it; null where a recipe keeps none, or that would be too much.
+    """
 
     version_id: str
     title: str
@@ -117,6 +120,7 @@ class ModelMeasured(BaseModel):
     detail: JsonDict = {}
     errors: int
     errors_file: str
+    outcomes_file: str | None = None
 
 
 class McNemar(BaseModel):
@@ -140,6 +144,19 @@ class Paired(BaseModel):
     verdict: Literal["first", "second", "none"]
 
 
+class Compared(BaseModel):
+    """Two models by what was kept of two evaluations, on the ``rows`` that both were asked; ``only_first`` and ``only_second`` rows were
+    asked of one alone and do not count. ``first``, ``second``: their metric on the common rows."""
+
+    rows: int
+    only_first: int
+    only_second: int
+    first: float | None
+    second: float | None
+    lower_is_better: bool
+    paired: Paired
+
+
 class EvaluateResult(BaseModel):
     """``left_out``: why → how many rows were not asked: other_part, unusable, taught. ``taught_rows``: the first of those that taught
     a model, numbered from 1."""
@@ -155,7 +172,7 @@ class EvaluateResult(BaseModel):
 
 
 class IngestResult(BaseModel):
-    """``files``: data.parquet, columns.json, preview.jsonl, report.json, in ``outputs/dataset/``.
+    """``files``: data.parquet, columns.json, preview.jsonl, report.json, and ragged.jsonl where there is one, in ``outputs/dataset/``.
 
     ``source``: the file itself when it was fetched, in ``outputs/source/``, and what it is called there.
     """

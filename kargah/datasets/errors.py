@@ -19,6 +19,12 @@ class UnknownColumn(BadInput):
     code = "UNKNOWN_COLUMN"
 
 
+class ColumnNameNotFree(BadInput):
+    """``name``: another column's, or none that a column can have."""
+
+    code = "COLUMN_NAME_NOT_FREE"
+
+
 class UnknownVersion(NotFound):
     """``version``: no READY version of this data set."""
 

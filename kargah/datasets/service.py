@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, load_only
 
 from kargah.assets import blobs
 from kargah.assets import service as assets
-from kargah.contract.plans import FetchWish, IngestPlan, InputFile
+from kargah.contract.plans import FetchWish, IngestPlan, InputFile, SaidBefore
 from kargah.datasets.errors import NotImported, TitleMissing
 from kargah.datasets.schemas import (
     DatasetDetail,
@@ -85,12 +85,20 @@ def create_from_upload(
 def add_version(
     session: Session, actor: Actor, dataset_id: str, filename: str, digest: Digest, *, options: UploadOptions | None = None
 ) -> tuple[VersionSummary, JobOut]:
-    """A newer file of the same data. It becomes the current version when it is imported; its texts are normalised as the current one's."""
+    """A newer file of the same data. It becomes the current version when it is imported.
+
+    What a person said of the current one holds for it too: what its columns are, and how its texts are normalised.
+    """
     dataset = loaded(session, actor, dataset_id, To.CHANGE)
     options, current = options or UploadOptions(), _shown_version(session, dataset)
-    if options.normaliser is None and current is not None:
+    if current is None:
+        return _import(session, actor, dataset, filename, digest, options)
+    said = _said_of(current)
+    if options.normaliser is None:
         options = options.model_copy(update={"normaliser": current.normaliser})
-    return _import(session, actor, dataset, filename, digest, options)
+    else:
+        said.normaliser = False
+    return _import(session, actor, dataset, filename, digest, options, said)
 
 
 def get_for(session: Session, actor: Actor, dataset_id: str, to: To | str = To.READ, *, trashed: bool = False) -> DatasetDetail:
@@ -188,8 +196,13 @@ def restore(session: Session, actor: Actor, dataset_id: str) -> DatasetDetail:
 
 def clean_tags(tags: Iterable[str]) -> list[str]:
     """Without blanks around them and without repetition, spelling not counted; the first ``MAX_TAGS``."""
-    clean = (" ".join(_NOT_IN_NAMES.sub(" ", tag).split())[:MAX_TAG_CHARACTERS] for tag in tags)
+    clean = (clean_name(tag)[:MAX_TAG_CHARACTERS] for tag in tags)
     return list({fold(tag): tag for tag in clean if tag}.values())[:MAX_TAGS]
+
+
+def clean_name(text: str) -> str:
+    """Without control and direction characters, and without blanks around it or doubled."""
+    return " ".join(_NOT_IN_NAMES.sub(" ", text).split())
 
 
 def clean_filename(filename: str) -> str:
@@ -204,7 +217,13 @@ def clean_filename(filename: str) -> str:
 
 
 def _import(
-    session: Session, actor: Actor, dataset: Dataset, filename: str, source: Digest | FetchWish, options: UploadOptions | None
+    session: Session,
+    actor: Actor,
+    dataset: Dataset,
+    filename: str,
+    source: Digest | FetchWish,
+    options: UploadOptions | None,
+    said: SaidBefore | None = None,
 ) -> tuple[VersionSummary, JobOut]:
     digest = source if isinstance(source, Digest) else None
     if digest is not None:
@@ -215,6 +234,7 @@ def _import(
         filename=_UNSTORABLE.sub("", filename)[:400],
         inputs=[InputFile(path="upload", sha256=digest.sha256, size_bytes=digest.size_bytes)] if digest else [],
         fetch=source if isinstance(source, FetchWish) else None,
+        said=said,
         **_checked(options or UploadOptions()),
     )
     whole = plan.model_dump(mode="json")
@@ -236,6 +256,12 @@ def _import(
     return VersionSummary.model_validate(version), JobOut.model_validate(job)
 
 
+def _said_of(version: DatasetVersion) -> SaidBefore:
+    meant = {column.name: column.meant for column in columns_of(version) if column.meant is not None}
+    chosen = version.normaliser is not None and version.normaliser != NormaliserSettings().model_dump()
+    return SaidBefore.model_validate({"number": version.number, "meant": meant, "normaliser": chosen})
+
+
 def _checked(options: UploadOptions) -> dict[str, Any]:
     """The normaliser's settings are completed now: a later default must not change what this import says."""
     try:
@@ -247,7 +273,7 @@ def _checked(options: UploadOptions) -> dict[str, Any]:
 
 
 def _title(title: str) -> str:
-    title = " ".join(_NOT_IN_NAMES.sub(" ", title).split())[:MAX_TITLE]
+    title = clean_name(title)[:MAX_TITLE]
     if not title:
         raise TitleMissing(field="title")
     return title

@@ -4,10 +4,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from kargah.contract import fixes
-from kargah.contract.fixes import CapLength, EditRows, FillMissing, Fix, Split
+from kargah.contract.fixes import CapLength, EditRows, FillMissing, Fix, RenameColumn, Split
 from kargah.contract.plans import InputFile, MendPlan
 from kargah.datasets import service as datasets
-from kargah.datasets.errors import BadFix, UnknownColumn, UnknownVersion
+from kargah.datasets.errors import BadFix, ColumnNameNotFree, UnknownColumn, UnknownVersion
 from kargah.datasets.schemas import DatasetDetail, JsonDict, Lineage, MendWish, VersionSummary
 from kargah.datasets.tables import Dataset, DatasetVersion
 from kargah.jobs import service as jobs
@@ -17,7 +17,7 @@ from kargah.store.access import Actor, To
 from kargah.text.numbers import parse_number
 
 PARENT = "parent"
-_NEEDED = ("data.parquet", "columns.json", "report.json")
+_NEEDED = ("data.parquet", "columns.json", "report.json", "ragged.jsonl")
 _NUMERIC = (ColumnKind.INTEGER, ColumnKind.NUMBER)
 _TEXTUAL = (ColumnKind.TEXT, ColumnKind.CATEGORY)
 _EDITABLE = (*_NUMERIC, *_TEXTUAL, ColumnKind.BOOLEAN, ColumnKind.EMPTY)
@@ -94,6 +94,7 @@ def _check(wished: list[Fix], columns: list[Column]) -> None:
     media = [name for name, kind in kinds.items() if kind in (ColumnKind.AUDIO, ColumnKind.IMAGE)]
     if media:
         raise BadFix(field="fixes", reason=f"{media[0]}: {kinds[media[0]]}", known=", ".join(fixes.ORDER))
+    _check_names(wished, kinds)
     for number, fix in enumerate(wished):
         for name in fixes.columns_of(fix):
             if name not in kinds:
@@ -101,6 +102,18 @@ def _check(wished: list[Fix], columns: list[Column]) -> None:
         reason = _fault(fix, kinds)
         if reason:
             raise BadFix(field=f"fixes.{number}", reason=reason, known=", ".join(fixes.ORDER))
+
+
+def _check_names(wished: list[Fix], kinds: dict[str, ColumnKind]) -> None:
+    """New names are clean and nobody else's; no column gets two."""
+    taken = set(kinds) | {fix.column for fix in wished if isinstance(fix, Split)}
+    renamed = set[str]()
+    for number, fix in enumerate(wished):
+        if isinstance(fix, RenameColumn):
+            if fix.to in taken or fix.column in renamed or datasets.clean_name(fix.to) != fix.to:
+                raise ColumnNameNotFree(field=f"fixes.{number}.to", name=fix.to)
+            taken.add(fix.to)
+            renamed.add(fix.column)
 
 
 def _fault(fix: Fix, kinds: dict[str, ColumnKind]) -> str:
@@ -119,7 +132,7 @@ def _fault(fix: Fix, kinds: dict[str, ColumnKind]) -> str:
         return "columns" if set(fix.columns) >= set(kinds) else ""
     if isinstance(fix, fixes.SetKind):
         return "" if kinds[fix.column] in _SETTABLE[fix.to] else f"{fix.to}: {kinds[fix.column]}"
-    if isinstance(fix, fixes.CastDates | fixes.KeepLanguages):
+    if isinstance(fix, fixes.CastDates | fixes.KeepLanguages | fixes.JoinRows):
         return "" if kinds[fix.column] in _TEXTUAL else f"{fix.column}: {kinds[fix.column]}"
     if isinstance(fix, fixes.CapClasses):
         return "" if kinds[fix.column] in _EDITABLE else f"{fix.column}: {kinds[fix.column]}"

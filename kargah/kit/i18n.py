@@ -5,6 +5,7 @@ places. What is put into a Persian text is isolated (U+2068 … U+2069), so that
 """
 
 import re
+from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from functools import cache
 from pathlib import Path
@@ -70,6 +71,13 @@ def text(language: str, key: str, /, **params: Any) -> str:
     return _PLACE.sub(
         lambda place: _shown(language, amount(language, place[1], params[place[1]])) if place[1] in params else place[0], template
     )
+
+
+def with_file(language: str, key: str, params: Mapping[str, Any], shown: str) -> str:
+    """A text of ``key`` that does not itself name the ``file`` that it is about, behind its name."""
+    if "file" not in params or "{file}" in catalogue(language).get(key, ""):
+        return shown
+    return f"{text(language, 'error.in_file', file=params['file'])} {shown}"
 
 
 def has_text(language: str, key: str) -> bool:

@@ -1,7 +1,7 @@
 """``python -m kargah.workers.ingest ATTEMPT_DIR``: one uploaded file becomes a data set version, or a reason why not.
 
-Leaves ``outputs/dataset/`` with data.parquet, columns.json, preview.jsonl and report.json. Whatever the bytes, the last word
-is Finished, Stopped or Failed with a code that names place and remedy.
+Leaves ``outputs/dataset/`` with data.parquet, columns.json, preview.jsonl and report.json, and ragged.jsonl where rows were left out for
+their width. Whatever the bytes, the last word is Finished, Stopped or Failed with a code that names place and remedy.
 """
 
 import sys
@@ -21,14 +21,16 @@ from kargah.workers import fetching
 from kargah.workers.doctor.examination import Examination
 from kargah.workers.doctor.remedies import prescribe
 from kargah.workers.edge import Attempt, run_attempt
-from kargah.workers.reading import containers
+from kargah.workers.reading import containers, ragged
 from kargah.workers.reading.batch import Batch, Row, of_rows
 from kargah.workers.reading.delimited import DelimitedTable
-from kargah.workers.reading.errors import HeaderOnly, NestedTooDeeply, NoUsableRows
+from kargah.workers.reading.errors import HeaderOnly, NestedTooDeeply, NoUsableRows, in_file
 from kargah.workers.reading.findings import Findings
 from kargah.workers.reading.media import Media, media_of
 from kargah.workers.reading.opening import Opened, Part, Reader, open_upload
-from kargah.workers.reading.outcome import columns_for_event, normalising, write_outcome
+from kargah.workers.reading.outcome import columns_for_event, normalising, task_told, write_outcome
+from kargah.workers.reading.ragged import RaggedFile
+from kargah.workers.reading.said import Said
 from kargah.workers.reading.splits import Splits
 from kargah.workers.reading.table import RawTable, write_typed
 from kargah.workers.telling import Teller
@@ -70,7 +72,8 @@ class Import:
         self._scratch = directory.outputs / "scratch"
         self._raw_path = self._scratch / "raw.arrow"
         self._normaliser = Normaliser(NormaliserSettings.model_validate(plan.normaliser or {}))
-        self._findings = Findings()
+        self._ragged = RaggedFile(self._folder / ragged.FILE)
+        self._findings = Findings(self._ragged)
         self._told_seconds = 0.0
 
     def run(self) -> IngestResult:
@@ -80,6 +83,7 @@ class Import:
         except RecursionError:  # what could just be read may be too deep for what comes after
             raise NestedTooDeeply() from None
         finally:
+            self._ragged.close()
             containers.clear(self._scratch)
 
     def _imported(self) -> IngestResult:
@@ -113,9 +117,12 @@ class Import:
         with raw.stored_at(self._raw_path):
             for part in opened.parts:
                 self._findings.file = part.name if len(opened.parts) > 1 else None
-                count = raw.add(self._batches(part, splits, raw), self._bytes_of(part.table))
+                self._ragged.also = {opened.names[-1]: part.split} if part.split else {}
+                with in_file(self._findings.file):
+                    count = raw.add(self._batches(part, splits, raw), self._bytes_of(part.table))
                 parts.append({"name": part.name, "split": part.split, "rows": count})
         self._findings.file = None
+        self._ragged.close()
         if not raw.rows:
             self._refuse_no_rows(opened.names)
         if raw.rows < _LEAST_ROWS:
@@ -145,11 +152,14 @@ class Import:
         raise NoUsableRows(rows_dropped=dropped, lines=sorted(set(lines))[:10])
 
     def _columns(self, raw: RawTable, kinds: dict[str, ColumnKind], media: Media | None) -> list[Column]:
+        said = Said(self._plan.said, self._findings)
         columns = []
         for profile in raw.profiles:
-            kind = kinds.get(profile.name) or (media.kind_of(profile.examples) if media else None) or profile.kind()
+            structure = kinds.get(profile.name) or (media.kind_of(profile.examples) if media else None)
+            kind, meant = said.of(profile, structure)
             profile.say(kind)
-            columns.append(profile.column(kind))
+            columns.append(profile.column(kind).model_copy(update={"meant": meant}))
+        said.say()
         return columns
 
     def _say_task(self, columns: list[Column]) -> None:
@@ -163,7 +173,6 @@ class Import:
 
     def _report(self, table: Reader, raw: RawTable, columns: list[Column], parts: list[dict[str, Any]]) -> dict[str, Any]:
         dropped = self._dropped()
-        task = catalogue.task_of(columns)
         return {
             "rows": raw.rows,
             "rows_read": raw.rows + dropped,
@@ -173,7 +182,7 @@ class Import:
             "encoding": table.encoding,
             "delimiter": table.delimiter,
             "parts": parts,
-            "task": {"name": task.name, "columns": task.columns, "has_recipe": task.has_recipe} if task else None,
+            "task": task_told(columns),
             "problems": prescribe(self._findings.report(raw.rows + dropped), columns),
             "normaliser": normalising(raw.profiles),
         }

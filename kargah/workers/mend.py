@@ -8,13 +8,14 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from kargah.contract.attempt import AttemptDirectory
-from kargah.contract.fixes import ORDER, Cast, CastDates, Fix, MaskPersonal, SetKind
+from kargah.contract.fixes import ORDER, Cast, CastDates, Fix, JoinRows, MaskPersonal, PadRows, RenameColumn, SetKind
 from kargah.contract.plans import MendPlan, Plan
 from kargah.contract.results import IngestResult
 from kargah.kit import files
@@ -24,18 +25,22 @@ from kargah.text.normalise import Normaliser, NormaliserSettings
 from kargah.workers.doctor.blocks import Block, Parent
 from kargah.workers.doctor.changes import Change, make
 from kargah.workers.doctor.examination import Examination
+from kargah.workers.doctor.left_out import LeftOut
 from kargah.workers.doctor.remedies import prescribe
 from kargah.workers.doctor.roles import TEXTUAL
 from kargah.workers.edge import Attempt, run_attempt
+from kargah.workers.reading import ragged
 from kargah.workers.reading.findings import Findings
-from kargah.workers.reading.outcome import columns_for_event, normalising, write_outcome
+from kargah.workers.reading.outcome import columns_for_event, normalising, task_told, write_outcome
 from kargah.workers.reading.profile import ColumnProfile
+from kargah.workers.reading.ragged import RaggedFile
 from kargah.workers.reading.table import RawTable, write_typed
 
+Known = TypeVar("Known")
 _PROGRESS_SECONDS = 0.5
 _NUMERIC = (ColumnKind.INTEGER, ColumnKind.NUMBER)
-#: What an import said of the kind of data, which no mend changes.
-_STILL_TRUE = frozenset({"TASK_WITHOUT_RECIPE"})
+#: What an import said of the kind of data, which no mend changes; and of names, while they are such.
+_STILL_TRUE = frozenset({"TASK_WITHOUT_RECIPE", "DUPLICATE_HEADERS", "EMPTY_HEADER"})
 
 
 class NothingToMend(BadInput):
@@ -65,13 +70,14 @@ class Mending:
         self._plan, self._attempt = plan, attempt
         source = files.safe_join(directory.inputs, plan.folder)
         columns = [Column.model_validate(column) for column in json.loads((source / "columns.json").read_bytes())]
-        self._parent = Parent(source / "data.parquet", columns)
         self._before: dict[str, Any] = json.loads((source / "report.json").read_bytes())
         self._folder = directory.outputs / "dataset"
         self._folder.mkdir(parents=True, exist_ok=True)
         self._raw_path = directory.outputs / "raw.arrow"
         self._normaliser = Normaliser(NormaliserSettings.model_validate(plan.normaliser or {}))
         self._fixes: list[Fix] = sorted(plan.fixes, key=lambda fix: ORDER.index(fix.kind))
+        self._parent = Parent(source / "data.parquet", columns, LeftOut(source / ragged.FILE, self._fixes))
+        self._renamed = {fix.column: fix.to for fix in self._fixes if isinstance(fix, RenameColumn)}
         self._findings = Findings()
         self._told_seconds = 0.0
 
@@ -84,6 +90,7 @@ class Mending:
         preview = write_typed(self._raw_path, target, columns, lambda done: self._progress(done, raw.rows), examination.see)
         self._raw_path.unlink()
         examination.say(self._findings)
+        self._keep_left_out()
         report = self._report(raw, columns, changes)
         return IngestResult(
             rows=raw.rows,
@@ -126,17 +133,33 @@ class Mending:
         """What persons said of columns: of the parent's, and now."""
         said = {column.name: column.meant for column in self._parent.columns if column.meant is not None}
         said |= {fix.column: Meaning.DATE for fix in self._fixes if isinstance(fix, CastDates)}
-        return said | {fix.column: Meaning(fix.to) for fix in self._fixes if isinstance(fix, SetKind)}
+        said |= {fix.column: Meaning(fix.to) for fix in self._fixes if isinstance(fix, SetKind)}
+        return self._by_new_name(said)
+
+    def _by_new_name(self, known: dict[str, Known]) -> dict[str, Known]:
+        return {self._renamed.get(name, name): value for name, value in known.items()}
+
+    def _keep_left_out(self) -> None:
+        """Rows of the file that are still left out are spoken of again, and go on with the version."""
+        kept = RaggedFile(self._folder / ragged.FILE)
+        for row in self._parent.left_out.staying():
+            names = [self._renamed.get(name, name) for name in row.shape.names]
+            known = replace(row, shape=replace(row.shape, names=names, also=self._by_new_name(row.shape.also)))
+            self._findings.file = row.shape.file
+            known.note(self._findings)
+            kept.add(known)
+        kept.close()
 
     def _says_anew(self) -> bool:
-        known = {column.name: column.meant for column in self._parent.columns}
+        known = self._by_new_name({column.name: column.meant for column in self._parent.columns})
         return any(known.get(name) is not meant for name, meant in self._meanings().items())
 
     def _columns(self, raw: RawTable) -> list[Column]:
         """Kinds stay as they were, but for what a mend makes of a column; texts may turn into classes and back; what was said holds."""
-        kinds, meanings = {column.name: column.kind for column in self._parent.columns}, self._meanings()
+        kinds, meanings = self._by_new_name({column.name: column.kind for column in self._parent.columns}), self._meanings()
         retyped = {fix.column for fix in self._fixes if isinstance(fix, Cast)}
         retyped.update(name for fix in self._fixes if isinstance(fix, MaskPersonal) for name in fix.columns)
+        retyped = {self._renamed.get(name, name) for name in retyped}
         columns = []
         for profile in raw.profiles:
             meant = meanings.get(profile.name)
@@ -147,11 +170,14 @@ class Mending:
 
     def _report(self, raw: RawTable, columns: list[Column], changes: list[Change]) -> dict[str, Any]:
         """As of an import; places are rows, since there is no file with lines any more."""
-        problems = [{**problem, "lines": [], "rows": problem["lines"]} for problem in self._findings.report(raw.rows)]
-        problems += [problem for problem in self._before.get("problems", []) if problem["code"] in _STILL_TRUE]
-        rows_before = int(self._before.get("rows") or raw.rows)
+        problems = [_placed(problem) for problem in self._findings.report(raw.rows)]
+        names = {column.name for column in columns}
+        problems += [problem for problem in self._before.get("problems", []) if _is_still_true(problem, names)]
+        back = sum(self._parent.left_out.count(fix) for fix in self._fixes if isinstance(fix, PadRows | JoinRows))
+        rows_before = int(self._before.get("rows") or raw.rows) + back
         return {
-            **{name: self._before.get(name) for name in ("format", "encoding", "delimiter", "parts", "task")},
+            **{name: self._before.get(name) for name in ("format", "encoding", "delimiter", "parts")},
+            "task": task_told(columns),
             "rows": raw.rows,
             "rows_read": rows_before,
             "rows_dropped": rows_before - raw.rows,
@@ -169,6 +195,16 @@ class Mending:
             self._attempt.tell("Progress", done=done, total=max(done, total), unit="rows")
 
 
+def _placed(problem: dict[str, Any]) -> dict[str, Any]:
+    """Only what was left out of the file has lines there."""
+    return problem if problem["code"] == "RAGGED_ROWS" else {**problem, "lines": [], "rows": problem["lines"]}
+
+
+def _is_still_true(problem: dict[str, Any], names: set[str]) -> bool:
+    spoken_of = {*problem["columns"], *([problem["params"]["name"]] if "name" in problem["params"] else [])}
+    return problem["code"] in _STILL_TRUE and spoken_of <= names
+
+
 def _numbered(first: Block, others: Iterator[Block]) -> Iterator[tuple[int, list[str | None]]]:
     return enumerate((row for block in chain([first], others) for row in block.rows()), start=1)
 
@@ -184,7 +220,7 @@ def _kind(profile: ColumnProfile, before: ColumnKind | None, meant: Meaning | No
             return ColumnKind.CATEGORY
         case Meaning.NUMBER:
             return found if found in _NUMERIC else ColumnKind.NUMBER
-    if before is None or (before in TEXTUAL and found in TEXTUAL):
+    if before is None or (before in TEXTUAL and found in TEXTUAL) or (before is ColumnKind.INTEGER and found is ColumnKind.NUMBER):
         return found
     return before
 

@@ -12,10 +12,11 @@ BAD = ("ترجمه ضعیف و پر از غلط است", "خسته‌کننده 
 
 @pytest.fixture
 def bad_file(tmp_path: Path) -> Path:
-    """Labels in several spellings, blanks, copies, a phone number, a missing label."""
+    """Labels in several spellings, blanks, copies, a phone number, a missing label, a comma without quotes."""
     rows = [f"{GOOD[n % 2]}، شمارهٔ {n},{'مثبت ' if n % 5 == 0 else 'مثبت'}" for n in range(30)]
     rows += [f"{BAD[n % 2]}، شمارهٔ {n},{'منفي' if n % 5 == 0 else 'منفی'}" for n in range(30)]
     rows += [rows[1], rows[2], "با 09123456789 تماس بگيريد,مثبت", "نظری ندارم,"]
+    rows += ["کتاب خوبی بود, بسیار خوب,مثبت"]
     path = tmp_path / "bad.csv"
     path.write_text("متن,برچسب\n" + "\n".join(rows) + "\n")
     return path
@@ -63,6 +64,14 @@ def test_a_bad_file_is_read_mended_and_trained_on(person: Person, bad_file: Path
     page.wait_for_selector("tr:has(th:text-is('۱')):has(.tag)")
     assert "LABEL_VARIANTS" in problems(page)
     say_what_a_column_is(page)
+    press(page, "[data-problem=RAGGED_ROWS] button[data-fix=join_rows]", "۸")
+    assert "RAGGED_ROWS" not in problems(page)
+    page.click("#names summary")
+    page.select_option("#name-column", "متن")
+    page.fill("#name-to", "نظر")
+    press(page, "#names button", "۹")
+    last = page.request.get(f"{person.url}/api/v1/datasets/{dataset_id}/rows?contains=کتاب خوبی بود").json()["rows"][0]
+    assert last["cells"]["نظر"] == "کتاب خوبی بود, بسیار خوب"
     assert person.complaints == []
 
 

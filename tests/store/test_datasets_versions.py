@@ -10,8 +10,8 @@ from kargah.assets import blobs
 from kargah.cli.agent import all_trades
 from kargah.contract.fixes import AnyFix, Fix
 from kargah.datasets import service, versions
-from kargah.datasets.errors import BadFix, UnknownColumn, UnknownVersion
-from kargah.datasets.schemas import DatasetDetail, MendWish
+from kargah.datasets.errors import BadFix, ColumnNameNotFree, UnknownColumn, UnknownVersion
+from kargah.datasets.schemas import DatasetDetail, MendWish, UploadOptions
 from kargah.jobs.tables import Job
 from kargah.kit.errors import Forbidden
 from kargah.store.access import Actor, Role
@@ -26,6 +26,9 @@ REFUSED: tuple[tuple[dict[str, object], type[Exception]], ...] = (
     ({"kind": "trim", "columns": ["قیمت"]}, BadFix),
     ({"kind": "edit_rows", "edits": [{"row": 1, "column": "قیمت", "value": "x"}]}, BadFix),
     ({"kind": "split", "validation_share": 0.6, "test_share": 0.5}, BadFix),
+    ({"kind": "join_rows", "column": "قیمت"}, BadFix),
+    ({"kind": "rename_column", "column": "قیمت", "to": "متن"}, ColumnNameNotFree),
+    ({"kind": "rename_column", "column": "قیمت", "to": "به\u202eا"}, ColumnNameNotFree),
 )
 
 
@@ -107,6 +110,26 @@ def test_what_cannot_be_mended_is_refused_at_once_and_others_may_not_mend(desk: 
         versions.choose(session, other, desk.id, desk.show().current_version_id or "")
     with pytest.raises(UnknownVersion), desk.database.write() as session:
         versions.choose(session, desk.actor, desk.id, "dsv_none")
+
+
+def test_a_newer_file_keeps_what_was_said_of_columns_and_how_texts_are_normalised(desk: Desk) -> None:
+    desk.mend({"kind": "set_kind", "column": "قیمت", "to": "identifier"})
+    (desk.home / "newer.csv").write_text(f"{CSV}خوب بود,مثبت,9\n")
+    digest = blobs.put_file(desk.home, desk.home / "newer.csv")
+    with desk.database.write() as session:
+        options = UploadOptions(normaliser={"digits": "latin"})
+        version, job = service.add_version(session, desk.actor, desk.id, "newer.csv", digest, options=options)
+    desk.until_done(job.id)
+    found = desk.show().version
+    assert found is not None
+    assert (found.id, found.number, {column.name: column.meant for column in found.columns or []}["قیمت"]) == (version.id, 3, "identifier")
+    told = {problem["code"]: problem for problem in (found.report or {})["problems"]}
+    assert (told["SAID_STILL_HOLDS"]["columns"], told["SAID_STILL_HOLDS"]["params"]) == (["قیمت"], {"version": 2})
+    assert "NORMALISER_KEPT" not in told
+    with desk.database.write() as session:
+        _, job = service.add_version(session, desk.actor, desk.id, "newest.csv", digest)
+        plan = session.get_one(Job, job.id).plan
+    assert (plan["said"], plan["normaliser"]["digits"]) == ({"number": 3, "meant": {"قیمت": "identifier"}, "normaliser": True}, "latin")
 
 
 def test_tags_are_kept_once_and_found_however_they_are_spelt(database: Database, actor: Actor, tmp_path: Path) -> None:

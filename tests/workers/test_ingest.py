@@ -115,6 +115,23 @@ def test_an_array_may_be_cut_anywhere_by_reading(tmp_path: Path, blanks: int) ->
     assert imported.report["problems"] == []
 
 
+NEWER = "کد,امتیاز,روز,گروه,نام\n" + "".join(
+    f"{1000 + n},{'۱۲٫۵' if n % 3 else 'نامعلوم'},1402/0{1 + n % 6}/1{n % 9},{n % 4},نام شمارهٔ {n}\n" for n in range(30)
+)
+
+
+def test_what_was_said_by_hand_holds_for_a_newer_file_where_it_can_and_the_report_says_where(tmp_path: Path) -> None:
+    meant = {"کد": "identifier", "امتیاز": "number", "روز": "date", "گروه": "category", "نام": "number", "رفته": "text"}
+    imported = read(tmp_path, NEWER, said={"number": 2, "meant": meant, "normaliser": True})
+    held = {"کد": "identifier", "امتیاز": "number", "روز": "date", "گروه": "category"}
+    assert {name: column["meant"] for name, column in imported.columns.items() if column["meant"]} == held
+    assert imported.kinds() == {"کد": "integer", "امتیاز": "number", "روز": "text", "گروه": "category", "نام": "text"}
+    assert (imported.table()["امتیاز"][:2], imported.problems["NOT_NUMBERS"]["count"]) == ([None, 12.5], 10)
+    told = {code: imported.problems[code] for code in ("SAID_STILL_HOLDS", "SAID_DOES_NOT_FIT", "SAID_OF_NO_COLUMN", "NORMALISER_KEPT")}
+    assert (told["SAID_STILL_HOLDS"]["columns"], told["SAID_DOES_NOT_FIT"]["columns"]) == (list(held), ["نام"])
+    assert told["SAID_OF_NO_COLUMN"]["params"] == {"version": 2, "names": ["رفته"]}
+
+
 def test_only_as_many_rows_as_asked_are_read(tmp_path: Path) -> None:
     imported = read(tmp_path, CSV, max_rows=2)
     assert imported.result.rows == 2

@@ -1,6 +1,7 @@
 """The mends of a version: each does what it says to the rows, in one order, and what is new is looked at again."""
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,63 @@ def test_what_a_person_says_of_a_column_holds_through_further_mends(tmp_path: Pa
 def test_rows_without_such_a_value_go_where_that_is_asked(tmp_path: Path) -> None:
     after = fix(tmp_path, PLACES, {"kind": "set_kind", "column": "امتیاز", "to": "number", "otherwise": "drop"})
     assert (after.table()["امتیاز"], after.report["mended"]) == ([12.5] * 20, [{"kind": "set_kind", "changed": 30}])
+
+
+WIDTHS = [f"نظر شمارهٔ {number} دربارهٔ این کتاب,{'خوب' if number % 2 else 'بد'}" for number in range(12)]
+WIDTHS[3:3] = ["خوب بود, بسیار خوب,خوب", "تنها", "بد, بد, بد,بد"]
+
+
+def test_rows_of_another_width_come_back_as_is_wanted_whatever_was_mended_before(tmp_path: Path) -> None:
+    before = read(tmp_path / "1", "متن,برچسب\n" + "\n".join(WIDTHS) + "\n")
+    renamed = mended(tmp_path / "2", before, {"kind": "rename_column", "column": "متن", "to": "نظر"})
+    found = renamed.problems["RAGGED_ROWS"]
+    assert (found["count"], found["lines"], found["params"]["examples"][1]) == (3, [5, 6, 7], "تنها")
+    assert [(fix["kind"], touched["count"]) for fix, touched in zip(found["fixes"], found["touches"], strict=True)] == [
+        ("pad_rows", 1), ("join_rows", 2), ("leave_out_rows", 3),
+    ]  # fmt: skip
+    pad, join, leave = found["fixes"]
+    joined = mended(tmp_path / "3", renamed, join)
+    assert rows(joined)[12:] == [("خوب بود, بسیار خوب", "خوب"), ("بد, بد, بد", "بد")]
+    assert [joined.report[name] for name in ("rows_read", "rows_dropped", "mended")] == [14, 0, [{"kind": "join_rows", "changed": 2}]]
+    assert joined.problems["RAGGED_ROWS"]["lines"] == [6]
+    padded, left = mended(tmp_path / "4", joined, pad), mended(tmp_path / "5", joined, leave)
+    assert (rows(padded)[14:], left.table()) == ([("تنها", None)], joined.table())
+    for made in (padded, left):
+        assert "RAGGED_ROWS" not in made.problems
+        assert not (made.folder / "ragged.jsonl").exists()
+
+
+def test_rows_that_come_back_are_of_the_types_and_the_part_of_the_others(tmp_path: Path) -> None:
+    parts = {f"{part}.csv": "متن,بها,تازه\n" + "".join(f"{part} {n} و باز هم,{n},true\n" for n in range(5)) for part in ("train", "test")}
+    parts["test.csv"] += "این, هم,2.5,FALSE\nتنها,نامعلوم\n"
+    with zipfile.ZipFile(tmp_path / "parts.zip", "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    before = read(tmp_path / "1", tmp_path / "parts.zip")
+    found = before.problems["RAGGED_ROWS"]
+    assert {fix["file"] for fix in found["fixes"]} == {"test.csv"}
+    elsewhere = {**found["fixes"][0], "file": "train.csv"}
+    with pytest.raises(KargahError) as refused:
+        mended(tmp_path / "2", before, elsewhere)
+    assert refused.value.code == "NOTHING_TO_MEND"
+    after = mended(tmp_path / "3", before, *found["fixes"][:2], {"kind": "fill_missing", "column": "تازه", "by": "most_frequent"})
+    assert rows(after)[10:] == [("این, هم", 2.5, False, "test"), ("تنها", None, True, "test")]
+    assert (before.kinds()["بها"], after.kinds()["بها"]) == ("integer", "number")
+
+
+def test_columns_named_twice_are_named_apart_or_one_goes(tmp_path: Path) -> None:
+    content = "متن,متن,امتیاز\n" + "".join(f"نظر شمارهٔ {n} دربارهٔ کتاب,{n % 3},{n}\n" for n in range(12))
+    before = mended(tmp_path / "1", read(tmp_path, content), {"kind": "set_kind", "column": "متن", "to": "identifier"})
+    found = before.problems["DUPLICATE_HEADERS"]
+    apart, without = (mended(tmp_path / fix["kind"], before, fix) for fix in found["fixes"])
+    assert (list(apart.columns), list(without.columns)) == (["متن_1", "متن_2", "امتیاز"], ["متن", "امتیاز"])
+    assert (apart.columns["متن_1"]["meant"], apart.kinds()["متن_1"]) == ("identifier", "text")
+    for made, touched in zip((apart, without), found["touches"], strict=True):
+        assert made.report["mended"][0]["changed"] == touched["count"]
+        assert "DUPLICATE_HEADERS" not in made.problems
+    both = [{"kind": "rename_column", "column": "متن_2", "to": "نمره"}, {"kind": "split", "stratify": "متن_2", "test_share": 0.5}]
+    made = mended(tmp_path / "4", before, *both)
+    assert list(made.columns) == ["متن", "نمره", "امتیاز", "split"]
 
 
 def test_a_split_is_the_same_for_the_same_seed_and_keeps_groups_and_shares(tmp_path: Path) -> None:

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from kargah.kit.errors import KargahError
 from kargah.text import numbers
-from kargah.workers.doctor.likeness import exact_loose_key, loose_key
+from kargah.workers.doctor.likeness import exact_loose_key, loose_key, loose_keys
 from kargah.workers.reading import bulk, signs
+from kargah.workers.reading.amounts import PLAIN_NUMBER
 from kargah.workers.reading.batch import behind, of_rows
 from kargah.workers.reading.delimited import DelimitedTable
 from kargah.workers.reading.findings import Findings
-from kargah.workers.reading.profile import PLAIN_NUMBER
 from kargah.workers.reading.source import examine
 
 BLOCK_BYTES = 64
@@ -157,7 +157,10 @@ def test_a_plain_number_is_one_number_to_arrow_and_to_python(value: str) -> None
         assert pc.cast(column, pa.float64())[0].as_py() == numbers.parse_number(value)
 
 
-@given(text=st.one_of(st.text("سلامكيىةأؤئ۱٢3aZ_ \t\u200c\u064b\u0640،«»!.\u00a0\u0654ۀ", max_size=30), st.text(max_size=30)))
+FOLDED = st.one_of(st.text("سلامكيىةأؤئ۱٢3aZ_ \t\x1e\u200c\u064b\u0640،«»!.\u00a0\u0654ۀ", max_size=30), st.text(max_size=30))
+
+
+@given(texts=st.lists(FOLDED, max_size=8))
 @settings(max_examples=300, deadline=None)
-def test_the_table_of_bytes_folds_a_text_as_the_exact_rules_do(text: str) -> None:
-    assert loose_key(text) == exact_loose_key(text)
+def test_the_table_of_bytes_folds_texts_together_as_the_exact_rules_do_each(texts: list[str]) -> None:
+    assert loose_keys(texts) == [loose_key(text) for text in texts] == [exact_loose_key(text) for text in texts]

@@ -35,6 +35,8 @@ PAGE = 25
 #: A longer cell is shown and not edited: a form would send it back cut.
 MOST_EDITED = 2000
 ONE_LINE = 24
+#: As much of a cell as a look gives; what is longer than three lines or so is folded.
+LONGEST_CELL, FOLDED = 2001, 240
 _EDITABLE = (ColumnKind.TEXT, ColumnKind.CATEGORY, ColumnKind.INTEGER, ColumnKind.NUMBER, ColumnKind.BOOLEAN, ColumnKind.EMPTY)
 
 
@@ -46,6 +48,10 @@ class Cell:
     field: str = ""
     value: str = ""
     label: str = ""
+
+    @property
+    def is_folded(self) -> bool:
+        return len(self.text) > FOLDED
 
     @property
     def is_short(self) -> bool:
@@ -142,9 +148,9 @@ def _cell(words: Words, row: Row, place: int, column: Column, editing: bool) -> 
     value = row.cells.get(column.name)
     typed = typed_of(value)
     if not editing or column.kind not in _EDITABLE or len(typed) >= MOST_EDITED:
-        return Cell(cell(value))
+        return Cell(cell(value, LONGEST_CELL))
     label = words.text("dataset.rows_cell", number=row.number, column=column.name)
-    return Cell(cell(value), f"cell.{row.number}.{place}", typed, label)
+    return Cell(cell(value, LONGEST_CELL), f"cell.{row.number}.{place}", typed, label)
 
 
 def typed_of(value: Any) -> str:

@@ -224,8 +224,17 @@ def found_so_far(words: Words, events: Iterable[EventOut]) -> list[str]:
 
 
 def _title(words: Words, code: str, params: JsonDict, columns: list[str], count: int) -> str:
+    return words.first(f"problem.{code}", code, **_shown(words, params, columns, count))
+
+
+def _shown(words: Words, params: JsonDict, columns: list[str], count: int) -> JsonDict:
+    """What texts of problems speak of, in the reader's words."""
     shown = {**words.amounts(params), "count": count, "columns": words.text("list.comma").join(columns)}
-    return words.first(f"problem.{code}", code, **shown)
+    if "languages" in params:
+        shown["languages"] = _languages(words, params["languages"])
+    if "meant" in params:
+        shown["meant"] = words.first(f"meaning.{params['meant']}", str(params["meant"]))
+    return shown
 
 
 def _languages(words: Words, shares: Any) -> str:
@@ -236,14 +245,9 @@ def _languages(words: Words, shares: Any) -> str:
 
 def _problem(words: Words, found: dict[str, Any], place: int, ways: Ways) -> Problem:
     icon, style = SEVERITIES.get(found["severity"], SEVERITIES["info"])
-    params = {
-        **words.amounts(found.get("params") or {}),
-        "count": found["count"],
-        "columns": words.text("list.comma").join(found["columns"]),
-    }
-    if "languages" in params:
-        params["languages"] = _languages(words, params["languages"])
-    body = [words.optional_with(f"problem.{found['code']}.help", params), _lines(words, found["lines"], found["count"])]
+    params = _shown(words, found.get("params") or {}, found["columns"], found["count"])
+    texts = [f"problem.{found['code']}.help", *([f"problem.{found['code']}.examples"] if params.get("examples") else [])]
+    body = [*(words.optional_with(text, params) for text in texts), _lines(words, found["lines"], found["count"])]
     body.append(_lines(words, found.get("rows") or [], found["count"], "dataset.rows_at"))
     columns = words.text("dataset.in_column", columns=params["columns"]) if found["columns"] else ""
     return Problem(
@@ -253,10 +257,17 @@ def _problem(words: Words, found: dict[str, Any], place: int, ways: Ways) -> Pro
         style=style,
         title=words.first(f"problem.{found['code']}", found["code"], **params),
         body=" ".join(part for part in (*body, columns) if part),
-        count=words.number(found["count"]),
+        count=_extent(words, found),
         fixes=buttons_of(words, found, place),
         ways=ways.of(found),
     )
+
+
+def _extent(words: Words, found: JsonDict) -> str:
+    """How many, and what share of the rows where rows are what is counted."""
+    count, share = words.number(found["count"]), found.get("share")
+    is_of_rows = bool(found["lines"] or found.get("rows"))
+    return f"{count} ({words.percent(share)})" if is_of_rows and share else count
 
 
 def _lines(words: Words, lines: list[int], count: int, key: str = "dataset.lines") -> str:

@@ -209,6 +209,19 @@ async def set_kind(dataset_id: str, request: Request, ask: Ask) -> Response:
     """What a column is, as a person says: a new version."""
     values = await form_of(request)
     fix = {"kind": "set_kind", **{name: values.get(name, "") for name in ("column", "to", "otherwise")}}
+    return await _mended(request, ask, dataset_id, values, fix, "column")
+
+
+@router.post("/datasets/{dataset_id}/names")
+async def rename_column(dataset_id: str, request: Request, ask: Ask) -> Response:
+    """Another name of a column: a new version."""
+    values = await form_of(request)
+    fix = {"kind": "rename_column", "column": values.get("column", ""), "to": datasets.clean_name(values.get("to", ""))}
+    return await _mended(request, ask, dataset_id, values, fix, "name")
+
+
+async def _mended(request: Request, ask: Asking, dataset_id: str, values: dict[str, str], fix: dict[str, str], field: str) -> Response:
+    """``field``: where the form says what is wrong with it."""
 
     def mend(session: Session, actor: Actor) -> VersionSummary:
         wish = {"from_version": values.get("from_version") or None, "fixes": [fix], "why": values.get("why", "")[:500]}
@@ -218,7 +231,7 @@ async def set_kind(dataset_id: str, request: Request, ask: Ask) -> Response:
         await once_of_form(ask, values.get("_once", ""), f"{values.get('from_version')} {fix}", mend)
     except (BadInput, Conflict, UnknownVersion) as error:
         text = next(iter(errors_of(request, error).values()))
-        return await _show(request, ask, dataset_id, {"column": text}, error.status)
+        return await _show(request, ask, dataset_id, {field: text}, error.status)
     return see(f"/datasets/{dataset_id}?done=dataset_mending")
 
 

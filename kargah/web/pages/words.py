@@ -108,7 +108,8 @@ class Words:
         return {name: i18n.memory(self.language, value) for name, value in params.items() if name.endswith("_bytes")}
 
     def error(self, said: dict[str, Any] | None) -> str:
-        return self.message("error", said)
+        text = self.message("error", said)
+        return i18n.with_file(self.language, f"error.{said.get('code')}", said.get("params") or {}, text) if said else text
 
     def amounts(self, params: Params) -> Params:
         """``needed_bytes=5000`` becomes words with a unit; names of states, kinds and roles become their words."""

@@ -3,15 +3,20 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
-from kargah.recipes.columns import Column
+from kargah.recipes.columns import Column, ColumnKind
+from kargah.text import numbers
+from kargah.workers.doctor.left_out import LeftOut
 from kargah.workers.doctor.likeness import loose_key
 
 BLOCK_ROWS = 10_000
+#: Whole numbers up to here are exact as floats.
+_WHOLE = 2**53
 
 
 @dataclass
@@ -43,10 +48,11 @@ class Block:
 
 @dataclass(frozen=True)
 class Parent:
-    """The version that is mended."""
+    """The version that is mended. What comes back of ``left_out`` stands at its end."""
 
     path: Path
     columns: list[Column]
+    left_out: LeftOut
 
     def column(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)
@@ -58,6 +64,11 @@ class Parent:
                 cells = {name: column.to_pylist() for name, column in zip(batch.schema.names, batch.columns, strict=True)}
                 yield Block(list(range(number, number + batch.num_rows)), cells)
                 number += batch.num_rows
+        coming = self.left_out.back()
+        while rows := list(islice(coming, BLOCK_ROWS)):
+            found = {column.name: [_read(row.get(column.name), column.kind) for row in rows] for column in self.columns}
+            yield Block(list(range(number, number + len(rows))), found)
+            number += len(rows)
 
 
 def as_text(value: Any) -> str | None:
@@ -69,3 +80,17 @@ def as_text(value: Any) -> str | None:
     if isinstance(value, int | float):
         return repr(value)
     return json.dumps(value, ensure_ascii=False)
+
+
+def as_number(text: str) -> int | float | None:
+    number = numbers.parse_number(text)
+    return int(number) if number is not None and number.is_integer() and abs(number) <= _WHOLE else number
+
+
+def _read(text: str | None, kind: ColumnKind) -> Any:
+    """A cell of text as a column of this kind has it; None for what it cannot have."""
+    if text is None or numbers.is_missing(text):
+        return None
+    if kind in (ColumnKind.INTEGER, ColumnKind.NUMBER):
+        return as_number(text)
+    return {"true": True, "false": False}.get(text.strip().lower()) if kind is ColumnKind.BOOLEAN else text

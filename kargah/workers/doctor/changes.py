@@ -11,7 +11,7 @@ from kargah.recipes.columns import Column, ColumnKind
 from kargah.text import dates, mojibake, numbers
 from kargah.text.normalise import BIDI_CONTROLS, Normaliser, label_key
 from kargah.workers.doctor import personal, splitting
-from kargah.workers.doctor.blocks import Block, Parent, as_text
+from kargah.workers.doctor.blocks import Block, Parent, as_number, as_text
 from kargah.workers.doctor.language import language_of
 from kargah.workers.doctor.likeness import LikeTexts
 from kargah.workers.doctor.roles import TEXTUAL, is_training
@@ -19,8 +19,6 @@ from kargah.workers.doctor.sequences import alternates, as_list, repaired, turns
 
 #: Of so many rows likeness is looked for, as when the report was made.
 LIKENESS_ROWS = 10_000
-#: Whole numbers up to here are exact as floats.
-_WHOLE = 2**53
 _BIDI = re.compile(f"[{BIDI_CONTROLS}]+")
 Blocks = Callable[[], Iterator[Block]]
 
@@ -123,6 +121,25 @@ class WithoutColumns:
             self.changed += len(values)
 
 
+class Returned:
+    """Rows that were left out of the file: the parent gives those that come back among its own, at the end."""
+
+    def __init__(self, count: int) -> None:
+        self.changed = count
+
+    def apply(self, block: Block) -> None:
+        """Nothing is left to be done."""
+
+
+class Renamed:
+    def __init__(self, fix: words.RenameColumn) -> None:
+        self.changed = int(fix.column != fix.to)
+        self._names = {fix.column: fix.to}
+
+    def apply(self, block: Block) -> None:
+        block.cells = {self._names.get(name, name): values for name, values in block.cells.items()}
+
+
 class Parts:
     """Says of each row whether it is for training, validation or testing."""
 
@@ -142,6 +159,10 @@ def make(fix: words.Fix, parent: Parent, normaliser: Normaliser, before: Blocks)
     """``before``: the rows as earlier mends leave them, for those that must know all before they change any."""
     if isinstance(fix, words.EditRows):
         return Edits(fix)
+    if isinstance(fix, words.PadRows | words.JoinRows | words.LeaveOutRows):
+        return Returned(parent.left_out.count(fix))
+    if isinstance(fix, words.RenameColumn):
+        return Renamed(fix)
     if isinstance(fix, words.DropColumns):
         return WithoutColumns(fix.columns)
     if isinstance(fix, words.Split):
@@ -296,18 +317,13 @@ def _no_number(value: Any) -> bool:
     return isinstance(value, str) and numbers.parse_number(value) is None
 
 
-def _number(text: str) -> int | float | None:
-    number = numbers.parse_number(text)
-    return int(number) if number is not None and number.is_integer() and abs(number) <= _WHOLE else number
-
-
 def _date(text: str) -> str | None:
     day = dates.parse_day(text)
     return text if day is not None and day.exists else None
 
 
 #: How a cell is read of which a person says what it is; any text, label or identifier is as it stands.
-_READ_AS: dict[words.Meaning, Callable[[str], Any]] = {"number": _number, "date": _date}
+_READ_AS: dict[words.Meaning, Callable[[str], Any]] = {"number": as_number, "date": _date}
 
 
 def _conflicting(blocks: Iterable[Block], fix: words.DropConflicts) -> set[int]:

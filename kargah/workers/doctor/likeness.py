@@ -19,6 +19,8 @@ _MARKS = "\u00a0\u00ab\u00bb\u00b7\u060c\u061b\u061f\u066a\u066b\u066c\u066d\u20
 _NOISE_CHARACTERS = "".join(
     map(chr, [*range(0x64B, 0x653), 0x640, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0xFEFF])
 )
+#: So many texts are folded at once, with what hardly any text has between them.
+_AT_ONCE, _BETWEEN = 100, "\x1e"
 #: What nearly all texts consist of, a byte each: so that folding is a table of bytes.
 _CHARACTERS = (
     "".join(map(chr, range(128))) + "آابپتثجچحخدذرزژسشصضطظعغفقکگلمنوهیءأإٱؤئةىيكۀ" + "۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩" + _MARKS + _NOISE_CHARACTERS
@@ -27,22 +29,39 @@ _ENCODE = codecs.charmap_build(_CHARACTERS)
 
 
 @cache
-def _folding() -> tuple[bytes, bytes]:
-    """For ``bytes.translate``: what each character becomes (what is of no word becomes a blank), and those that go."""
-    keys = [exact_loose_key(character) or " " for character in _CHARACTERS]
+def _folding(kept: str = "") -> tuple[bytes, bytes]:
+    """For ``bytes.translate``: what each character becomes (what is of no word becomes a blank), and those that go. ``kept`` stays."""
+    keys = [character if character == kept else exact_loose_key(character) or " " for character in _CHARACTERS]
     return bytes(map(_CHARACTERS.index, keys)), bytes(map(_CHARACTERS.index, _NOISE_CHARACTERS))
 
 
 def loose_key(text: str) -> str:
     """Texts with one key are one text in a reader's eyes."""
+    folded = _folded(text)
+    return exact_loose_key(text) if folded is None else folded
+
+
+def _folded(text: str, kept: str = "") -> str | None:
+    """None where a rarer character stands."""
     try:
         known = codecs.charmap_encode(text, "strict", _ENCODE)[0]
     except UnicodeEncodeError:
-        return exact_loose_key(text)
-    known = known.translate(*_folding())
+        return None
+    known = known.translate(*_folding(kept))
     while b"  " in known:  # quicker than to split and to join
         known = known.replace(b"  ", b" ")
     return codecs.charmap_decode(known.strip(b" "), "strict", _CHARACTERS)[0]
+
+
+def loose_keys(texts: Sequence[str]) -> list[str]:
+    """The key of each, in half the time; one at a time where one of some has a rarer character, or that which stands between them."""
+    keys: list[str] = []
+    for start in range(0, len(texts), _AT_ONCE):
+        some = texts[start : start + _AT_ONCE]
+        folded = _folded(_BETWEEN.join(some), _BETWEEN)
+        together = [] if folded is None else folded.split(_BETWEEN)
+        keys += (key.strip(" ") for key in together) if len(together) == len(some) else map(loose_key, some)
+    return keys
 
 
 def exact_loose_key(text: str) -> str:
@@ -54,7 +73,8 @@ def exact_loose_key(text: str) -> str:
 
 def row_keys(columns: Sequence[Sequence[Any]]) -> list[str]:
     """The loose key of each row over these columns; "" where nothing stands."""
-    return ["\t".join(map(loose_key, row)).strip() for row in zip(*map(_as_text, columns), strict=True)]
+    keys = [loose_keys(_as_text(values)) for values in columns]
+    return keys[0] if len(keys) == 1 else ["\t".join(row).strip() for row in zip(*keys, strict=True)]
 
 
 def _as_text(values: Sequence[Any]) -> list[str]:

@@ -19,11 +19,15 @@ from kargah.contract.fixes import (
     DropSame,
     FillMissing,
     Fix,
+    JoinRows,
     KeepLanguages,
     Language,
+    LeaveOutRows,
     MaskPersonal,
     MergeLabels,
     Otherwise,
+    PadRows,
+    RenameColumn,
     RepairEncoding,
     RepairTags,
     SetKind,
@@ -158,7 +162,28 @@ def _personal(trouble: Trouble) -> Made:
     return [MaskPersonal.model_validate({"columns": trouble.columns, "what": [what]})]
 
 
+def _ragged(trouble: Trouble) -> Made:
+    """None where the rows are not kept. What is too much belongs to running text, the last there is."""
+    file = trouble.params.get("file")
+    short, long = (int(trouble.params.get(which, 0)) for which in ("short", "long"))
+    text = next((name for name, kind in reversed(trouble.kinds.items()) if kind is ColumnKind.TEXT), None)
+    offers: Made = [Offer(PadRows(file=file), short)] if short else []
+    if long and text is not None:
+        offers.append(Offer(JoinRows(column=text, file=file), long))
+    return [*offers, Offer(LeaveOutRows(file=file), short + long)] if short + long else []
+
+
+def _twice_named(trouble: Trouble) -> Made:
+    """Either both columns get a number, or the second goes."""
+    name, taken = str(trouble.params["name"]), trouble.kinds
+    fixes: Made = [Offer(DropColumns(columns=trouble.columns), trouble.rows)]
+    first = next(f"{name}_{number}" for number in range(1, len(taken) + 2) if f"{name}_{number}" not in taken)
+    return [Offer(RenameColumn(column=name, to=first), 1), *fixes] if name in taken else fixes
+
+
 _REMEDIES: dict[str, Callable[[Trouble], Made]] = {
+    "RAGGED_ROWS": _ragged,
+    "DUPLICATE_HEADERS": _twice_named,
     "MOJIBAKE": _mojibake,
     "BAD_DATES": _bad_dates,
     "MIXED_CALENDARS": _mixed_calendars,

@@ -37,8 +37,12 @@ class DateProfile:
         self._bad_examples += sorted(bad)[: max(0, 5 - len(self._bad_examples))]
         self.possible = self._others <= 20 or self._others <= self._counts.total()
 
+    def are_most(self, filled: int) -> bool:
+        """Whether at least half of the values are dates, such as there are and such as there are not."""
+        return self.possible and 2 * (self._counts.total() + self._bad) >= filled
+
     def say(self, column: str, filled: int, findings: Findings) -> None:
-        if not self.possible or 2 * (self._counts.total() + self._bad) < filled:
+        if not self.are_most(filled):
             return
         touched: dict[str, Any] = {"unreadable": self._bad + self._others, "rewritten": dict(self._rewritten)}
         if self._bad:

@@ -14,6 +14,7 @@ from kargah.workers.reading import bulk
 from kargah.workers.reading.batch import Batch, Row, ahead, of_rows
 from kargah.workers.reading.errors import EmptyFile, RowTooLong, TooManyColumns, UnclosedQuote, UnknownColumnsDelimiter
 from kargah.workers.reading.findings import Findings
+from kargah.workers.reading.ragged import leave_out
 from kargah.workers.reading.source import Source, opened
 
 Rows = Iterator[Row]
@@ -101,7 +102,7 @@ class DelimitedTable:
             while len(row) > width and not row[-1]:
                 row.pop()
             if len(row) != width:
-                self._findings.note("RAGGED_ROWS", "error", lines=[line], expected=width).params.setdefault("found", len(row))
+                leave_out(self._findings, line, row, self.names, self.delimiter)
             elif self._source.has_broken_bytes and any(map(BROKEN.search, row)):
                 self._findings.note("BROKEN_BYTES", "warning", lines=[line])
             else:

@@ -3,7 +3,21 @@
 Texts: ``error.<CODE>`` in ``locale/*/datasets.po``.
 """
 
-from kargah.kit.errors import BadInput
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from kargah.kit.errors import BadInput, KargahError
+
+
+@contextmanager
+def in_file(name: str | None) -> Iterator[None]:
+    """What is raised within names the file that it was read from, where it is one of several."""
+    try:
+        yield
+    except KargahError as error:
+        if name is not None:
+            error.params.setdefault("file", name)
+        raise
 
 
 class EmptyFile(BadInput):

@@ -2,7 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from kargah.workers.reading.ragged import RaggedFile
 
 Severity = Literal["info", "warning", "error"]
 MAX_LINES = 10
@@ -30,9 +33,10 @@ class Finding:
 
 
 class Findings:
-    """One finding for each code and column, and for each ``file`` while several are read."""
+    """One finding for each code and column, and for each ``file`` while several are read. ``ragged``: keeps rows of another width."""
 
-    def __init__(self) -> None:
+    def __init__(self, ragged: "RaggedFile | None" = None) -> None:
+        self.ragged = ragged
         self.file: str | None = None
         self._all: dict[tuple[str, str | None, str | None], Finding] = {}
         self._told: set[tuple[str, str | None, str | None]] = set()

@@ -13,7 +13,7 @@ from kargah.workers.reading.columnar import ColumnarTable
 from kargah.workers.reading.conll import ConllTable
 from kargah.workers.reading.containers import Contents, Member, Tick
 from kargah.workers.reading.delimited import DelimitedTable, Rows
-from kargah.workers.reading.errors import SeveralTables, SplitColumnsDiffer
+from kargah.workers.reading.errors import SeveralTables, SplitColumnsDiffer, in_file
 from kargah.workers.reading.findings import Findings
 from kargah.workers.reading.media import FolderTable
 from kargah.workers.reading.plain import PlainText
@@ -91,7 +91,8 @@ def open_upload(path: Path, plan: IngestPlan, scratch: Path, findings: Findings,
     parts = []
     for split, member in chosen:
         findings.file = member.name if len(chosen) > 1 else None
-        parts.append(Part(member.name, split, _table_of(member, plan, findings, tick)))
+        with in_file(findings.file):
+            parts.append(Part(member.name, split, _table_of(member, plan, findings, tick)))
     findings.file = None
     _check_columns(parts)
     return Opened(parts, contents)

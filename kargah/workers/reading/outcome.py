@@ -1,4 +1,4 @@
-"""What every making of a version leaves: data.parquet (written before), columns.json, preview.jsonl, report.json."""
+"""What every making of a version leaves: data.parquet (written before), columns.json, preview.jsonl, report.json; perhaps ragged.jsonl."""
 
 import json
 from collections import Counter
@@ -8,8 +8,10 @@ from typing import Any
 
 from kargah.contract.results import OutputFile
 from kargah.kit import files
+from kargah.recipes import catalogue
 from kargah.recipes.columns import Column
 from kargah.text.normalise import NORMALISER_VERSION
+from kargah.workers.reading import ragged
 from kargah.workers.reading.profile import ColumnProfile
 
 OUTPUTS = ("data.parquet", "columns.json", "preview.jsonl", "report.json")
@@ -23,7 +25,8 @@ def write_outcome(folder: Path, columns: list[Column], preview: list[dict[str, A
     files.write_json(folder / "report.json", report)
     lines = (json.dumps(row, ensure_ascii=False, default=str) for row in preview)
     files.write_bytes(folder / "preview.jsonl", "".join(f"{line}\n" for line in lines).encode())
-    return [_output(folder, name) for name in OUTPUTS]
+    kept = [*OUTPUTS, ragged.FILE] if (folder / ragged.FILE).exists() else OUTPUTS
+    return [_output(folder, name) for name in kept]
 
 
 def normalising(profiles: Sequence[ColumnProfile]) -> dict[str, Any]:
@@ -38,6 +41,11 @@ def normalising(profiles: Sequence[ColumnProfile]) -> dict[str, Any]:
         "values_changed": sum(profile.values_changed for profile in profiles),
         "values_looked_at": sum(profile.values_normalised for profile in profiles),
     }
+
+
+def task_told(columns: list[Column]) -> dict[str, Any] | None:
+    task = catalogue.task_of(columns)
+    return {"name": task.name, "columns": task.columns, "has_recipe": task.has_recipe} if task else None
 
 
 def columns_for_event(columns: list[Column]) -> list[dict[str, Any]]:

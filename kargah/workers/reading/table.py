@@ -17,10 +17,11 @@ import pyarrow.parquet as pq
 from kargah.recipes.columns import Column, ColumnKind
 from kargah.text import numbers
 from kargah.text.normalise import Normaliser
+from kargah.workers.reading.amounts import PLAIN_NUMBER
 from kargah.workers.reading.batch import BATCH_CHARACTERS, BATCH_ROWS, Batch, Lines, Row, abreast, ahead, behind, of_rows
 from kargah.workers.reading.findings import Findings
 from kargah.workers.reading.media import Media
-from kargah.workers.reading.profile import PLAIN_NUMBER, ColumnProfile, Look
+from kargah.workers.reading.profile import ColumnProfile, Look
 from kargah.workers.reading.signs import PersonalRows
 
 #: Different values remembered over all columns, 64 bits each; and rows remembered to tell duplicates.

@@ -20,6 +20,7 @@ from kargah.workers.reading.containers import archive_errors, check_sizes
 from kargah.workers.reading.delimited import MAX_COLUMNS, unique_names
 from kargah.workers.reading.errors import BrokenArchive, BrokenTable, EmptyFile, ExpandsTooMuch, TooManyColumns
 from kargah.workers.reading.findings import Findings
+from kargah.workers.reading.ragged import leave_out
 
 _HEADER_SAMPLE_ROWS = 200
 #: All different texts of a workbook lie in memory while it is read.
@@ -68,7 +69,7 @@ class WorkbookTable:
             next(rows, None)
         for line, row in rows:
             if len(row) > self._width:
-                self._findings.note("RAGGED_ROWS", "error", lines=[line], expected=self._width).params.setdefault("found", len(row))
+                leave_out(self._findings, line, row, self.names, self.delimiter)
             else:
                 yield line, self._padded(row)
 

@@ -91,3 +91,12 @@ def test_po_strings_may_continue_and_escape() -> None:
 )
 def test_what_would_turn_a_text_around_is_shown_by_its_code(given: str, shown: str) -> None:
     assert i18n.visible(given) == shown
+
+
+def test_a_text_that_does_not_name_its_file_stands_behind_the_files_name() -> None:
+    def told(code: str, **params: object) -> str:
+        return i18n.with_file("en", f"error.{code}", params, i18n.text("en", f"error.{code}", **params))
+
+    assert told("UNCLOSED_QUOTE", line=3, file="test.csv").startswith("In the file “test.csv”: A quote opened on line 3")
+    assert told("UNSEEN_LABEL", file="test.csv", line=3, label="x", column="y").startswith("In test.csv, line 3")
+    assert told("EMPTY_FILE").startswith("The file is empty")
