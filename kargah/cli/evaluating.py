@@ -23,6 +23,7 @@ def evaluate(
     dataset: Annotated[str, typer.Argument(help=t("cli.evaluate.dataset"), metavar="DATASET")],
     against: Annotated[str | None, typer.Option(help=t("cli.evaluate.against"), metavar="MODEL")] = None,
     part: Annotated[Part, typer.Option(help=t("cli.evaluate.part"))] = Part.ALL,
+    columns: Annotated[list[str] | None, typer.Option("--column", help=t("cli.evaluate.column"), metavar="ROLE=COLUMN")] = None,
     by: Annotated[list[str] | None, typer.Option("--by", help=t("cli.evaluate.by"), metavar="COLUMN")] = None,
     errors: Annotated[Path | None, typer.Option(help=t("cli.evaluate.errors"), metavar="FILE.csv|.jsonl")] = None,
     json: Json = False,
@@ -32,9 +33,10 @@ def evaluate(
     from kargah.cli import connection, screen
     from kargah.cli.jobs import follow_job
 
+    roles = _roles(columns or [])
     kargah = connection.connect(server, token)
     data = kargah.datasets.upload(dataset).id if Path(dataset).is_file() else dataset
-    started = kargah.evaluations.start(model, data, against=against, part=part.value, slices=by, wait=False)
+    started = kargah.evaluations.start(model, data, against=against, part=part.value, columns=roles, slices=by, wait=False)
     if json:
         kargah.jobs.wait(started["job"]["id"])
     else:
@@ -51,6 +53,34 @@ def evaluate(
         screen.say("cli.evaluate.errors_saved", path=str(errors), count=found["result"]["models"][0]["errors"])
 
 
+def compare(
+    evaluation: Annotated[str, typer.Argument(help=t("cli.compare.evaluation"), metavar="EVALUATION")],
+    other: Annotated[str, typer.Argument(help=t("cli.compare.other"), metavar="EVALUATION")],
+    json: Json = False,
+    server: Server = None,
+    token: Token = None,
+) -> None:
+    from kargah.cli import connection, screen
+
+    kargah = connection.connect(server, token)
+    told = kargah.evaluations.compare(evaluation, other)
+    if json:
+        screen.as_json(told)
+        return
+    first, second = (kargah.evaluations.show(one)["model_title"] for one in (evaluation, other))
+    _say_paired(told["paired"], first, second)
+    screen.say("evaluation.common_rows", rows=told["rows"])
+    if told["only_first"] or told["only_second"]:
+        screen.say("evaluation.rows_differ", first=first, second=second, only_first=told["only_first"], only_second=told["only_second"])
+
+
+def _roles(given: list[str]) -> dict[str, str]:
+    told = [one.partition("=") for one in given]
+    if any(not role or not column for role, _, column in told):
+        raise typer.BadParameter("ROLE=COLUMN", param_hint="--column")
+    return {role: column for role, _, column in told}
+
+
 def _show(result: dict[str, Any]) -> None:
     from kargah.cli import screen
 
@@ -64,9 +94,18 @@ def _show(result: dict[str, Any]) -> None:
     for why, count in result["left_out"].items():
         screen.say(f"evaluation.left_out.{why}", count=count)
     if result["paired"]:
-        told = result["paired"]
-        titles = {"first": result["models"][0]["title"], "second": result["models"][1]["title"]}
-        screen.say(f"evaluation.verdict.{told['verdict']}", **titles)
+        _say_paired(result["paired"], result["models"][0]["title"], result["models"][1]["title"])
+
+
+def _say_paired(told: dict[str, Any], first: str, second: str) -> None:
+    from kargah.cli import screen
+
+    screen.say(f"evaluation.verdict.{told['verdict']}", first=first, second=second)
+    difference = told["difference"]
+    if difference["value"] is not None:
+        metric = told["metric"]
+        low, high = (_value(metric, difference[edge]) for edge in ("low", "high"))
+        screen.say("evaluation.difference", metric=_named(metric), value=_value(metric, difference["value"]), low=low, high=high)
 
 
 def _named(name: str) -> str:

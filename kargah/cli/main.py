@@ -83,6 +83,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "train": training.train,
     "predict": asking.predict,
     "evaluate": evaluating.evaluate,
+    "compare-evaluations": evaluating.compare,
     "run-script": scripts.run_script,
     "recipes": training.recipes,
     "login": login.login,

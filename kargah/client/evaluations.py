@@ -54,6 +54,15 @@ class Evaluations:
         params = {name: value for name, value in asked.items() if value is not None}
         return Page[JsonDict].model_validate(self._transport.json("GET", "/api/v1/evaluations", params=params))
 
+    def compare(self, evaluation_id: str, other_id: str, *, model: int = 0, other_model: int = 0) -> JsonDict:
+        """Is the model of the one really better than that of the other, on the rows that both were asked? Neither is asked again.
+
+        Both are of the same data set version. ``model`` 1: the one that was evaluated beside it.
+        """
+        params = {"model": model, "other_model": other_model}
+        found: JsonDict = self._transport.json("GET", f"/api/v1/evaluations/{evaluation_id}/against/{other_id}", params=params)
+        return found
+
     def errors(self, evaluation_id: str, *, model: int = 0, limit: int = 50, cursor: int = 0, **view: Any) -> JsonDict:
         """Rows whose answer was not right, the worst first. ``view``: sort, descending, column, contains. ``model`` 1: the other one's."""
         params = {"model": model, "limit": limit, "cursor": cursor, **view}

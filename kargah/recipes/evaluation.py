@@ -16,6 +16,7 @@ import numpy as np
 from kargah.recipes.errors import LabelsUnlike
 from kargah.recipes.evidence import Measure
 from kargah.recipes.measures import FloatArray
+from kargah.recipes.outcomes import FLAGS, LABEL, VALUE, Outcomes
 from kargah.recipes.predictor import Predictor
 from kargah.recipes.problem import ColumnProblem, Problem, ProblemType, rows_of
 from kargah.recipes.runtime import Prepared
@@ -83,8 +84,16 @@ class Exam(ABC):
     def joined(self, scores: list[Any]) -> FloatArray:
         return rows_of(scores)
 
-    def measure(self, scores: FloatArray) -> Measure:
-        """What costs much is done once; then any rows are measured."""
+    def outcomes(self, scores: FloatArray) -> Outcomes | None:
+        """What is kept of each row to compare this model with others later; null where the figures do not follow from so little."""
+        del scores
+        return None
+
+    def measure(self, scores: FloatArray, kept: Outcomes | None = None) -> Measure:
+        """What costs much is done once; then any rows are measured. ``kept``: the outcomes of these scores, where known already."""
+        kept = kept or self.outcomes(scores)
+        if kept is not None and kept.tells_all:
+            return kept.measure()
         return lambda rows: self.problem.evaluate(self.targets[rows], scores[rows]).metrics
 
     @abstractmethod
@@ -149,6 +158,14 @@ class ColumnExam(Exam):
     def _named(self, flags: FloatArray) -> str:
         return ", ".join(label for label, flag in zip(self.problem.labels, flags, strict=True) if flag)
 
+    def outcomes(self, scores: FloatArray) -> Outcomes:
+        if self.problem.type is ProblemType.REGRESSION:
+            return Outcomes(VALUE, {"target": self.targets, "said": scores})
+        if self.problem.type is ProblemType.MULTI_LABEL:
+            return Outcomes(FLAGS, {"target": self.targets > 0.5, "said": self._said(scores)})
+        columns = {"target": self.targets, "said": scores.argmax(axis=1)}
+        return Outcomes(LABEL, columns, {"labels": len(self.problem.labels)})
+
     def right(self, scores: FloatArray) -> FloatArray | None:
         if self.problem.type is ProblemType.SINGLE_LABEL:
             return np.asarray((scores.argmax(axis=1) == self.targets).astype(int))
@@ -196,9 +213,3 @@ def labels_with(known: Sequence[str], expected: Iterable[str], column: str) -> t
     if fresh and not there & set(known):
         raise LabelsUnlike(field="dataset", column=column, known=", ".join(known[:10]), found=", ".join(fresh[:10]))
     return (*known, *fresh)
-
-
-def sums_measure(sums: FloatArray, figures: Callable[[FloatArray], dict[str, float | None]]) -> Measure:
-    """Where metrics follow from sums over rows: ``sums`` [rows, numbers]; a resample is one product."""
-    sums = np.asarray(sums, dtype=np.float64)
-    return lambda rows: figures(np.bincount(rows, minlength=len(sums)) @ sums)

@@ -149,6 +149,12 @@ def mcnemar(first: FloatArray, second: FloatArray) -> McNemar:
     return McNemar(only_first=only_first, only_second=only_second, p_value=min(1.0, 2 * tail) if apart else 1.0)
 
 
+def sums_measure(sums: FloatArray, figures: Callable[[FloatArray], dict[str, float | None]]) -> Measure:
+    """Where metrics follow from sums over rows: ``sums`` [rows, numbers]; a resample is one product."""
+    sums = np.asarray(sums, dtype=np.float64)
+    return lambda rows: figures(np.bincount(rows, minlength=len(sums)) @ sums)
+
+
 def calibration(stated: FloatArray, right: FloatArray) -> Reliability:
     """``stated``: probabilities of the answers given; ``right``: 0 or 1."""
     places = np.clip(np.ceil(stated * _BINS).astype(int) - 1, 0, _BINS - 1)

@@ -32,12 +32,12 @@ def single_label(targets: FloatArray, scores: FloatArray, labels: tuple[str, ...
     """``targets`` int [rows]; ``scores`` probabilities [rows, labels]."""
     predicted = scores.argmax(axis=1)
     counts = confusion(targets, predicted, len(labels))
-    metrics: dict[str, float | None] = {"eval_loss": _log_loss(targets, scores), **_from_confusion(counts)}
+    metrics: dict[str, float | None] = {"eval_loss": _log_loss(targets, scores), **of_confusion(counts)}
     table = _table(labels, np.diag(counts), counts.sum(axis=0), counts.sum(axis=1))
     if primary == "accuracy":
         interval: Interval | None = wilson(float(np.diag(counts).sum()), len(targets))
     else:
-        interval = bootstrap(len(targets), primary, lambda rows: _from_confusion(confusion(targets[rows], predicted[rows], len(labels))))
+        interval = bootstrap(len(targets), primary, lambda rows: of_confusion(confusion(targets[rows], predicted[rows], len(labels))))
     return Evaluation(metrics, interval, {"classes": table, "confusion": {"labels": list(labels), "counts": counts.tolist()}})
 
 
@@ -52,8 +52,8 @@ def multi_label(
     truth = targets > 0.5
     clipped = np.clip(scores, 1e-7, 1 - 1e-7)
     loss = float(-np.where(truth, np.log(clipped), np.log1p(-clipped)).mean())
-    metrics: dict[str, float | None] = {"eval_loss": loss, **_from_flags(truth, predicted)}
-    interval = bootstrap(len(truth), primary, lambda rows: _from_flags(truth[rows], predicted[rows]))
+    metrics: dict[str, float | None] = {"eval_loss": loss, **of_flags(truth, predicted)}
+    interval = bootstrap(len(truth), primary, lambda rows: of_flags(truth[rows], predicted[rows]))
     hits = (truth & predicted).sum(axis=0)
     return Evaluation(metrics, interval, {"classes": _table(labels, hits, predicted.sum(axis=0), truth.sum(axis=0))})
 
@@ -82,10 +82,10 @@ def _best_threshold(truth: FloatArray, scores: FloatArray, otherwise: float) -> 
 
 def regression(targets: FloatArray, values: FloatArray, primary: str | None) -> Evaluation:
     """``targets`` and ``values`` float [rows], in the target's own unit."""
-    interval = bootstrap(len(targets), primary, lambda rows: _errors(targets[rows], values[rows]))
+    interval = bootstrap(len(targets), primary, lambda rows: of_errors(targets[rows], values[rows]))
     shown = np.linspace(0, len(targets) - 1, min(len(targets), 200)).astype(int)
     sample = [[float(targets[row]), float(values[row])] for row in shown]
-    return Evaluation(_errors(targets, values), interval, {"predicted_against_true": sample})
+    return Evaluation(of_errors(targets, values), interval, {"predicted_against_true": sample})
 
 
 def confusion(targets: FloatArray, predicted: FloatArray, size: int) -> FloatArray:
@@ -101,7 +101,7 @@ def wilson(hits: float, rows: int, z: float = 1.959964) -> tuple[float, float]:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def _from_confusion(counts: FloatArray) -> dict[str, float | None]:
+def of_confusion(counts: FloatArray) -> dict[str, float | None]:
     f1, support = _f1(np.diag(counts), counts.sum(axis=0), counts.sum(axis=1)), counts.sum(axis=1)
     occurring = (counts.sum(axis=0) + support) > 0
     return {
@@ -111,7 +111,7 @@ def _from_confusion(counts: FloatArray) -> dict[str, float | None]:
     }
 
 
-def _from_flags(truth: FloatArray, predicted: FloatArray) -> dict[str, float | None]:
+def of_flags(truth: FloatArray, predicted: FloatArray) -> dict[str, float | None]:
     hits, named, support = (truth & predicted).sum(axis=0), predicted.sum(axis=0), truth.sum(axis=0)
     f1 = _f1(hits, named, support)
     occurring = (named + support) > 0
@@ -134,7 +134,7 @@ def _table(labels: tuple[str, ...], hits: FloatArray, predicted: FloatArray, sup
     return [{"label": name, "precision": float(p), "recall": float(r), "f1": float(f), "support": int(s)} for name, p, r, f, s in rows]
 
 
-def _errors(targets: FloatArray, values: FloatArray) -> dict[str, float | None]:
+def of_errors(targets: FloatArray, values: FloatArray) -> dict[str, float | None]:
     difference = values - targets
     spread = float(((targets - targets.mean()) ** 2).sum())
     r2 = 1 - float((difference**2).sum()) / spread if spread > 0 else None

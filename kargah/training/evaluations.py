@@ -141,7 +141,7 @@ def show(session: Session, actor: Actor, evaluation_id: str) -> EvaluationOut:
     if found is None:
         raise NotFound(kind="evaluations", id=evaluation_id)
     result = EvaluateResult.model_validate(found[0].result) if found[0].result else None
-    return EvaluationOut(**_summary(*found).model_dump(exclude={"result"}), result=result)
+    return EvaluationOut(**_summary(*found).model_dump(exclude={"result"}), result=result, **found[1].plan.get("asked", {}))
 
 
 def list_for(
@@ -172,6 +172,16 @@ def errors_of(session: Session, actor: Actor, evaluation_id: str, home: Path, mo
         raise blobs.FileMissing(path=measured.errors_file, sha256=sha256)
     columns = [Column(name=name, kind=kind, rows=measured.errors, distinct=0) for name, kind in ERRORS_COLUMNS.items()]
     return rows.Table(path, home / "cache", evaluation_id, model + 1, found.title, columns)
+
+
+def roles_of(session: Session, actor: Actor, model: str, home: Path) -> dict[str, str | list[str]]:
+    """Role → column, as the model that ``EvaluationRequest.model`` would name has learnt them. Raises what a start with it would."""
+    return _roles(_candidate(session, actor, model, home, "model"))
+
+
+def columns_of(session: Session, actor: Actor, dataset: str) -> list[Column]:
+    """Of the version that ``EvaluationRequest.dataset`` would name."""
+    return datasets.columns_of(ready_version(session, actor, dataset, field="dataset")[1])
 
 
 def _candidate(session: Session, actor: Actor, given: str, home: Path, name: str) -> Candidate:
@@ -259,6 +269,7 @@ def _plan(session: Session, request: EvaluationRequest, chosen: Chosen, candidat
     return EvaluatePlan(
         job_id="", title=request.title or f"{candidates[0].title} ← {dataset.title}"[:300], recipe=candidates[0].recipe.name, inputs=inputs,
         models=evaluated, dataset=data, part=request.part, slices=_slices(request, columns, own),
+        asked=request.model_dump(mode="json", include={"columns", "slices"}, exclude_defaults=True),
     )  # fmt: skip
 
 

@@ -85,6 +85,10 @@ class EvaluationSummary(BaseModel):
 
 
 class EvaluationOut(EvaluationSummary):
+    """``columns`` and ``slices``: as they were asked for."""
+
+    columns: dict[str, str] = {}
+    slices: list[str] | None = None
     result: EvaluateResult | None = None
 
 

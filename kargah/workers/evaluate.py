@@ -1,7 +1,7 @@
 """Measure models on rows with known answers: ``python -m kargah.workers.evaluate ATTEMPT_DIR``.
 
 In: plan.json, inputs/, control.json. Out: events.jsonl, and in outputs/evaluation/ for each model a table of its errors, the worst
-first. Begun again, it begins anew: nothing of an attempt that broke off is kept.
+first, and what is kept of each row (``workers.kept``). Begun again, it begins anew: nothing of an attempt that broke off is kept.
 """
 
 import importlib
@@ -65,7 +65,7 @@ class _Work:
         report = judging.Report(table, self.plan.slices, self.attempt.wants.check)
         models, outputs = [], self.attempt.directory.outputs / FOLDER
         for number, (exam, model, told) in enumerate(zip(exams, self.plan.models, scores, strict=True)):
-            models.append(report.of_model(exam, told, model, outputs / f"errors-{number}.parquet"))
+            models.append(report.of_model(exam, told, model, self._answers(model.folder), outputs, number))
         problem = exams[0].problem
         return EvaluateResult(
             rows=len(asked),
@@ -83,6 +83,11 @@ class _Work:
 
         self.attempt.wants.check()
         return module.exam(load_predictor(self.attempt.directory.inputs / folder, self.plan.threads), table)
+
+    def _answers(self, folder: str) -> list[str]:
+        """The columns that hold what is right, by the names that the model learnt them by."""
+        taken = files.read_json(self.attempt.directory.inputs / folder / "kargah.json")["columns"][self.recipe.target]
+        return [taken] if isinstance(taken, str) else list(taken)
 
     def _wanted(self, table: "Table", exams: "list[Exam]") -> tuple[set[int], dict[str, int]]:
         """(the rows of the wanted part that every model can be asked, how many others there are and why)."""

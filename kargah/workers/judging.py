@@ -15,9 +15,12 @@ from kargah.recipes import evidence
 from kargah.recipes.evaluation import Exam, Group, by_size
 from kargah.recipes.evidence import Measure
 from kargah.recipes.measures import FloatArray, IntArray
+from kargah.recipes.outcomes import Outcomes
 from kargah.recipes.predictor import Predictor
 from kargah.recipes.problem import ColumnProblem, ProblemType
 from kargah.recipes.table import Table, as_label, normaliser_of
+from kargah.workers import kept
+from kargah.workers.kept import Kept
 
 _SLICE_RESAMPLES = 200
 _MOST_SLICES = 24
@@ -36,8 +39,12 @@ class Report:
     check: Callable[[], None]
     measures: list[Measure] = field(default_factory=list)
 
-    def of_model(self, exam: Exam, scores: FloatArray, model: EvaluatedModel, errors_path: Path) -> ModelMeasured:
-        measure, whole = exam.measure(scores), np.arange(len(exam.rows))
+    def of_model(
+        self, exam: Exam, scores: FloatArray, model: EvaluatedModel, answers: Sequence[str], folder: Path, number: int
+    ) -> ModelMeasured:
+        """``answers``: the columns that hold what is right. Writes the table of errors, and what is kept of each row, into ``folder``."""
+        outcomes = exam.outcomes(scores)
+        measure, whole = exam.measure(scores, outcomes), np.arange(len(exam.rows))
         self.measures.append(measure)
         metrics = evidence.figures(whole, measure, self.check)
         stated = exam.stated(scores)
@@ -48,9 +55,19 @@ class Report:
             slices=list(self._slices(exam, scores, measure)),
             calibration=Calibration.model_validate(asdict(evidence.calibration(*stated))) if stated is not None else None,
             detail=exam.problem.evaluate(exam.targets, scores).detail,
-            errors=_write_errors(errors_path, exam, scores, self.check),
-            errors_file=errors_path.name,
+            errors=_write_errors(folder / f"errors-{number}.parquet", exam, scores, self.check),
+            errors_file=f"errors-{number}.parquet",
+            outcomes_file=self._keep(exam, scores, outcomes, answers, folder / f"outcomes-{number}.parquet"),
         )
+
+    def _keep(self, exam: Exam, scores: FloatArray, outcomes: Outcomes | None, answers: Sequence[str], path: Path) -> str | None:
+        """The name of the file, where one was written."""
+        if outcomes is None:
+            return None
+        columns = [self.table.column(name, "answers") for name in answers]
+        expected = kept.digests([[column[row] for column in columns] for row in exam.rows])
+        whole = Kept(np.array(exam.rows, dtype=np.int64), expected, outcomes, exam.right(scores))
+        return path.name if kept.write(path, whole) else None
 
     def paired(self, exams: Sequence[Exam], scores: Sequence[FloatArray]) -> Paired:
         problem, first, second = exams[0].problem, exams[0].right(scores[0]), exams[1].right(scores[1])

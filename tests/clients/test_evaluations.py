@@ -1,6 +1,7 @@
 """Evaluations by SDK, API, terminal and page against a real server: from a training that is not over yet to a verdict and its errors."""
 
 import csv
+import html
 import io
 import json
 import os
@@ -55,7 +56,7 @@ def test_an_evaluation_queued_behind_a_training_measures_what_it_recommends_on_r
 
 
 def test_two_models_are_compared_and_errors_are_paged_searched_and_taken_away(
-    kargah: Kargah, evaluated: dict[str, Any], tmp_path: Path
+    server: Server, kargah: Kargah, evaluated: dict[str, Any], tmp_path: Path
 ) -> None:
     majority = next(version for version in evaluated["versions"] if version.family == "majority")
     network = next(version for version in evaluated["versions"] if version.family == "network")
@@ -76,6 +77,15 @@ def test_two_models_are_compared_and_errors_are_paged_searched_and_taken_away(
     assert len(list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"))))) == errors
     lines = kargah.evaluations.download_errors(found["id"], tmp_path / "errors.jsonl", form="jsonl").read_text().splitlines()
     assert {json.loads(line)["row"] for line in lines} >= {number}
+    alone = kargah.evaluations.start(network.id, evaluated["dataset_id"], title="alone")
+    again = kargah.evaluations.compare(found["id"], alone["id"])
+    assert (again["paired"], again["rows"], again["only_first"], again["only_second"]) == (told["paired"], told["rows"], 0, 0)
+    assert "beside-verdict" in kargah.transport.send("GET", f"/evaluations/{found['id']}?beside={alone['id']}").text
+    said = done(tmp_path, server, "compare-evaluations", found["id"], alone["id"])
+    assert "is better than" in said or "No difference" in said
+    with pytest.raises(Refused) as unlike:
+        kargah.evaluations.compare(found["id"], alone["id"], other_model=1)
+    assert unlike.value.reason == "NOT_FOUND"
     listed = kargah.evaluations.list(model=majority.model_id, dataset=evaluated["dataset_id"]).items
     assert {one["id"] for one in listed} >= {found["id"], evaluated["id"]}
     kargah.evaluations.delete(found["id"])
@@ -104,3 +114,36 @@ def test_the_page_shows_the_errors_that_are_looked_for_and_refuses_in_words(serv
         "/api/v1/evaluations", json={"model": evaluated["model_version_id"], "dataset": evaluated["dataset_id"], "part": "test"}
     )
     assert (answer.status_code, answer.json()["code"], answer.json()["params"]["field"]) == (422, "EVALUATION_PART_MISSING", "part")
+
+
+def test_columns_and_slices_are_chosen_in_the_form_as_elsewhere(
+    server: Server, kargah: Kargah, evaluated: dict[str, Any], tmp_path: Path
+) -> None:
+    """Of data that call the learnt column otherwise; without scripts the form shows their columns when asked to."""
+    table = tmp_path / "other.csv"
+    table.write_text(
+        "طول,رده,منطقه\n"
+        + "".join(f"{size},{'بزرگ' if size > 60 else 'کوچک'},{'شمال' if size % 3 else 'جنوب'}\n" for size in range(30, 90))
+    )
+    dataset = kargah.datasets.upload(table)
+    client, network = server.client(), next(one for one in evaluated["versions"] if one.family == "network")
+    asked = {"model": network.id, "dataset": dataset.id}
+    page = client.get("/evaluations/new", params={**asked, "changed": "dataset"}).text
+    assert 'name="slice" value="منطقه"' in page
+    assert 'name="column.target"' in page
+    refused = client.post("/evaluations", data=asked)
+    assert (refused.status_code, 'role="alert"' in refused.text) == (422, True)
+    sent = client.post("/evaluations", data={**asked, "slices": "1", "slice": "منطقه", "column.features": "طول"})
+    assert sent.status_code == 303, sent.text
+    started = kargah.evaluations.show(sent.headers["location"].rpartition("/")[2])
+    kargah.jobs.wait(started["job"]["id"])
+    found = kargah.evaluations.show(started["id"])
+    assert (found["columns"], found["slices"]) == ({"features": "طول"}, ["منطقه"])
+    parts = [part for part in found["result"]["models"][0]["slices"] if part["by"] == "column"]
+    assert {(part["column"], part["value"]): part["rows"] for part in parts} == {("منطقه", "شمال"): 40, ("منطقه", "جنوب"): 20}
+    same = html.unescape(client.get(f"/evaluations/{found['id']}").text)
+    assert "--column 'features=طول'" in same
+    assert "--by 'منطقه'" in same
+    with pytest.raises(Refused) as refusal:
+        kargah.evaluations.compare(evaluated["id"], found["id"])
+    assert (refusal.value.reason, refusal.value.http_status) == ("EVALUATIONS_UNLIKE", 422)

@@ -27,7 +27,7 @@ from kargah.models import service as models
 from kargah.models.tables import ModelVersion
 from kargah.store.access import Actor, Role
 from kargah.store.database import Database
-from kargah.training import evaluated, evaluations, projector, purging, service
+from kargah.training import comparing, evaluated, evaluations, projector, purging, service
 from kargah.training.schemas import EvaluationRequest, EvaluationSummary, TrainingRequest, TrainingStarted
 from kargah.training.tables import Evaluation
 
@@ -193,6 +193,8 @@ def test_what_was_found_is_kept_until_it_is_deleted_and_frees_its_files(
     started = evaluate(database, actor, tmp_path, model=version, dataset=line)
     with pytest.raises(purging.StillEvaluating), database.write() as session:
         purging.purge_evaluation(session, actor, started.id)
+    with pytest.raises(comparing.NotEvaluatedYet), database.read() as session:
+        comparing.pair_of(session, actor, started.id, started.id, tmp_path)
     sha256 = end(database, started, tmp_path)
     with database.read() as session:
         found = evaluations.show(session, actor, started.id)
@@ -200,6 +202,8 @@ def test_what_was_found_is_kept_until_it_is_deleted_and_frees_its_files(
         assert evaluations.errors_of(session, actor, started.id, tmp_path).path.read_text() == started.id
         with pytest.raises(NotFound):
             evaluations.errors_of(session, actor, started.id, tmp_path, 1)
+        with pytest.raises(comparing.OutcomesNotKept):
+            comparing.pair_of(session, actor, started.id, started.id, tmp_path)
     other = person(database, Role.TRAINER, actor.workspace_id)
     with pytest.raises(Forbidden), database.write() as session:
         purging.purge_evaluation(session, other, started.id)
@@ -248,5 +252,7 @@ def test_an_evaluation_is_as_hidden_as_its_data_and_started_by_no_viewer_or_stra
         assert evaluations.list_for(session, colleague).items == []
         with pytest.raises(NotFound):
             evaluations.show(session, colleague, started.id)
+        with pytest.raises(NotFound):
+            comparing.pair_of(session, colleague, started.id, started.id, tmp_path)
     private = evaluate(database, owner, tmp_path, model=version, dataset=line)
     assert private.job.visibility == "private"

@@ -18,11 +18,14 @@ from kargah.contract import control
 from kargah.contract.attempt import AttemptDirectory
 from kargah.contract.control import Want
 from kargah.contract.plans import DatasetInput, EvaluatedModel, EvaluatePlan
-from kargah.contract.results import EvaluateResult, ModelMeasured
+from kargah.contract.results import Compared, EvaluateResult, ModelMeasured
 from kargah.kit import files
 from kargah.recipes import evidence
+from kargah.recipes.outcomes import Outcomes
 from kargah.recipes.predictor import load_predictor
 from kargah.text.normalise import NormaliserSettings
+from kargah.workers import kept, pairing
+from kargah.workers.kept import Kept
 
 Columns = dict[str, list[Any]]
 Evaluate = Callable[..., tuple[EvaluateResult, Path]]
@@ -108,6 +111,16 @@ def test_a_classifier_is_measured_as_others_would_count_it_and_beats_the_majorit
     assert result.paired.p_value == pytest.approx(stats.binomtest(only[0], sum(only)).pvalue)
     assert result.paired.verdict == "first"
     assert other.metrics["accuracy"].value == pytest.approx(of_majority.mean())
+    again = paired_again(directory, result)
+    assert (again.paired, again.rows, again.only_first, again.only_second) == (result.paired, 89, 0, 0)
+    assert (again.first, again.second) == (told.metrics["accuracy"].value, other.metrics["accuracy"].value)
+
+
+def paired_again(directory: AttemptDirectory, result: EvaluateResult) -> Compared:
+    """The two models of an evaluation by what was kept of their rows alone."""
+    path, other = (directory.outputs / "evaluation" / str(model.outcomes_file) for model in result.models)
+    wish = {"path": str(path), "other": str(other), "metric": result.primary_metric, "lower_is_better": result.lower_is_better}
+    return Compared.model_validate(pairing.main(wish))
 
 
 def _said(folder: Path, columns: Columns, rows: list[int]) -> list[str]:
@@ -159,6 +172,7 @@ def test_taggers_are_measured_by_whole_entities_in_any_scheme_and_a_part_can_be_
     assert result.models[0].calibration is not None
     assert result.models[0].calibration.answers == sum(map(len, columns["tokens"][50:]))
     assert len(errors_of(directory, result.models[0])) == result.models[0].errors
+    assert paired_again(directory, result).paired == result.paired
 
 
 def test_numbers_are_measured_by_their_errors_the_farthest_first(tmp_path: Path) -> None:
@@ -186,6 +200,7 @@ def test_numbers_are_measured_by_their_errors_the_farthest_first(tmp_path: Path)
     assert sum(part.rows for part in told.slices if part.by == "target") == 79
     assert result.paired is not None
     assert (result.paired.verdict, result.paired.mcnemar) == ("first", None)
+    assert paired_again(directory, result).paired == result.paired
 
 
 def test_labels_that_the_model_never_saw_are_refused_in_words(texts: AttemptDirectory, tmp_path: Path) -> None:
@@ -207,3 +222,28 @@ def test_an_evaluation_that_is_not_wanted_any_more_says_so_and_one_begun_again_f
         evaluated(laid_out(tmp_path / name, "text-classification", sentiments(40), [texts.outputs / "linear"])) for name in ("one", "two")
     )
     assert first == again
+
+
+def test_evaluations_of_other_rows_are_compared_on_those_of_both_and_of_other_answers_not_at_all(tmp_path: Path) -> None:
+    """By hand: of rows 2, 3 and 4 the first has all right, the second one."""
+    rows, said = (
+        {"a": [0, 1, 2, 3], "b": [1, 2, 3, 5, 6], "c": [7], "d": [1, 2]},
+        {"a": [1, 1, 1, 0], "b": [0, 1, 1, 0, 0], "c": [1], "d": [1, 1]},
+    )
+    target = {"a": [0, 1, 1, 0], "b": [1, 1, 0, 0, 0], "c": [1], "d": [1, 1]}
+    for name, numbers in rows.items():
+        columns = {"target": np.array(target[name]), "said": np.array(said[name])}
+        right = (columns["target"] == columns["said"]).astype(int)
+        expected = kept.digests([[f"{row}{name == 'd'}"] for row in numbers])
+        kept.write(tmp_path / name, Kept(np.array(numbers), expected, Outcomes("label", columns, {"labels": 2}), right))
+
+    def told(other: str) -> dict[str, Any]:
+        return pairing.main({"path": str(tmp_path / "a"), "other": str(tmp_path / other), "metric": "accuracy", "lower_is_better": False})
+
+    found = Compared.model_validate(told("b"))
+    assert (found.rows, found.only_first, found.only_second) == (3, 1, 2)
+    assert (found.first, found.second) == (1.0, pytest.approx(1 / 3))
+    assert found.paired.mcnemar is not None
+    assert (found.paired.mcnemar.only_first, found.paired.mcnemar.only_second, found.paired.verdict) == (2, 0, "none")
+    assert told("c") == {"unlike": "rows"}
+    assert told("d") == {"unlike": "answers"}

@@ -9,10 +9,10 @@ import numpy as np
 from kargah.recipes.embeddings.data import EmbeddingData, scores_by
 from kargah.recipes.embeddings.metrics import EmbeddingProblem
 from kargah.recipes.embeddings.predict import EmbeddingPredictor
-from kargah.recipes.evaluation import Exam, Group, Tick, Told, by_size, sums_measure
-from kargah.recipes.evidence import Measure
+from kargah.recipes.evaluation import Exam, Group, Tick, Told, by_size
 from kargah.recipes.labels import number_of
 from kargah.recipes.measures import FloatArray
+from kargah.recipes.outcomes import ORDER, Outcomes, means
 from kargah.recipes.problem import rows_of
 from kargah.recipes.runtime import Prepared
 from kargah.recipes.table import Table, normaliser_of
@@ -47,13 +47,12 @@ class EmbeddingExam(Exam):
         tick(len(rows))
         return scores
 
-    def measure(self, scores: FloatArray) -> Measure:
+    def outcomes(self, scores: FloatArray) -> Outcomes:
         if self.problem.kind == "similarity":
-            return super().measure(scores)
+            return Outcomes(ORDER, {"target": self.targets, "said": np.asarray(scores, dtype=np.float64)})
         rows = [self.problem.evaluate(self.targets[:1], rows_of([score])).metrics for score in scores]
-        names = list(rows[0])
-        sums = np.array([[1.0, *(row[name] or 0.0 for name in names)] for row in rows])
-        return sums_measure(sums, lambda totals: {name: float(total / totals[0]) for name, total in zip(names, totals[1:], strict=True)})
+        names = tuple(rows[0])
+        return means(names, [[row[name] or 0.0 for name in names] for row in rows])
 
     def told(self, place: int, score: Any) -> Told:
         """Where it stood, or how near the two are."""

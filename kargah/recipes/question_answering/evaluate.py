@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from kargah.recipes.evaluation import Exam, Group, Told, sums_measure
-from kargah.recipes.evidence import Measure
+from kargah.recipes.evaluation import Exam, Group, Told
 from kargah.recipes.measures import FloatArray
+from kargah.recipes.outcomes import Outcomes, means
 from kargah.recipes.problem import rows_of
 from kargah.recipes.question_answering.data import AnswerData
 from kargah.recipes.question_answering.measuring import AnswersProblem, Found
@@ -27,11 +27,10 @@ class AnswerExam(Exam):
     def answers(self, questions: list[Any]) -> list[Any]:
         return [Found(answer["answer"], answer["score"], answer["start"], answer["end"]) for answer in self.predictor.predict(questions)]
 
-    def measure(self, scores: FloatArray) -> Measure:
+    def outcomes(self, scores: FloatArray) -> Outcomes:
         """Every metric is a mean over rows."""
         rows = [self._figures(place, score) for place, score in enumerate(scores)]
-        sums = np.array([[1.0, *(row[name] or 0.0 for name in _METRICS)] for row in rows])
-        return sums_measure(sums, lambda totals: {name: float(total / totals[0]) for name, total in zip(_METRICS, totals[1:], strict=True)})
+        return means(_METRICS, [[row[name] or 0.0 for name in _METRICS] for row in rows])
 
     def _figures(self, place: int, score: Found) -> dict[str, float | None]:
         return self.problem.evaluate(self.targets[place : place + 1], rows_of([score])).metrics

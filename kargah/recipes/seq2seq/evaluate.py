@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from kargah.recipes.evaluation import Exam, Told, sums_measure
-from kargah.recipes.evidence import Measure
+from kargah.recipes.evaluation import Exam, Told
 from kargah.recipes.measures import FloatArray
+from kargah.recipes.outcomes import TEXTS, Outcomes
 from kargah.recipes.problem import rows_of
 from kargah.recipes.runtime import Prepared
 from kargah.recipes.seq2seq.data import Seq2SeqData
-from kargah.recipes.seq2seq.metrics import Seq2SeqProblem, Written, character_counts, chrf
+from kargah.recipes.seq2seq.metrics import Seq2SeqProblem, Written, character_counts
 from kargah.recipes.seq2seq.predict import WritingPredictor
 from kargah.recipes.table import Table, normaliser_of
 
@@ -27,17 +27,11 @@ class WritingExam(Exam):
     def answers(self, questions: list[Any]) -> list[Any]:
         return [Written(answer["text"]) for answer in self.predictor.predict(questions)]
 
-    def measure(self, scores: FloatArray) -> Measure:
+    def outcomes(self, scores: FloatArray) -> Outcomes:
         """ROUGE is a mean over rows; chrF is of the counts of all rows together."""
-        rouge = [[1.0, *(self._figures(place, score)[name] or 0.0 for name in _ROUGE)] for place, score in enumerate(scores)]
+        rouge = [[self._figures(place, score)[name] or 0.0 for name in _ROUGE] for place, score in enumerate(scores)]
         counts = [character_counts(score.text, target) for score, target in zip(scores, self.targets, strict=True)]
-        split = len(_ROUGE) + 1
-
-        def figures(totals: FloatArray) -> dict[str, float | None]:
-            means = {name: float(total / totals[0]) for name, total in zip(_ROUGE, totals[1:split], strict=True)}
-            return {**means, "chrf": chrf(totals[split:])}
-
-        return sums_measure(np.concatenate([np.array(rouge), np.array(counts)], axis=1), figures)
+        return Outcomes(TEXTS, {"means": np.array(rouge), "counts": np.array(counts)}, {"names": list(_ROUGE)})
 
     def _figures(self, place: int, score: Written) -> dict[str, float | None]:
         return self.problem.evaluate(self.targets[place : place + 1], rows_of([score])).metrics

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from kargah.recipes.errors import LabelsUnlike
-from kargah.recipes.evaluation import Exam, Group, Told, labels_with, sums_measure
-from kargah.recipes.evidence import Measure
+from kargah.recipes.evaluation import Exam, Group, Told, labels_with
 from kargah.recipes.measures import FloatArray
+from kargah.recipes.outcomes import TAGS, Outcomes
 from kargah.recipes.problem import rows_of
 from kargah.recipes.runtime import Prepared
 from kargah.recipes.table import Table, normaliser_of
@@ -48,7 +48,7 @@ class TagExam(Exam):
             return [(self.problem.labels[tag], place, place + 1) for place, tag in enumerate(tags)]
         return self.problem.spans(tags)
 
-    def measure(self, scores: FloatArray) -> Measure:
+    def outcomes(self, scores: FloatArray) -> Outcomes:
         predicted = self._tags(scores)
         kinds = self._kinds(predicted)
         counts = np.zeros((len(scores), len(kinds), 3))
@@ -61,22 +61,11 @@ class TagExam(Exam):
             lost = -np.log(np.clip(shares[np.arange(len(true)), true], 1e-12, 1.0)).sum()
             others[row] = ((true == said).sum(), len(true), lost)
         sums = np.concatenate([counts.reshape(len(scores), -1), others], axis=1)
-        return sums_measure(sums, lambda totals: self._figures(totals[:-3].reshape(-1, 3), totals[-3:]))
+        return Outcomes(TAGS, {"sums": sums}, {"plain": self.problem.scheme == "plain"})
 
     def _kinds(self, predicted: Sequence[FloatArray]) -> dict[str, int]:
         rows = (tags for side in (list(self.targets), predicted) for tags in side)
         return {kind: place for place, kind in enumerate(sorted({span[0] for tags in rows for span in self._spans(tags.tolist())}))}
-
-    def _figures(self, counts: FloatArray, words: FloatArray) -> dict[str, float | None]:
-        right, found, there = counts.T if len(counts) else np.zeros((3, 1))
-        f1 = 2 * right / np.maximum(1, found + there)
-        occurring = found + there > 0
-        figures: dict[str, float | None] = {"macro_f1": float(f1[occurring].mean()) if occurring.any() else 0.0}
-        if self.problem.scheme != "plain":
-            figures["precision"], figures["recall"] = right.sum() / max(1, found.sum()), right.sum() / max(1, there.sum())
-            figures["f1"] = float(2 * right.sum() / max(1, (found + there).sum()))
-        words_there = max(1.0, float(words[1]))
-        return {**figures, "token_accuracy": float(words[0]) / words_there, "eval_loss": float(words[2]) / words_there}
 
     def told(self, place: int, score: Any) -> Told:
         said = self.problem.tags_of([score])[0] if self._told is None else self._told[1][place]

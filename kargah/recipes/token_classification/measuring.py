@@ -124,6 +124,19 @@ def _of_words(targets: FloatArray, predicted: Sequence[FloatArray], scores: Floa
     return _Words({"token_accuracy": accuracy, "eval_loss": loss}, counts, _between(right / np.maximum(1, words)))
 
 
+def tag_figures(spans: FloatArray, words: FloatArray, plain: bool) -> dict[str, float | None]:
+    """Metrics of sums over rows. ``spans`` [kinds, 3]: right, found and there; ``words`` [3]: right, there, and their lost -log p."""
+    right, found, there = spans.T if len(spans) else np.zeros((3, 1))
+    f1 = 2 * right / np.maximum(1, found + there)
+    occurring = found + there > 0
+    figures: dict[str, float | None] = {"macro_f1": float(f1[occurring].mean()) if occurring.any() else 0.0}
+    if not plain:
+        figures["precision"], figures["recall"] = right.sum() / max(1, found.sum()), right.sum() / max(1, there.sum())
+        figures["f1"] = float(2 * right.sum() / max(1, (found + there).sum()))
+    words_there = max(1.0, float(words[1]))
+    return {**figures, "token_accuracy": float(words[0]) / words_there, "eval_loss": float(words[2]) / words_there}
+
+
 def _of_tags(counts: FloatArray, labels: Sequence[str]) -> list[dict[str, Any]]:
     numbers = zip(labels, np.diag(counts).tolist(), counts.sum(axis=0).tolist(), counts.sum(axis=1).tolist(), strict=True)
     return [_line(*line) for line in numbers]

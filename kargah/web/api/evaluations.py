@@ -6,8 +6,9 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response, StreamingResponse
 
 from kargah.assets import blobs
+from kargah.contract.results import Compared
 from kargah.datasets import rows
-from kargah.training import evaluations, purging
+from kargah.training import comparing, evaluations, purging
 from kargah.training.schemas import EvaluationOut, EvaluationPage, EvaluationRequest, EvaluationSummary
 from kargah.web import idempotency
 from kargah.web.api.datasets import MEDIA_TYPES, attachment
@@ -41,6 +42,16 @@ async def delete_evaluation(evaluation_id: str, ask: Ask) -> None:
     """For good, its tables of errors as well."""
     freed = await ask(purging.purge_evaluation, evaluation_id)
     await ask.compute(blobs.discard, ask.settings.home, freed)
+
+
+@router.get("/{evaluation_id}/against/{other_id}")
+async def compare_evaluations(evaluation_id: str, other_id: str, ask: Ask, model: Which = 0, other_model: Which = 0) -> Compared:
+    """Is the model of one really better than that of the other: a paired test on the rows that both were asked, of one data set version.
+
+    By what both kept of each row: neither model is asked again. Rows that one alone was asked are counted and left out.
+    """
+    pair = await ask.read(comparing.pair_of, evaluation_id, other_id, ask.settings.home, model, other_model)
+    return await comparing.compared(pair)
 
 
 @router.get("/{evaluation_id}/errors")

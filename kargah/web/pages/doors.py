@@ -15,6 +15,7 @@ from kargah.web.pages import (
     dataset_rows,
     dataset_tokens,
     datasets,
+    evaluation_form,
     evaluations,
     first_run,
     hardware,
@@ -65,6 +66,7 @@ def add_to(app: FastAPI) -> None:
         runs,
         scripts,
         trying,
+        evaluation_form,  # before evaluations, whose {evaluation_id} would take its word
         evaluations,
         trash,
         storage,

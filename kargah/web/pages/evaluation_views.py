@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kargah.contract.results import Calibration, EvaluateResult, Measured, ModelMeasured, Paired, SliceMeasured
+from kargah.contract.results import Calibration, Compared, EvaluateResult, Measured, ModelMeasured, Paired, SliceMeasured
 from kargah.recipes.metrics import LOWER_IS_BETTER, OF_QUALITY, SHARES
-from kargah.training.schemas import EvaluationSummary
+from kargah.training.schemas import EvaluationOut, EvaluationSummary
 from kargah.web.pages import figures
 from kargah.web.pages.parts import Badge, badge_of
 from kargah.web.pages.run_views import Matrix, latin, matrix_of
@@ -128,15 +128,36 @@ def _metric_line(words: Words, name: str, models: Sequence[ModelMeasured]) -> Li
 
 def verdict_of(words: Words, result: EvaluateResult) -> VerdictView | None:
     """Whether the first model is better than the second, in one sentence, and what it stands on."""
-    told = result.paired
-    if told is None:
+    if result.paired is None:
         return None
-    titles = {"first": result.models[0].title, "second": result.models[1].title}
+    return _verdict(words, result.paired, result.models[0].title, result.models[1].title)
+
+
+def _verdict(words: Words, told: Paired, first: str, second: str) -> VerdictView:
+    titles = {"first": first, "second": second}
     also = [_difference(words, told)]
     if told.mcnemar is not None:
         counts = {"only_first": told.mcnemar.only_first, "only_second": told.mcnemar.only_second}
         also.append(words.text("evaluation.mcnemar", **titles, **counts, p=figures.in_digits(words, told.mcnemar.p_value)))
     return VerdictView(words.text(f"evaluation.verdict.{told.verdict}", **titles), told.verdict != "none", also)
+
+
+def compared_of(words: Words, told: Compared, found: EvaluationOut, other: EvaluationOut) -> VerdictView:
+    """Of two evaluations: which model is better, on how many rows, and that others were left out."""
+    first, second = found.model_title or found.title, other.model_title or other.title
+    verdict = _verdict(words, told.paired, first, second)
+    verdict.also.append(words.text("evaluation.common_rows", rows=told.rows))
+    if told.only_first or told.only_second:
+        counts = {"only_first": told.only_first, "only_second": told.only_second}
+        verdict.also.append(words.text("evaluation.rows_differ", first=first, second=second, **counts))
+    return verdict
+
+
+def choice_of(words: Words, one: EvaluationSummary) -> str:
+    """What is in a <select> holds no markup."""
+    part = "" if one.part == "all" else words.text(f"evaluation.part.{one.part}")
+    value = latin(one.primary_metric or "", one.primary.value) if one.primary else ""
+    return " · ".join(filter(None, [one.model_title or one.title, value, part, words.date(one.created_at)]))
 
 
 def _difference(words: Words, told: Paired) -> str:

@@ -1,4 +1,4 @@
-"""Evaluations: listed, started from a model and a data set, and what came out; with the table of errors, page by page."""
+"""Evaluations: listed, and what came out of one, beside another where that is asked; with the table of errors, page by page."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -10,22 +10,18 @@ from starlette.responses import Response
 
 from kargah.assets import blobs
 from kargah.datasets import rows
-from kargah.datasets import service as datasets
 from kargah.jobs import history
 from kargah.jobs import service as jobs
 from kargah.kit.errors import KargahError
-from kargah.models import service as models
-from kargah.recipes import catalogue
-from kargah.store.access import Actor, require_creator
-from kargah.training import evaluations, purging
-from kargah.training.schemas import EvaluationOut, EvaluationPage, EvaluationRequest
+from kargah.store.access import Actor
+from kargah.training import comparing, evaluations, purging
+from kargah.training.schemas import EvaluationOut, EvaluationPage, EvaluationRequest, EvaluationSummary
 from kargah.web.deps import Ask, Asking
-from kargah.web.idempotency import once_of_form
+from kargah.web.errors import text_of
 from kargah.web.pages import evaluation_views as views
 from kargah.web.pages import figures, same_as
 from kargah.web.pages.access import see
 from kargah.web.pages.dataset_views import cell
-from kargah.web.pages.forms import Errors, errors_of, form_of
 from kargah.web.pages.parts import badge_of, pages_of, progress_of
 from kargah.web.pages.render import render
 from kargah.web.pages.run_views import STOPPABLE
@@ -34,8 +30,6 @@ from kargah.web.pages.words import Words
 
 router = APIRouter(include_in_schema=False)
 PAGE = 25
-MOST_CHOICES = 100
-PARTS = ("all", "validation", "test")
 _ASKED = ("q", "column", "sort", "down", "cursor", "of")
 
 
@@ -59,75 +53,14 @@ def _list(session: Session, actor: Actor, cursor: str | None, model: str | None,
     return evaluations.list_for(session, actor, cursor=cursor, limit=PAGE, model=model, dataset=dataset), position
 
 
-@router.get("/evaluations/new")
-async def new_evaluation(request: Request, ask: Ask) -> Response:
-    require_creator(ask.actor)
-    return await _form(request, ask, dict(request.query_params))
-
-
-async def _form(request: Request, ask: Asking, values: dict[str, str], errors: Errors | None = None, status: int = 200) -> Response:
-    page = page_of(request, "evaluations", crumbs=((Words(request.state.language).text("evaluation.new"), ""),))
-    known, data = await ask.read(_choices, page.words)
-    return render(
-        "evaluation_new.html",
-        page,
-        status=status,
-        models=_with(known, values.get("model", "")),
-        others=[("", page.words.text("evaluation.nobody")), *known],
-        datasets=_with(data, values.get("dataset", "")),
-        parts=[(part, page.words.text(f"evaluation.part.{part}")) for part in PARTS],
-        values=values,
-        errors=errors or {},
-    )
-
-
-def _with(choices: list[tuple[str, str]], chosen: str) -> list[tuple[str, str]]:
-    """What was named in the address, though it stand too far down to be offered (or be a training that is not over)."""
-    return choices if not chosen or chosen in {value for value, _ in choices} else [(chosen, chosen), *choices]
-
-
-def _choices(session: Session, actor: Actor, words: Words) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """(versions of models that can be measured, data sets), the newest first."""
-    known = models.list_for(session, actor, limit=MOST_CHOICES).items
-    versions = [
-        (version.id, f"{model.title} · {words.first(f'model.{version.architecture}', version.name)}")
-        for model in known
-        if model.recipe in catalogue.RECIPES and catalogue.get(model.recipe).evaluates
-        for version in sorted(model.versions, key=lambda one: not one.recommended)
-    ]
-    return versions[:MOST_CHOICES], [(one.id, one.title) for one in datasets.list_for(session, actor, limit=MOST_CHOICES).items]
-
-
-@router.post("/evaluations")
-async def start(request: Request, ask: Ask) -> Response:
-    require_creator(ask.actor)
-    values = await form_of(request)
-    part = values.get("part", "all")
-    wish = EvaluationRequest(
-        model=(values.get("model", "").strip() or "-")[:64],
-        dataset=(values.get("dataset", "").strip() or "-")[:64],
-        against=values.get("against", "").strip()[:64] or None,
-        part=part if part in PARTS else "all",
-    )
-    home = ask.settings.home
-    try:
-        made = await once_of_form(
-            ask, values.get("_once", ""), wish.model_dump_json(), lambda session, actor: evaluations.start(session, actor, wish, home)
-        )
-    except KargahError as error:
-        field = {"NOT_FOUND": "model"} if error.code == "NOT_FOUND" else None
-        return await _form(request, ask, values, errors_of(request, error, field), error.status)
-    return see(f"/evaluations/{made['id']}")
-
-
 @router.get("/evaluations/{evaluation_id}")
 async def show(evaluation_id: str, request: Request, ask: Ask) -> Response:
     """``?of=1``: the errors of the model that it was compared with."""
-    found, position = await ask.read(_load, evaluation_id)
+    found, others, position = await ask.read(_load, evaluation_id)
     stream = f"/api/v1/jobs/{found.job.id}/events?since={position}" if not found.job.is_over else None
     page = page_of(request, "evaluations", crumbs=((found.title, ""),), stream=stream)
     words, result = page.words, found.result
-    values: dict[str, Any] = {"strip": [], "metrics": [], "verdict": None, "slices": [], "calibrations": [], "matrices": [], "notes": []}
+    values: dict[str, Any] = {"metrics": [], "verdict": None, "slices": [], "calibrations": [], "matrices": [], "notes": []}
     if result is not None:
         values |= {
             "metrics": views.metric_lines(words, result),
@@ -151,18 +84,42 @@ async def show(evaluation_id: str, request: Request, ask: Ask) -> Response:
         can_stop=found.job.state in STOPPABLE,
         same=same_as.of_evaluation(_request_of(found), str(request.base_url).rstrip("/")),
         errors_part=await _errors(request, ask, found) if result is not None else None,
+        beside=await _beside(request, ask, found, others) if others else None,
         **values,
     )
 
 
 def _request_of(found: EvaluationOut) -> EvaluationRequest:
     model, part = found.model_version_id or found.run_id or "", found.part
-    return EvaluationRequest(model=model, dataset=found.dataset_version_id, against=found.other_version_id, part=part)
+    stated = {"model": model, "dataset": found.dataset_version_id, "against": found.other_version_id, "part": part}
+    return EvaluationRequest.model_validate({**stated, "columns": found.columns, "slices": found.slices})
 
 
-def _load(session: Session, actor: Actor, evaluation_id: str) -> tuple[EvaluationOut, int]:
+def _load(session: Session, actor: Actor, evaluation_id: str) -> tuple[EvaluationOut, list[EvaluationSummary], int]:
+    """With the others that it can be compared with."""
     position = history.latest_position(session)
-    return evaluations.show(session, actor, evaluation_id), position
+    found = evaluations.show(session, actor, evaluation_id)
+    return found, comparing.comparable(session, actor, found) if found.result is not None else [], position
+
+
+async def _beside(request: Request, ask: Asking, found: EvaluationOut, others: list[EvaluationSummary]) -> dict[str, Any]:
+    """The finished evaluations of the same data to choose from, and, where one is chosen, what the paired test says."""
+    words, chosen = Words(request.state.language), request.query_params.get("beside", "")
+    told: dict[str, Any] = {
+        "choices": [(one.id, views.choice_of(words, one)) for one in others],
+        "chosen": chosen,
+        "verdict": None,
+        "error": "",
+    }
+    if not chosen:
+        return told
+    try:
+        pair = await ask.read(comparing.pair_of, found.id, chosen[:64], ask.settings.home)
+        other = await ask.read(evaluations.show, chosen[:64])
+        told["verdict"] = views.compared_of(words, await comparing.compared(pair), found, other)
+    except KargahError as error:
+        told["error"] = text_of(words.language, error.code, words.amounts(error.params))
+    return told
 
 
 async def _errors(request: Request, ask: Asking, found: EvaluationOut) -> dict[str, Any]:

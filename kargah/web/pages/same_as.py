@@ -45,8 +45,11 @@ def of_continued(request: TrainingRequest, server: str, job_id: str, checkpoint:
 def of_evaluation(request: EvaluationRequest, server: str) -> SameAs:
     """An evaluation has no plan file: all of it is said in one line."""
     said = request.model_dump(mode="json", exclude_defaults=True)
-    options = "".join(f" --{name} {said[name]}" for name in ("against", "part") if name in said)
-    words = "".join(f', {name}="{said[name]}"' for name in ("against", "part") if name in said)
+    given: list[tuple[str, str]] = [(name, said[name]) for name in ("against", "part") if name in said]
+    given += [("column", f"{role}={column}") for role, column in request.columns.items()]
+    given += [("by", column) for column in request.slices or []]
+    options = "".join(f" --{name} {shlex.quote(value)}" for name, value in given)
+    words = "".join(f", {name}={said[name]!r}" for name in ("against", "part", "columns", "slices") if name in said)
     return SameAs(
         yaml="",
         curl=_posted(f"{server}/api/v1/evaluations", said),

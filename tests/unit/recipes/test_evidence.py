@@ -1,5 +1,6 @@
 """How sure figures are, against scipy and by hand; and exams whose figures are sums, against the recipes' own."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from scipy import stats
 from kargah.recipes import evidence
 from kargah.recipes.embeddings import evaluate as embeddings
 from kargah.recipes.embeddings.predict import EmbeddingPredictor
-from kargah.recipes.evaluation import by_size, labels_with, sums_measure
+from kargah.recipes.evaluation import Exam, by_size, labels_with
 from kargah.recipes.problem import ColumnProblem
 from kargah.recipes.question_answering import evaluate as answers
 from kargah.recipes.question_answering.predict import AnswerPredictor
@@ -19,6 +20,8 @@ from kargah.recipes.seq2seq.predict import WritingPredictor
 from kargah.recipes.table import Table
 from kargah.recipes.text_classification import evaluate as texts
 from kargah.recipes.text_classification.predict import TextPredictor
+from kargah.workers import kept
+from kargah.workers.kept import Kept
 
 
 def nothing(*_: Any) -> None:
@@ -103,7 +106,7 @@ def test_labels_that_a_model_never_learnt_are_wrong_and_none_that_it_knows_is_re
 def test_sums_give_what_the_rows_give() -> None:
     sums = np.random.default_rng(0).random((30, 2))
     rows = np.array([3, 3, 7, 29])
-    assert sums_measure(sums, lambda totals: {"m": float(totals[0])})(rows) == {"m": pytest.approx(sums[rows, 0].sum())}
+    assert evidence.sums_measure(sums, lambda totals: {"m": float(totals[0])})(rows) == {"m": pytest.approx(sums[rows, 0].sum())}
 
 
 def table(**values: list[Any]) -> Table:
@@ -113,7 +116,21 @@ def table(**values: list[Any]) -> Table:
 ROWS = np.array([0, 2, 2, 3])
 
 
-def test_answers_are_measured_as_in_training_and_rows_without_a_question_left_out() -> None:
+def same_when_read_again(exam: Exam, scores: Any, folder: Path) -> None:
+    """What is kept gives, written and read, the figures that the exam gives, of any rows and to the digit."""
+    outcomes = exam.outcomes(scores)
+    assert outcomes is not None
+    rows = np.array(exam.rows)
+    assert kept.write(folder / "kept.parquet", Kept(rows, kept.digests([[row] for row in exam.rows]), outcomes, exam.right(scores)))
+    found = kept.read(folder / "kept.parquet")
+    assert found.rows.tolist() == exam.rows
+    for places in (np.arange(len(rows)), np.array([0, 0, len(rows) - 1])):
+        told = {name: value for name, value in exam.measure(scores)(places).items() if name != "eval_loss" or outcomes.tells_all}
+        assert found.outcomes.measure()(places) == told
+        assert found.of(places[1:]).outcomes.measure()(np.arange(len(places) - 1)) == found.outcomes.measure()(places[1:])
+
+
+def test_answers_are_measured_as_in_training_and_rows_without_a_question_left_out(tmp_path: Path) -> None:
     passages = ["تهران پایتخت ایران است", "آب در صد درجه می‌جوشد", "بی‌پاسخ", "شیراز شهر گل"]
     data = table(
         c=[*passages, "x"], q=["پایتخت کجاست؟", "کی می‌جوشد؟", "چه؟", "شیراز چیست؟", ""],
@@ -122,6 +139,7 @@ def test_answers_are_measured_as_in_training_and_rows_without_a_question_left_ou
     about = {"columns": {"context": "c", "question": "q", "answers": "a"}, "normaliser": None, "primary_metric": "f1"}
     exam = answers.exam(AnswerPredictor(about, lambda asked: [Best(0, 5, 1.0) for _ in asked], 0.0), data)
     scores = exam.scores(nothing)
+    same_when_read_again(exam, scores, tmp_path)
     measure, whole = exam.measure(scores), exam.problem.evaluate(exam.targets, scores).metrics
     assert exam.rows == [0, 1, 2, 3]
     assert measure(np.arange(4)) == pytest.approx(whole)
@@ -131,18 +149,19 @@ def test_answers_are_measured_as_in_training_and_rows_without_a_question_left_ou
     )  # fmt: skip
 
 
-def test_written_texts_are_measured_as_in_training() -> None:
+def test_written_texts_are_measured_as_in_training(tmp_path: Path) -> None:
     about = {"columns": {"source": "s", "target": "t"}, "normaliser": None, "primary_metric": "rougeL"}
     data = table(s=["یک دو سه چهار", "پنج شش", "هفت هشت نه", "ده"], t=["یک دو", "شش", "نه هشت", "یازده"])
     exam = writing.exam(WritingPredictor(about, lambda texts: [" ".join(text.split()[:2]) for text in texts]), data)
     scores = exam.scores(nothing)
+    same_when_read_again(exam, scores, tmp_path)
     for rows in (np.arange(4), ROWS):
         told = exam.problem.evaluate(exam.targets[rows], scores[rows]).metrics
         assert exam.measure(scores)(rows) == pytest.approx({name: told[name] for name in ("rouge1", "rouge2", "rougeL", "chrf")})
     assert exam.told(0, scores[0]).error == 0
 
 
-def test_vectors_are_measured_as_in_training() -> None:
+def test_vectors_are_measured_as_in_training(tmp_path: Path) -> None:
     columns = {"anchor": ["q"], "positive": ["p"]}
     about = {"columns": columns, "normaliser": None, "primary_metric": "ndcg_at_10", "problem_type": "retrieval"}
     places = {text: place for place, text in enumerate("abcdefgh")}
@@ -152,13 +171,14 @@ def test_vectors_are_measured_as_in_training() -> None:
 
     exam = embeddings.exam(EmbeddingPredictor(about, embed), table(q=list("aceg"), p=list("bdfh")))
     scores = exam.scores(nothing)
+    same_when_read_again(exam, scores, tmp_path)
     for rows in (np.arange(4), ROWS):
         told = exam.problem.evaluate(exam.targets[rows], scores[rows]).metrics
         assert exam.measure(scores)(rows) == pytest.approx(told)
     assert {int(score[0]) for score in scores} <= {1, 2, 3, 4}
 
 
-def test_several_labels_are_right_together_or_not_and_each_has_its_probability() -> None:
+def test_several_labels_are_right_together_or_not_and_each_has_its_probability(tmp_path: Path) -> None:
     """By each label's own threshold; a label that the model never learnt is missed."""
     about = {
         "columns": {"text": "t", "label": ["l"]}, "normaliser": None, "spec": {"label_separator": "|"}, "problem_type": "multi_label",
@@ -168,6 +188,7 @@ def test_several_labels_are_right_together_or_not_and_each_has_its_probability()
     predictor = TextPredictor(about, ColumnProblem.from_dict(about), lambda fields: np.array([shares[text] for text in fields[0]]))
     exam = texts.exam(predictor, table(t=[*shares, "five"], l=["a", "b", "a|c", "a", None]))
     scores = exam.scores(nothing)
+    same_when_read_again(exam, scores, tmp_path)
     assert (exam.problem.labels, exam.rows) == (("a", "b", "c"), [0, 1, 2, 3])
     right = exam.right(scores)
     assert right is not None
