@@ -48,6 +48,11 @@ def latest(session: Session, actor: Actor, limit: int) -> list[JobOut]:
     return [listed(row) for row in session.execute(over.order_by(Job.finished_at.desc()).limit(limit))]
 
 
+def kinds_of(session: Session, job_ids: Iterable[str]) -> dict[str, str]:
+    """Job → what it does, as train or scrub."""
+    return dict(session.execute(select(Job.id, Job.kind).where(Job.id.in_(list(job_ids)))).tuples().all())
+
+
 def saved_counts(session: Session, job_ids: Iterable[str]) -> dict[str, int]:
     """Job → how many checkpoints it has said to have saved."""
     wanted = list(job_ids)

@@ -92,6 +92,7 @@ def test_the_bell_lists_what_happened_and_is_marked_read(site: Site, browser: ht
     fail(site, job_id)
     page = browser.get("/notices").text
     assert '<a class="link" href="/runs/run_' in page
+    assert re.search("(?i)training “[^”]*” failed", page), "a notice says what it was that ended"
     until = re.search(r'name="until" value="(\d+)"', page)
     assert until is not None
     assert browser.post("/notices/read", data={"_csrf": form["_csrf"], "until": until[1]}).status_code == 303
@@ -217,6 +218,14 @@ def test_what_a_column_is_is_said_on_the_page_and_makes_a_version(site: Site, br
     client = site.client("trainer")
     newest = client.get(f"/api/v1/datasets/{dataset}").json()["versions"][0]
     assert newest["lineage"]["fixes"] == [{"kind": "set_kind", "column": "x", "to": "category", "otherwise": "empty"}]
+    client.post(f"/api/v1/jobs/{newest['job_id']}/stop").raise_for_status()
+
+    form = {**hidden(browser, path, f"{path}/names"), "column": "x"}
+    refused = browser.post(f"{path}/names", data={**form, "to": "y"})
+    assert (refused.status_code, 'id="name-error"' in refused.text) == (422, True)
+    assert browser.post(f"{path}/names", data={**form, "to": " بها‌ی   خرید "}).headers["location"] == f"{path}?done=dataset_mending"
+    newest = client.get(f"/api/v1/datasets/{dataset}").json()["versions"][0]
+    assert newest["lineage"]["fixes"] == [{"kind": "rename_column", "column": "x", "to": "بها‌ی خرید"}]
     client.post(f"/api/v1/jobs/{newest['job_id']}/stop").raise_for_status()
 
 
