@@ -24,30 +24,31 @@ class UnpaddedDecoder:
 
     def loss(self, packed: Packed, learnt: Tensor) -> Tensor:
         """Mean negative log-likelihood of the tokens marked in ``learnt``, bool [tokens]; first tokens have nothing before them."""
-        hidden, targets, _ = self._learnt(packed, learnt)
-        return cross_entropy(hidden, self._output, targets)
+        hidden, targets, _ = self.known(packed, learnt)
+        return cross_entropy(hidden, self.output, targets)
 
     def likelihoods(self, packed: Packed, learnt: Tensor) -> Tensor:
         """Summed log-likelihood of the tokens marked in ``learnt`` by sequence, [sequences], with gradients."""
-        hidden, targets, places = self._learnt(packed, learnt)
-        likelihoods = log_likelihoods(hidden, self._output, targets)
+        hidden, targets, places = self.known(packed, learnt)
+        likelihoods = log_likelihoods(hidden, self.output, targets)
         return likelihoods.new_zeros(len(packed.lengths)).index_add(0, sequence_of(packed)[places], likelihoods)
 
     @torch.inference_mode()
     def read(self, packed: Packed, learnt: Tensor) -> Tensor:
         """By sequence: negative log-likelihood, tokens, and how many of those were the likeliest; float64 [sequences, 3]."""
-        hidden, targets, places = self._learnt(packed, learnt)
-        likelihoods, hits = read(hidden, self._output, targets)
+        hidden, targets, places = self.known(packed, learnt)
+        likelihoods, hits = read(hidden, self.output, targets)
         told = torch.stack([-likelihoods.double(), torch.ones(len(targets), dtype=torch.float64), hits.double()], dim=1)
         return told.new_zeros(len(packed.lengths), 3).index_add(0, sequence_of(packed)[places], told)
 
     @property
-    def _output(self) -> Tensor:
+    def output(self) -> Tensor:
+        """[vocabulary, width]."""
         weight: Tensor = self._model.get_output_embeddings().weight
         return weight
 
-    def _learnt(self, packed: Packed, learnt: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(what is known before each learnt token, the token, its place)."""
+    def known(self, packed: Packed, learnt: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(what is known before each learnt token [learnt, width], the token, its place)."""
         hidden = self._model.base_model(**packed.arguments(), use_cache=False).last_hidden_state[0]
         wanted = learnt.clone()
         wanted[packed.starts] = False

@@ -15,7 +15,7 @@
     ├── UnsafeWeights · WeightsDamaged · BaseModelUnusable
     ├── ChatTemplateUnfit                a template of a base model's tokenizer that does not tell who says what
     ├── SequenceTooLong · AdapterNeedsBase · QuantizationNeedsGpu       settings that this model or this machine does not have
-    ├── NormalisersDiffer · TeacherUnfit · NotYetSupported
+    ├── NormalisersDiffer · TeacherUnfit · TeacherTokensUnfit · NotYetSupported
     └── InputMissing · InputNotText · InputNotRow · InputNotNumber · NoGap · WritingSettingUnfit · UnknownModelFolder      when predicting
     NotAvailable
     └── TrainingNotInstalled
@@ -142,6 +142,12 @@ class TeacherUnfit(BadInput):
     """A model that cannot teach this. ``reason``: another recipe, kind of problem, labels or columns than the student's."""
 
     code = "TEACHER_UNFIT"
+
+
+class TeacherTokensUnfit(BadInput):
+    """A model that cannot teach a model of language. ``reason``: another recipe, no network, other tokens than the base model's."""
+
+    code = "TEACHER_TOKENS_UNFIT"
 
 
 class NormalisersDiffer(BadInput):

@@ -54,11 +54,11 @@ def base_tokenizer(folder: Path, normaliser: dict[str, Any] | None, pads: bool =
     if steps:
         own = tokenizer.backend_tokenizer.normalizer
         tokenizer.backend_tokenizer.normalizer = normalizers.Sequence([*steps, *([own] if own is not None else [])])
-    return _as_plain(tokenizer)
+    return with_backend(tokenizer, tokenizer.backend_tokenizer)
 
 
-def _as_plain(tokenizer: Any) -> Any:
-    """The same tokenizer under the class that takes tokenizer.json as it stands.
+def with_backend(tokenizer: Any, backend: Tokenizer) -> Any:
+    """``backend`` with the names and habits of ``tokenizer``, under the class that takes tokenizer.json as it stands.
 
     A class of a family (BertTokenizer …) makes its normaliser anew from its own options when it is loaded, so that what
     was baked would be gone in bare transformers.
@@ -67,7 +67,7 @@ def _as_plain(tokenizer: Any) -> Any:
 
     make: Any = PreTrainedTokenizerFast
     return make(
-        tokenizer_object=tokenizer.backend_tokenizer,
+        tokenizer_object=backend,
         model_input_names=tokenizer.model_input_names,
         padding_side=tokenizer.padding_side,
         truncation_side=tokenizer.truncation_side,

@@ -70,7 +70,7 @@ def _is_beyond_scripts(spec: JsonDict) -> bool:
     several = spec.get("problem_type") == "multi_label" and (spec.get("class_weights", "none") != "none" or spec.get("label_smoothing"))
     plain = {"ema_decay": None, "loss": "cross_entropy", "frozen_encoder": False, "label_thresholds": "half"}
     chosen = "label_thresholds" in spec and any(spec.get(name, usual) != usual for name, usual in plain.items())
-    return bool(several or chosen or spec.get("ema_decay") is not None)
+    return bool(several or chosen or spec.get("ema_decay") is not None or spec.get("new_tokens") is not None)
 
 
 def filled(template: str, values: JsonDict) -> str:

@@ -113,10 +113,11 @@ def _request(plan: TrainPlan, recipe: Recipe, attempt: Attempt) -> "Request":
 
     if plan.teacher_model is not None and not recipe.learns_from_teachers:
         raise NotYetSupported(field="teacher_model")
-    inputs = attempt.directory.inputs
+    inputs, spec = attempt.directory.inputs, recipe.spec.model_validate(plan.spec)
+    recipe.check(spec, plan.base_model is not None)
     return Request(
         recipe=recipe.name,
-        spec=recipe.spec.model_validate(plan.spec),
+        spec=spec,
         chosen=frozenset(plan.chosen),
         tables=[_table(inputs / dataset.folder, dataset) for dataset in plan.datasets],
         base_model=inputs / plan.base_model.folder if plan.base_model else None,

@@ -81,6 +81,7 @@ TEXT = {"columns": {"text": "x", "label": "y"}}
         ({"spec": {"columns": ["x"]}}, "BAD_INPUT", "spec.columns"),
         ({"recipe": "text-classification", "spec": {"columns": {"text": "x"}}}, "ROLE_MISSING", "spec.columns.label"),
         ({"recipe": "text-classification", "spec": {**TEXT, "frozen_encoder": True}}, "SETTING_UNFIT", "spec.frozen_encoder"),
+        ({"recipe": "masked-lm", "spec": {"columns": {"text": "x"}, "new_tokens": 9}}, "SETTING_UNFIT", "spec.new_tokens"),
         ({"base_model": "mv_none"}, "NOT_FOUND", None),
     ],
 )

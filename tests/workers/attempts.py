@@ -97,12 +97,14 @@ class Job:
         plan = {**self.plan, **changes}
         dataset = {"folder": "data", "title": "نمونه", "normaliser": plan.pop("normaliser")}
         spec = catalogue.get(self.recipe).spec.model_validate(self.spec).model_dump(mode="json")
-        base = plan.pop("base_model", None)
-        if base is not None:
-            (directory.inputs / "base").symlink_to(base)
+        base, teacher = plan.pop("base_model", None), plan.pop("teacher", None)
+        for name, folder in (("base", base), ("teacher", teacher)):
+            if folder is not None:
+                (directory.inputs / name).symlink_to(folder)
         full = TrainPlan(
             job_id="job_1", attempt=self.number, title="آزمون", recipe=self.recipe, spec=spec, chosen=list(self.spec), datasets=[dataset],
-            base_model={"folder": "base", "title": "base"} if base is not None else None, **plan,
+            base_model={"folder": "base", "title": "base"} if base is not None else None,
+            teacher_model={"folder": "teacher", "title": "آموزگار"} if teacher is not None else None, **plan,
         )  # fmt: skip
         files.write_bytes(directory.plan, full.model_dump_json().encode())
         return directory

@@ -6,15 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from attempts import Job, events_of, of_kind, start
+from attempts import Job, of_kind
 from samples import sentiments
 
 from kargah.contract.attempt import AttemptDirectory
 from kargah.contract.events import Event
 from kargah.recipes.distillation import Lessons, softened
 from kargah.recipes.predictor import load_predictor
-
-TEACHER = {"folder": "teacher", "title": "آموزگار"}
 
 
 def test_shares_are_softened_as_their_logits_would_be() -> None:
@@ -36,10 +34,7 @@ def test_at_the_temperature_one_the_teachers_part_is_the_cross_entropy_with_its_
 
 
 def taught(home: Path, teacher: Path, columns: dict[str, list[Any]], spec: dict[str, Any]) -> tuple[AttemptDirectory, list[Event]]:
-    directory = Job(home, "text-classification", columns, spec=spec).lay_out(teacher_model=TEACHER)
-    (directory.inputs / "teacher").symlink_to(teacher)
-    assert start(directory).wait(timeout=600) == 0, directory.log.read_text()
-    return directory, events_of(directory)
+    return Job(home, "text-classification", columns, spec=spec).run(teacher=teacher)
 
 
 def test_a_student_whose_labels_tell_nothing_learns_them_from_a_linear_teacher(tmp_path: Path) -> None:

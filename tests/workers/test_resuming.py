@@ -35,6 +35,8 @@ def cases() -> Iterator[Any]:
         yield pytest.param(recipe, {"preset": preset} if preset else {}, id=case.id)
     averaged = {"ema_decay": 0.9, "loss": "focal", "class_weights": "balanced", "label_smoothing": 0.1}
     yield pytest.param(catalogue.get("text-classification"), {"preset": "transformer", **averaged}, id="averaged-weights")
+    yield pytest.param(catalogue.get("masked-lm"), {"new_tokens": 40}, id="new-tokens")
+    yield pytest.param(catalogue.get("causal-lm"), {"distillation_hidden_share": 0.5, "vocab_size": None}, id="from-a-teacher")
 
 
 def sample_of(recipe: Recipe) -> dict[str, list[Any]]:
@@ -60,15 +62,27 @@ def finished(forge: Forge, job: Job) -> AttemptDirectory:
     return directory
 
 
+def begun_with(forge: Forge, home: Path, recipe: Recipe, more: dict[str, Any]) -> dict[str, Path]:
+    """A base model that knows no word of the sample, where new tokens are asked for; a teacher, where one is to be learnt from."""
+    role = "base_model" if "new_tokens" in more else "teacher" if "distillation_hidden_share" in more else None
+    if role is None:
+        return {}
+    letters = {"text": [" ".join(word) for text in sample_of(recipe)["text"] for word in text.split()]}
+    known = letters if role == "base_model" else sample_of(recipe)
+    spec = {**SPEC, **SMALL, "max_steps": 1}
+    return {role: finished(forge, Job(home, recipe.name, known, spec=spec)).outputs / "model"}
+
+
 @pytest.mark.parametrize(("recipe", "more"), list(cases()))
 def test_interrupted_anywhere_it_ends_with_the_same_weights_and_each_step_once(
     tmp_path: Path, forge: Forge, recipe: Recipe, more: dict[str, Any]
 ) -> None:
     spec = {**SPEC, **{name: value for name, value in SMALL.items() if name in recipe.spec.model_fields}, **more}
-    whole = finished(forge, Job(tmp_path / "whole", recipe.name, sample_of(recipe), spec=spec))
+    models = begun_with(forge, tmp_path / "first", recipe, more)
+    whole = finished(forge, Job(tmp_path / "whole", recipe.name, sample_of(recipe), spec=spec, **models))
     undisturbed = events_of(whole)
     total = of_kind(undisturbed, "Running")[0].total_steps
-    job, attempts = Job(tmp_path / "interrupted", recipe.name, sample_of(recipe), spec=spec), []
+    job, attempts = Job(tmp_path / "interrupted", recipe.name, sample_of(recipe), spec=spec, **models), []
     ways, steps = random.sample(list(WAYS), 3), sorted(random.sample(range(2, total - 1), 2))
     # The last step as well, after which an evaluation is owed; a pause is heard between steps, so there it comes one earlier.
     plan = list(zip(ways, [*steps, total - (ways[-1] == "pause")], strict=True))

@@ -2,7 +2,7 @@
 
 from kargah.recipes.causal_lm.spec import CausalLMSpec
 from kargah.recipes.decoders.data import TokenData
-from kargah.recipes.decoders.task import DecoderTask, network_of
+from kargah.recipes.decoders.task import DecoderTask, network_of, taught
 from kargah.recipes.runtime import Request
 
 _OPENING_CHARACTERS = 40
@@ -12,7 +12,7 @@ _TEMPERATURE = 0.8
 
 def build_task(data: TokenData, request: Request) -> DecoderTask:
     network, settings, decisions = network_of(data, request)
-    return DecoderTask(network, data, settings, decisions, request, opening(data, request), _TEMPERATURE)
+    return taught(DecoderTask(network, data, settings, decisions, request, opening(data, request), _TEMPERATURE))
 
 
 def opening(data: TokenData, request: Request) -> str:

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from kargah.kit import files
-from kargah.recipes import catalogue, weights
+from kargah.recipes import catalogue, new_tokens, weights
 from kargah.recipes.base import Recipe
 from kargah.recipes.decoders import sizes, tokens
 from kargah.recipes.decoders.sizes import Size
 from kargah.recipes.decoders.spec import DecoderSpec
 from kargah.recipes.decoders.talks import cut
 from kargah.recipes.decoders.tokens import Sample, Vocabulary
+from kargah.recipes.distillation import check_language_teacher
 from kargah.recipes.errors import AdapterNeedsBase, NormalisersDiffer, QuantizationNeedsGpu, RoleMissing, SequenceTooLong, TooFewRows
 from kargah.recipes.parts import Parts, Sources, divide, named_parts, source_decisions, sources_of
 from kargah.recipes.problem import Problem
@@ -106,17 +107,25 @@ def units_of(request: Request, values: Sequence[Any], group: Callable[[Any], Has
 
 
 def vocabulary_of(request: Request, texts: Sequence[str]) -> tuple[Vocabulary, Size | None, list[Decision]]:
-    """The base model's tokenizer, or one made of ``texts``. Raises what cannot go together: AdapterNeedsBase, QuantizationNeedsGpu."""
+    """The base model's tokenizer, or a teacher's, or one made of ``texts``. Raises what cannot go together: AdapterNeedsBase,
+    QuantizationNeedsGpu, TeacherTokensUnfit."""
     spec = request.spec
     assert isinstance(spec, DecoderSpec)
+    check_language_teacher(request)
     if request.base_model is not None:
         weights.shapes_of(request.base_model)
         _check_quantization(spec)
-        return tokens.of_base(request.base_model, request.tables[0].normaliser), None, []
+        vocabulary = tokens.of_base(request.base_model, request.tables[0].normaliser)
+        growth = new_tokens.learnt(request, vocabulary.tokenizer, texts)
+        return (Vocabulary(growth.tokenizer, growth), None, [growth.decision]) if growth else (vocabulary, None, [])
     if spec.adapter not in ("auto", "none") or spec.quantization != "none":
         raise AdapterNeedsBase(field="spec.adapter" if spec.quantization == "none" else "spec.quantization")
     size, decisions = _size(spec, sum(map(len, texts)))
     request.check()
+    if request.teacher_model is not None:
+        vocabulary = tokens.of_base(request.teacher_model, request.tables[0].normaliser)
+        count = Decision("vocab_size", len(vocabulary.tokenizer), "adapted", "why.tokens_of_teacher")
+        return vocabulary, size, [*(decision for decision in decisions if decision.name != "vocab_size"), count]
     vocabulary = tokens.trained(texts, spec.tokenizer, size.vocab_size, request.tables[0].normaliser)
     tokenizer = Decision(
         "tokenizer", spec.tokenizer, *(("chosen", "why.chosen") if "tokenizer" in request.chosen else ("inherited", "why.inherited"))
@@ -148,8 +157,8 @@ def longest_of(request: Request, size: Size | None) -> int:
     """Tokens that the model takes at most, as far as that is known before it is loaded. Raises SequenceTooLong for a wish beyond it."""
     limit = _LONGEST_UNASKED if size is None else size.max_length
     wanted = getattr(request.spec, "max_length", None)
-    if request.base_model is not None:
-        about = files.read_json(request.base_model / "config.json") if (request.base_model / "config.json").exists() else {}
+    for folder in filter(None, (request.base_model, request.teacher_model)):
+        about = files.read_json(folder / "config.json") if (folder / "config.json").exists() else {}
         room = [int(about[name]) for name in ("max_position_embeddings", "sliding_window") if about.get(name)]
         if wanted is not None and room and wanted > min(room):
             raise SequenceTooLong(field="spec.max_length", max_length=wanted, limit=min(room))

@@ -14,7 +14,9 @@ from kargah.recipes.decoders import model, sizes, writing
 from kargah.recipes.decoders.data import TokenData
 from kargah.recipes.decoders.model import Decoder
 from kargah.recipes.decoders.spec import DecoderSpec
+from kargah.recipes.decoders.teaching import Teacher, teacher_of
 from kargah.recipes.decoders.tokens import Sample, Tokens
+from kargah.recipes.distillation import settled
 from kargah.recipes.measures import FloatArray
 from kargah.recipes.parts import VALIDATION
 from kargah.recipes.runtime import Decision, Defaults, Request, Settings, all_threads, decide_settings
@@ -38,6 +40,7 @@ class DecoderTask:
     temperature: float = 0.0
     family: str = "network"
     precision: str = "fp32"
+    teacher: Teacher | None = None
     items: list[Any] = field(init=False)
     costs: list[int] = field(init=False)
 
@@ -77,6 +80,8 @@ class DecoderTask:
     def loss(self, rows: Sequence[int]) -> Tensor:
         batch, learnt = model.packed([self.items[row] for row in rows])
         with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
+            if self.teacher is not None:
+                return self.teacher.loss(self.network, batch, learnt).float()
             return self.network.packed.loss(batch, learnt).float()
 
     def scores(self, check: Callable[[], None], part: str = VALIDATION) -> FloatArray:
@@ -107,6 +112,13 @@ class DecoderTask:
         assert isinstance(spec, DecoderSpec)
         self.network.save(folder, self.data.stop, spec.keep_adapter)
         self.data.vocabulary.save(folder, self.data.max_length)
+
+
+def taught(task: DecoderTask) -> DecoderTask:
+    """With its teacher, where one was chosen."""
+    task.teacher = teacher_of(task.request, task.network)
+    task.decisions += settled(task.request)
+    return task
 
 
 def read(network: Decoder, samples: Sequence[Sample], check: Callable[[], None]) -> FloatArray:
@@ -166,6 +178,8 @@ def network_of(
 def adapter_of(spec: DecoderSpec, parameters: int) -> tuple[str, Decision]:
     if spec.adapter != "auto":
         return spec.adapter, Decision("adapter", spec.adapter, "chosen", "why.chosen")
+    if getattr(spec, "new_tokens", None) is not None:
+        return "none", Decision("adapter", "none", "adapted", "why.adapter_none_for_new_tokens")
     name = "lora" if parameters > sizes.FULL_PARAMETERS or spec.quantization != "none" else "none"
     told = {"parameters": parameters, "limit": sizes.FULL_PARAMETERS}
     return name, Decision("adapter", name, "adapted", "why.adapter_by_size", told)

@@ -12,6 +12,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 
 from kargah.recipes.decoders.chat import SIMPLE_TEMPLATE, SPEAKERS
 from kargah.recipes.measures import FloatArray
+from kargah.recipes.new_tokens import Growth
 from kargah.recipes.splits import IntArray
 from kargah.recipes.tokenizing import baked_steps, base_tokenizer
 
@@ -47,9 +48,10 @@ class Sample:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """``tokenizer``: a fast one of transformers, our normaliser inside."""
+    """``tokenizer``: a fast one of transformers, our normaliser inside. ``growth``: the new tokens among those of a base model's."""
 
     tokenizer: Any
+    growth: Growth | None = None
 
     @cached_property
     def prefix(self) -> list[int]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from kargah.recipes import weights
+from kargah.recipes.distillation import check_language_teacher
 from kargah.recipes.errors import TooFewRows
 from kargah.recipes.masked_lm.metrics import MaskedProblem
 from kargah.recipes.masked_lm.spec import RECIPE, MaskedLMSpec
@@ -34,6 +35,7 @@ def prepare(request: Request) -> MaskedData:
     assert isinstance(spec, MaskedLMSpec)
     if request.base_model is not None:
         weights.shapes_of(request.base_model)
+    check_language_teacher(request)
     roles, role_decision = roles_of(request, RECIPE)
     rows = texts_of(request, "text", roles["text"][0])
     limit = _CHARACTERS_A_TOKEN * (spec.max_length or DEFAULT_MAX_LENGTH)

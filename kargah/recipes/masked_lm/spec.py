@@ -3,14 +3,15 @@
 from dataclasses import replace
 from typing import Literal
 
-from kargah.recipes.base import AUTO, SPLIT, Match, Recipe, Role, Spec, asked_roles, knob
+from kargah.recipes.base import AUTO, SPLIT, Match, Recipe, Role, asked_roles, knob
 from kargah.recipes.columns import Column
+from kargah.recipes.spec_parts import GrowingSpec, TaughtLanguageSpec, check_new_tokens
 from kargah.recipes.tasks import proposed
 
 METRICS = ("perplexity", "token_accuracy")
 
 
-class MaskedLMSpec(Spec):
+class MaskedLMSpec(TaughtLanguageSpec, GrowingSpec):
     """Sizes count only when starting from scratch. ``max_length`` counts special tokens."""
 
     max_length: int | None = knob(None, group="model", ge=8, le=8192)
@@ -40,4 +41,6 @@ RECIPE = Recipe(
     pipeline_tags={"": "fill-mask"},
     starts_from=("scratch", "base_model"),
     structures=("language-modeling",),
+    learns_from_teachers=True,
+    check=check_new_tokens,
 )

@@ -8,11 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kargah.recipes import base_models
+from kargah.recipes import new_tokens
+from kargah.recipes.distillation import settled
 from kargah.recipes.encoder_tasks import SCORING_BATCH, EncoderTask
-from kargah.recipes.encoders import VECTORS, Item, Transformer, small_config
-from kargah.recipes.errors import BaseModelUnusable
+from kargah.recipes.encoders import Item, small_config
+from kargah.recipes.masked_lm import network
 from kargah.recipes.masked_lm.data import MaskedData
+from kargah.recipes.masked_lm.network import GapFiller, Teacher
 from kargah.recipes.masked_lm.spec import MaskedLMSpec
 from kargah.recipes.masked_lm.tokens import VOCABULARY, Tokens, tokens_of
 from kargah.recipes.measures import FloatArray, IntArray
@@ -25,30 +27,6 @@ _LEAST_STEPS = 1500
 _SCRATCH = Defaults(epochs=10, batch_size=32, learning_rate=1e-3)
 _ADAPTING = Defaults(epochs=3, batch_size=16, learning_rate=5e-5)
 
-#: By ``model_type``: logits [tokens, vocabulary] of an encoder's vectors [tokens, width].
-HEADS: dict[str, Callable[[Any, Tensor], Tensor]] = {
-    "bert": lambda model, vectors: model.cls(vectors),
-    "roberta": lambda model, vectors: model.lm_head(vectors),
-    "xlm-roberta": lambda model, vectors: model.lm_head(vectors),
-    "camembert": lambda model, vectors: model.lm_head(vectors),
-    "distilbert": lambda model, vectors: model.vocab_projector(model.vocab_layer_norm(model.activation(model.vocab_transform(vectors)))),
-    "electra": lambda model, vectors: model.generator_lm_head(model.generator_predictions(vectors)),
-}
-
-
-class GapFiller(nn.Module):
-    """A ``…ForMaskedLM``: of the tokens at ``places`` of a batch, logits [places, vocabulary]; the others cost no logits."""
-
-    def __init__(self, model: Any) -> None:
-        super().__init__()
-        if model.config.model_type not in HEADS:
-            raise BaseModelUnusable(field="base_model", reason="family", detail=model.config.model_type)
-        self.encoder = Transformer(model, VECTORS)
-
-    def forward(self, batch: Any, places: Tensor) -> Tensor:
-        model = self.encoder.model
-        return HEADS[model.config.model_type](model, self.encoder(batch)[places])
-
 
 @dataclass
 class MaskedTask(EncoderTask):
@@ -58,6 +36,7 @@ class MaskedTask(EncoderTask):
     tokens: Tokens
     rows: IntArray
     parts: dict[str, IntArray]
+    teacher: Teacher | None = None
 
     @property
     def module(self) -> nn.Module:
@@ -75,7 +54,13 @@ class MaskedTask(EncoderTask):
             places.append(start + chosen)
             wanted.append(np.asarray(ids)[chosen])
             start += len(ids)
-        return nn.functional.cross_entropy(self._logits(items, np.concatenate(places)), torch.from_numpy(np.concatenate(wanted)))
+        hidden, tokens = np.concatenate(places), torch.from_numpy(np.concatenate(wanted))
+        if self.teacher is None:
+            return nn.functional.cross_entropy(self._logits(items, hidden), tokens)
+        gaps = torch.from_numpy(hidden)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
+            vectors = self.filler.vectors(self.batches.collate(items), gaps)
+            return self.teacher.loss(self.filler, vectors, tokens, items, gaps)
 
     def _drawn(self, row: int) -> IntArray:
         """By torch's own random state, which a checkpoint keeps."""
@@ -128,27 +113,37 @@ class MaskedTask(EncoderTask):
 def build_task(data: MaskedData, request: Request) -> MaskedTask:
     spec = request.spec
     assert isinstance(spec, MaskedLMSpec)
+    teaching = network.base(request, request.teacher_model) if request.teacher_model is not None else None
     torch.manual_seed(spec.seed)
+    filler, tokens, decisions = _started(data, request, spec, [teaching.encoder.longest] if teaching else [])
     if request.base_model is not None:
-        from transformers import AutoModelForMaskedLM
-
-        filler = GapFiller(base_models.load_model(request.base_model, AutoModelForMaskedLM, request.check))
-        tokens, decisions = tokens_of(data, request, filler.encoder.longest), list[Decision]()
         defaults, why = _ADAPTING, "why.fine_tuning"
     else:
-        tokens = tokens_of(data, request)
-        filler, decisions = _from_scratch(spec, tokens, tokens.frequencies(data.train_rows))
         defaults, why = Defaults(_epochs(len(data.train_rows)), _SCRATCH.batch_size, _SCRATCH.learning_rate), "why.preset"
-    network = filler.encoder
-    decisions += network.make_cheap([range(len(tokens.tokenizer))])  # any token may stand in another's place, and each has its logit
-    settings, settled = decide_settings(request, defaults, why, preset=network.architecture, rows=len(data.train_rows))
-    decisions += [tokens.decision, *settled, all_threads(request)]
+    encoder = filler.encoder
+    decisions += encoder.make_cheap([range(len(tokens.tokenizer))])  # any token may stand in another's place, and each has its logit
+    settings, told = decide_settings(request, defaults, why, preset=encoder.architecture, rows=len(data.train_rows))
+    decisions += [tokens.decision, *told, *settled(request), all_threads(request)]
     parts = {part: data.rows_of(part) for part in ("validation", "test")}
-    items = [tokens.items[row] for row in data.train_rows]
-    return MaskedTask(network, tokens.batches(network.first_position), settings, decisions, items, filler, tokens, data.train_rows, parts)
+    items, batches = [tokens.items[row] for row in data.train_rows], tokens.batches(encoder.first_position)
+    teacher = Teacher.of(teaching, filler, tokens, request)
+    return MaskedTask(encoder, batches, settings, decisions, items, filler, tokens, data.train_rows, parts, teacher)
 
 
-def _from_scratch(spec: MaskedLMSpec, tokens: Tokens, frequencies: FloatArray) -> tuple[GapFiller, list[Decision]]:
+def _started(data: MaskedData, request: Request, spec: MaskedLMSpec, longest: list[int]) -> tuple[GapFiller, Tokens, list[Decision]]:
+    """``longest``: what a teacher takes."""
+    if request.base_model is None:
+        tokens = tokens_of(data, request, min(longest, default=None))
+        return _from_scratch(spec, tokens, tokens.frequencies(data.train_rows))
+    filler = network.base(request, request.base_model)
+    tokens = tokens_of(data, request, min([filler.encoder.longest, *longest]))
+    if tokens.growth is None:
+        return filler, tokens, []
+    new_tokens.add_rows(filler.encoder.model, tokens.growth)
+    return filler, tokens, [tokens.growth.decision]
+
+
+def _from_scratch(spec: MaskedLMSpec, tokens: Tokens, frequencies: FloatArray) -> tuple[GapFiller, Tokens, list[Decision]]:
     """It begins with knowing how frequent each token is: no step is spent on learning that."""
     from transformers import BertForMaskedLM
 
@@ -162,7 +157,7 @@ def _from_scratch(spec: MaskedLMSpec, tokens: Tokens, frequencies: FloatArray) -
     model: Any = BertForMaskedLM(config)
     with torch.no_grad():
         model.get_output_embeddings().bias.copy_(torch.from_numpy(np.log(frequencies)))
-    return GapFiller(model), decisions
+    return GapFiller(model), tokens, decisions
 
 
 def _epochs(rows: int) -> float:

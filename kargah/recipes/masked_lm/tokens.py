@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from kargah.recipes import new_tokens
 from kargah.recipes.encoders import Item, TokenBatches, fast_tokenizer, fitting_length
 from kargah.recipes.errors import BaseModelUnusable
 from kargah.recipes.masked_lm.data import DEFAULT_MAX_LENGTH, MaskedData
@@ -19,7 +20,7 @@ VOCABULARY = 8_000
 
 @dataclass
 class Tokens:
-    """``items``: (token ids, token type ids) by row of ``data.texts``."""
+    """``items``: (token ids, token type ids) by row of ``data.texts``. ``growth``: the new tokens among those of a base model's."""
 
     tokenizer: Any
     max_length: int
@@ -27,6 +28,7 @@ class Tokens:
     items: list[Item]
     seed: int
     share: float
+    growth: new_tokens.Growth | None
 
     @cached_property
     def special(self) -> set[int]:
@@ -57,8 +59,8 @@ class Tokens:
 
 
 def tokens_of(data: MaskedData, request: Request, longest: int | None = None) -> Tokens:
-    """The same at every call. With a base model's tokenizer, else one trained on the training passages. ``longest``: what the base
-    model takes."""
+    """The same at every call. With a base model's tokenizer, or a teacher's, else one trained on the training passages. ``longest``: what
+    these models take."""
     if data.tokens is None:
         data.tokens = _made(data, request, longest)
     found: Tokens = data.tokens
@@ -68,7 +70,7 @@ def tokens_of(data: MaskedData, request: Request, longest: int | None = None) ->
 def _made(data: MaskedData, request: Request, longest: int | None) -> Tokens:
     spec = request.spec
     assert isinstance(spec, MaskedLMSpec)
-    tokenizer = _tokenizer(data, request)
+    tokenizer, growth = _tokenizer(data, request)
     found: list[list[int]] = []
     for start in range(0, len(data.texts), 500):
         request.check()
@@ -76,16 +78,18 @@ def _made(data: MaskedData, request: Request, longest: int | None) -> Tokens:
     max_length, decision = fitting_length(request, [len(ids) for ids in found], min(longest or DEFAULT_MAX_LENGTH, DEFAULT_MAX_LENGTH))
     max_length = min(max_length, longest or max_length)
     cut = [ids if len(ids) <= max_length else [*ids[: max_length - 1], ids[-1]] for ids in found]
-    return Tokens(tokenizer, max_length, decision, [(ids, [0] * len(ids)) for ids in cut], spec.seed, spec.mask_share)
+    return Tokens(tokenizer, max_length, decision, [(ids, [0] * len(ids)) for ids in cut], spec.seed, spec.mask_share, growth)
 
 
-def _tokenizer(data: MaskedData, request: Request) -> Any:
+def _tokenizer(data: MaskedData, request: Request) -> tuple[Any, new_tokens.Growth | None]:
     """Raises BaseModelUnusable for one without a token that masks."""
-    if request.base_model is not None:
-        tokenizer = base_tokenizer(request.base_model, data.describe["normaliser"])
-        if tokenizer.mask_token_id is None:
-            raise BaseModelUnusable(field="base_model", reason="tokenizer", detail="mask_token")
-        return tokenizer
-    taught = [data.texts[row] for row in data.train_rows]
-    size = getattr(request.spec, "vocab_size", None) or VOCABULARY
-    return fast_tokenizer(train_tokenizer(taught, size, data.describe["normaliser"]))
+    taught, normaliser = [data.texts[row] for row in data.train_rows], data.describe["normaliser"]
+    folder = request.base_model or request.teacher_model
+    if folder is None:
+        size = getattr(request.spec, "vocab_size", None) or VOCABULARY
+        return fast_tokenizer(train_tokenizer(taught, size, normaliser)), None
+    tokenizer = base_tokenizer(folder, normaliser)
+    if tokenizer.mask_token_id is None:
+        raise BaseModelUnusable(field="base_model", reason="tokenizer", detail="mask_token")
+    growth = new_tokens.learnt(request, tokenizer, taught)
+    return growth.tokenizer if growth else tokenizer, growth

@@ -6,9 +6,10 @@ from kargah.recipes import tasks
 from kargah.recipes.base import AUTO, SPLIT, Match, Question, Recipe, Role, knob
 from kargah.recipes.columns import Column
 from kargah.recipes.decoders.spec import DecoderSpec, writing_questions
+from kargah.recipes.spec_parts import GrowingSpec, TaughtLanguageSpec, check_new_tokens
 
 
-class SftSpec(DecoderSpec):
+class SftSpec(DecoderSpec, TaughtLanguageSpec, GrowingSpec):
     primary_metric: Literal["auto", "perplexity", "bits_per_byte", "token_accuracy"] = knob(AUTO, group="evaluation")
 
 
@@ -32,4 +33,6 @@ RECIPE = Recipe(
     pipeline_tags={"": "text-generation"},
     starts_from=("scratch", "base_model"),
     structures=("sft",),
+    learns_from_teachers=True,
+    check=check_new_tokens,
 )

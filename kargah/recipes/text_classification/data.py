@@ -58,7 +58,7 @@ def prepare(request: Request) -> TextData:
     check(spec.model_copy(update={"problem_type": kind.value}), request.base_model is not None)
     problem = ColumnProblem.of(kind, labels, spec.primary_metric, thresholds_are_learnt=spec.label_thresholds == "per_label")
     if request.teacher_model is not None:
-        check_teacher(request.teacher_model, RECIPE.name, problem, [role for role, _ in roles.fields])
+        check_teacher(request.teacher_model, RECIPE.name, problem, [*(role for role, _ in roles.fields), "label"])
     parts = divide(request, named and [named[row] for row in usable], _groups(fields), strata)
     if kind is ProblemType.SINGLE_LABEL:
         require_all(targets, parts, labels)

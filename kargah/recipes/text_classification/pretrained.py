@@ -1,13 +1,14 @@
 """Transformers for texts: a small one from scratch, or a base model."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kargah.recipes import base_models
+from kargah.recipes import base_models, new_tokens
 from kargah.recipes.encoders import TEXTS, Transformer, named_labels, small_config
 from kargah.recipes.presets import Preset
 from kargah.recipes.problem import ColumnProblem, ProblemType
-from kargah.recipes.runtime import Request
+from kargah.recipes.runtime import Decision, Request
 
 _PROBLEM_NAMES = {
     ProblemType.SINGLE_LABEL: "single_label_classification",
@@ -28,10 +29,14 @@ def small_transformer(tokenizer: Any, problem: ColumnProblem, preset: Preset, ma
     return Transformer(BertForSequenceClassification(small_config(tokenizer, *sizes, **label_settings(problem))), TEXTS)
 
 
-def load(folder: Path, problem: ColumnProblem, normaliser: dict[str, Any] | None, request: Request) -> tuple[Transformer, Any]:
-    """Return (model, tokenizer) of a base model's folder, the head fresh. Raises what ``base_models.load`` does."""
+def load(
+    folder: Path, problem: ColumnProblem, normaliser: dict[str, Any] | None, request: Request, texts: Sequence[str]
+) -> tuple[Transformer, Any, list[Decision]]:
+    """Return (model, tokenizer, what was decided) of a base model's folder, the head fresh; ``texts``: those that new tokens are learnt
+    from. Raises what ``base_models.load`` does."""
     from transformers import AutoModelForSequenceClassification
 
     settings = label_settings(problem)
     model, tokenizer = base_models.load(folder, AutoModelForSequenceClassification, normaliser, request.check, **settings)
-    return Transformer(model, TEXTS), tokenizer
+    tokenizer, decisions = new_tokens.added(request, model, tokenizer, texts)
+    return Transformer(model, TEXTS), tokenizer, decisions

@@ -3,17 +3,18 @@
 from typing import Literal
 
 from kargah.recipes import hints
-from kargah.recipes.base import AUTO, SPLIT, Match, Recipe, Role, Spec, asked_roles, knob
+from kargah.recipes.base import AUTO, SPLIT, Match, Recipe, Role, asked_roles, knob
 from kargah.recipes.columns import Column, ColumnKind
 from kargah.recipes.errors import SettingUnfit
+from kargah.recipes.spec_parts import GrowingSpec, TaughtSpec, check_new_tokens
 
 Preset = Literal["auto", "bag", "cnn", "bilstm", "transformer"]
 ProblemType = Literal["auto", "single_label", "multi_label", "regression"]
 
 
-class TextClassificationSpec(Spec):
-    """``preset`` counts only when starting from scratch; with a base model the architecture is the base's. Settings of distillation count
-    with a teacher only, ``focal_gamma`` with the focal loss.
+class TextClassificationSpec(TaughtSpec, GrowingSpec):
+    """``preset`` counts only when starting from scratch; with a base model the architecture is the base's. ``focal_gamma`` counts with the
+    focal loss only.
 
     ``frozen_encoder``: of a base model only the head learns. ``label_thresholds``: of several labels, from which score on each is said.
     """
@@ -28,8 +29,6 @@ class TextClassificationSpec(Spec):
     num_layers: int | None = knob(None, group="model", ge=1, le=48)
     dropout: float | None = knob(None, group="model", ge=0, lt=1)
     precision: Literal["auto", "fp32", "bf16"] = knob(AUTO, group="hardware")
-    distillation_temperature: float = knob(2.0, gt=0, le=100)
-    distillation_share: float = knob(0.5, ge=0, le=1)
     class_weights: Literal["none", "balanced"] = knob("none", group="training")
     loss: Literal["cross_entropy", "focal"] = knob("cross_entropy", group="training")
     focal_gamma: float = knob(2.0, group="training", gt=0, le=10)
@@ -99,6 +98,7 @@ def _score(columns: list[Column], text: Column, label: Column) -> float:
 
 def check(spec: TextClassificationSpec, has_base_model: bool) -> None:
     """Raises SettingUnfit for what was set and could do nothing, as far as it is known what is learnt."""
+    check_new_tokens(spec, has_base_model)
     unfit = {"frozen_encoder": spec.frozen_encoder and not has_base_model}
     unfit["label_thresholds"] = spec.label_thresholds == "per_label" and spec.problem_type not in (AUTO, "multi_label")
     if spec.problem_type == "regression":

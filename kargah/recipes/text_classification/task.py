@@ -10,12 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from kargah.kit import files
-from kargah.recipes.distillation import Lessons, lessons_of
+from kargah.recipes.distillation import Lessons, lessons_of, settled
 from kargah.recipes.encoders import Transformer, fast_tokenizer, fitting_length
 from kargah.recipes.measures import FloatArray
 from kargah.recipes.ngrams import NgramVocabulary
 from kargah.recipes.parts import TEST, VALIDATION
-from kargah.recipes.predictor import about
 from kargah.recipes.presets import Preset, epochs_for
 from kargah.recipes.problem import ColumnProblem, ProblemType
 from kargah.recipes.runtime import Decision, Defaults, Request, Settings, all_threads, decide_settings, given, one_thread
@@ -158,29 +157,18 @@ def build_task(data: TextData, request: Request) -> TextTask:
         preset, decisions = _preset(spec, rows)
         defaults, why = replace(preset.defaults, epochs=epochs_for(preset, rows, LEAST_STEPS)), "why.preset"
         model = _from_scratch(data, request, preset, decisions)
-    settings, settled = decide_settings(request, defaults, why, preset=model.architecture, rows=rows)
+    settings, told = decide_settings(request, defaults, why, preset=model.architecture, rows=rows)
     model.scale = _scale(data)
     encode = model.encoding.encode
     items = encode(data.texts_of(data.train_rows), request.check)
     held = {part: encode(data.texts_of(data.rows_of(part)), request.check) for part in (VALIDATION, TEST)}
     if isinstance(model.network, Transformer):
         decisions += model.network.make_cheap([ids for ids, _ in [*items, *held[VALIDATION], *held[TEST]]])
-    lessons = _lessons(data, request, settled)
-    settled.append(one_thread(request) if model.architecture == "bag" else all_threads(request))
-    goals, loss = _goals(data, model.scale), loss_of(data, spec)
-    return TextTask(model, settings, [*decisions, *settled], items, goals, held, loss, lessons=lessons)
-
-
-def _lessons(data: TextData, request: Request, settled: list[Decision]) -> Lessons | None:
-    spec = request.spec
-    assert isinstance(spec, TextClassificationSpec)
-    if request.teacher_model is None:
-        return None
-    settled.append(Decision("teacher_model", about(request.teacher_model)["architecture"], "chosen", "why.teacher"))
-    settled += [given(request, name) for name in ("distillation_temperature", "distillation_share")]
     roles = [role for role in data.describe["columns"] if role != "label"]
-    fields = dict(zip(roles, data.texts_of(data.train_rows), strict=True))
-    return lessons_of(request, data.problem, fields, spec.distillation_temperature, spec.distillation_share)
+    lessons = lessons_of(request, data.problem, dict(zip(roles, data.texts_of(data.train_rows), strict=True)))
+    threads = one_thread(request) if model.architecture == "bag" else all_threads(request)
+    decisions += [*told, *settled(request), threads]
+    return TextTask(model, settings, decisions, items, _goals(data, model.scale), held, loss_of(data, spec), lessons=lessons)
 
 
 def _preset(spec: TextClassificationSpec, rows: int) -> tuple[Preset, list[Decision]]:
@@ -230,12 +218,14 @@ def _encoding(
 
 def pretrained_model(data: TextData, request: Request, folder: Path) -> tuple[TextModel, list[Decision]]:
     torch.manual_seed(request.spec.seed)
-    network, tokenizer = pretrained.load(folder, data.problem, data.describe["normaliser"], request)
+    fields = data.texts_of(data.train_rows)
+    texts = [text for field_texts in fields for text in field_texts]
+    network, tokenizer, grown = pretrained.load(folder, data.problem, data.describe["normaliser"], request, texts)
     request.check()
-    lengths = [len(ids) for ids in tokenizer(*data.texts_of(data.train_rows))["input_ids"]]
+    lengths = [len(ids) for ids in tokenizer(*fields)["input_ids"]]
     max_length, decision = fitting_length(request, lengths, network.longest)
     encoding = TransformerEncoding(tokenizer, min(max_length, network.longest), network.first_position)
-    decisions = [decision, given(request, "frozen_encoder")]
+    decisions = [*grown, decision, given(request, "frozen_encoder")]
     if getattr(request.spec, "frozen_encoder", False):
         return TextModel(data.problem, *freeze(network, encoding), network.architecture), decisions
     return TextModel(data.problem, network, encoding, network.architecture), decisions

@@ -3,11 +3,12 @@
 from typing import Literal
 
 from kargah.recipes import tasks
-from kargah.recipes.base import AUTO, SPLIT, Match, Recipe, Role, Spec, asked_roles, knob
+from kargah.recipes.base import AUTO, SPLIT, Match, Recipe, Role, asked_roles, knob
 from kargah.recipes.columns import Column
+from kargah.recipes.spec_parts import GrowingSpec, TaughtSpec, check_new_tokens
 
 
-class TokenClassificationSpec(Spec):
+class TokenClassificationSpec(TaughtSpec, GrowingSpec):
     """``preset`` counts only when starting from scratch. ``tag_scheme``: how the model itself writes entities down; the data's own is
     found out."""
 
@@ -37,5 +38,7 @@ RECIPE = Recipe(
     pipeline_tags={"": "token-classification"},
     starts_from=("scratch", "base_model"),
     structures=("token-classification",),
+    learns_from_teachers=True,
     evaluates=True,
+    check=check_new_tokens,
 )

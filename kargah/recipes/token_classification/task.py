@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kargah.recipes import base_models
+from kargah.recipes import base_models, new_tokens
+from kargah.recipes.distillation import Lessons, settled
 from kargah.recipes.encoder_tasks import EncoderTask, told_of
 from kargah.recipes.encoders import TOKENS, Transformer, fast_tokenizer, fitting_length, named_labels, small_config
 from kargah.recipes.measures import FloatArray
@@ -17,6 +18,7 @@ from kargah.recipes.presets import Preset, epochs_for
 from kargah.recipes.problem import rows_of
 from kargah.recipes.runtime import Decision, Request, all_threads, decide_settings
 from kargah.recipes.token_classification.data import TagData
+from kargah.recipes.token_classification.lessons import lessons_of
 from kargah.recipes.token_classification.network import NetworkConfig, WordBatches, WordTagger
 from kargah.recipes.token_classification.pieces import PieceBatches
 from kargah.recipes.token_classification.presets import FINE_TUNING, LEAST_STEPS, PRESETS
@@ -57,6 +59,7 @@ class TagTask(EncoderTask):
 
     goals: list[Tensor]
     held: dict[str, list[Any]]
+    lessons: Lessons | None = None
 
     def use_precision(self, precision: str) -> bool:
         self.precision = precision if isinstance(self.network, Transformer) else "fp32"
@@ -68,7 +71,9 @@ class TagTask(EncoderTask):
     def loss(self, rows: Sequence[int]) -> Tensor:
         items = [self.items[row] for row in rows]
         places = [place for own in self.batches.places(items) for place in own]
-        return nn.functional.cross_entropy(self.logits(items)[places], torch.cat([self.goals[row] for row in rows]))
+        logits = self.logits(items)[places]
+        loss = nn.functional.cross_entropy(logits, torch.cat([self.goals[row] for row in rows]))
+        return self.lessons.loss(loss, logits, rows) if self.lessons else loss
 
     def scores(self, check: Check, part: str = VALIDATION) -> FloatArray:
         return rows_of(TagModel(self.network, self.batches).scores(self.held[part], check))
@@ -85,7 +90,7 @@ def build_task(data: TagData, request: Request) -> TagTask:
         preset, decisions = _preset(spec)
         defaults, why = replace(preset.defaults, epochs=epochs_for(preset, rows, LEAST_STEPS)), "why.preset"
         model = _from_scratch(data, request, preset, decisions)
-    settings, settled = decide_settings(request, defaults, why, preset=model.network.architecture, rows=rows)
+    settings, told = decide_settings(request, defaults, why, preset=model.network.architecture, rows=rows)
     encode = model.batches.encode
     items = encode(data.words_of(data.train_rows), request.check)
     held = {part: encode(data.words_of(data.rows_of(part)), request.check) for part in (VALIDATION, TEST)}
@@ -93,7 +98,9 @@ def build_task(data: TagData, request: Request) -> TagTask:
         every = (item for part in (items, *held.values()) for item in part)
         decisions += model.network.make_cheap([ids for item in every for ids, _ in item.windows])
     goals = [torch.from_numpy(tags) for tags in data.tags_of(data.train_rows)]
-    return TagTask(model.network, model.batches, settings, [*decisions, *settled, all_threads(request)], items, goals, held)
+    lessons = lessons_of(data, request)
+    decisions += [*told, *settled(request), all_threads(request)]
+    return TagTask(model.network, model.batches, settings, decisions, items, goals, held, lessons)
 
 
 def _preset(spec: TokenClassificationSpec) -> tuple[Preset, list[Decision]]:
@@ -128,13 +135,15 @@ def _fine_tuned(data: TagData, request: Request) -> tuple[TagModel, list[Decisio
     from transformers import AutoModelForTokenClassification
 
     assert request.base_model is not None
-    labels = named_labels(data.problem.labels)
+    labels, words = named_labels(data.problem.labels), data.words_of(data.train_rows)
     model, tokenizer = base_models.load(
         request.base_model, AutoModelForTokenClassification, data.describe["normaliser"], request.check, **labels
     )
+    tokenizer, decisions = new_tokens.added(request, model, tokenizer, words)
     network = Transformer(model, TOKENS)
-    max_length, decision = fitting_length(request, _lengths(tokenizer, data.words_of(data.train_rows)), network.longest)
-    return TagModel(network, PieceBatches(tokenizer, min(max_length, network.longest), network.first_position)), [decision]
+    max_length, decision = fitting_length(request, _lengths(tokenizer, words), network.longest)
+    batches = PieceBatches(tokenizer, min(max_length, network.longest), network.first_position)
+    return TagModel(network, batches), [*decisions, decision]
 
 
 def _lengths(tokenizer: Any, words: Sequence[Sequence[str]]) -> list[int]:

@@ -18,7 +18,7 @@ def options_of(
     """One that was chosen stays among them, so that what is wrong with it can be said. Empty for a recipe that nobody teaches."""
     if not recipe.learns_from_teachers:
         return []
-    labels = labels_of(columns, roles.get(recipe.target, []))
+    labels = labels_of(columns, roles.get(recipe.target, [])) if recipe.target == "label" else None
     found = [(model, version) for model in trained for version in model.versions if version.id == chosen or fits(version, recipe, labels)]
     return [Option(version.id, _text(words, model, version), version.id == chosen) for model, version in found]
 
@@ -32,8 +32,12 @@ def labels_of(columns: Iterable[Column], names: list[str]) -> set[str] | None:
 
 
 def fits(version: ModelVersionOut, recipe: Recipe, labels: set[str] | None) -> bool:
+    if version.recipe != recipe.name or version.family == _TEACHES_NOTHING:
+        return False
+    if not recipe.target:  # where the text itself is learnt, what teaches must tell the shares of all tokens
+        return version.family == "network"
     known = {str(entry["label"]) for entry in version.detail.get("classes", [])}
-    return version.recipe == recipe.name and version.family != _TEACHES_NOTHING and bool(known) and labels in (None, known)
+    return bool(known) and labels in (None, known)
 
 
 def _text(words: Words, model: ModelOut, version: ModelVersionOut) -> str:

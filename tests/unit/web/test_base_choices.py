@@ -46,6 +46,8 @@ def test_teachers_are_models_of_the_task_that_know_the_labels_of_the_data() -> N
         version("other", "network", "1", "2"),
         version("table", "trees", "good", "bad", recipe="tabular"),
         version("value", "linear"),
+        version("language", "network", recipe="masked-lm"),
+        version("frequency", "frequency", recipe="masked-lm"),
     ]
     trained = [whole(id="m", title="Comments", versions=versions)]
     counts = [LabelCount(value="good", count=5), LabelCount(value="bad", count=4)]
@@ -62,3 +64,4 @@ def test_teachers_are_models_of_the_task_that_know_the_labels_of_the_data() -> N
     assert [value for value, _, _ in offered("text-classification", [])] == ["network", "linear", "other"]
     assert [value for value, _, chosen in offered("text-classification", columns, "other") if chosen] == ["other"]
     assert offered("tabular", columns) == []
+    assert [value for value, _, _ in offered("masked-lm", [])] == ["language"]
