@@ -78,9 +78,9 @@ def minilm() -> Path | None:
     return Path(found.origin).parent / "model" if found and found.origin else None
 
 
-def recommended(set_: str, out: Path, ours: float, peer: float, peer_is: str, unit: str = "%") -> dict[str, dict[str, Any]]:
+def recommended(set_: str, family: str, ours: float, peer: float, peer_is: str, unit: str = "%") -> dict[str, dict[str, Any]]:
     """The model that the product names after a training, whichever kind it is."""
-    return {f"{set_}_recommended": figure(ours, peer, f"{peer_is}; recommended: {family_of(out)}", f">= {peer}", ours >= peer, unit)}
+    return {f"{set_}_recommended": figure(ours, peer, f"{peer_is}; recommended: {family}", f">= {peer}", ours >= peer, unit)}
 
 
 def deepsentipers(folder: Path) -> dict[str, dict[str, Any]]:
@@ -91,7 +91,9 @@ def deepsentipers(folder: Path) -> dict[str, dict[str, Any]]:
     return {
         "deepsentipers_scratch_accuracy": figure(network, 64.99, "BiLSTM, published", ">= 64", network >= 64, "%"),
         "deepsentipers_linear_accuracy": figure(linear, 67.1, "TF-IDF + linear SVM (sklearn)", "about 67", abs(linear - 67) <= 1.5, "%"),
-        **recommended("deepsentipers", out, accuracy(out, set_ / "test.csv", "text", None, "label"), 67.1, "TF-IDF + linear SVM"),
+        **recommended(
+            "deepsentipers", family_of(out), accuracy(out, set_ / "test.csv", "text", None, "label"), 67.1, "TF-IDF + linear SVM"
+        ),
     }
 
 
@@ -110,7 +112,7 @@ def binary(folder: Path) -> dict[str, dict[str, Any]]:
     return {
         "deepsentipers_binary_scratch_accuracy": figure(network, 85.59, "BiLSTM, published (F1)", "none", None, "%"),
         "deepsentipers_binary_linear_accuracy": figure(linear, 88.93, "TF-IDF + linear SVM", "about 89", abs(linear - 88.93) <= 1, "%"),
-        **recommended("deepsentipers_binary", out, ours, 88.93, "TF-IDF + linear SVM"),
+        **recommended("deepsentipers_binary", family_of(out), ours, 88.93, "TF-IDF + linear SVM"),
     }
 
 
@@ -125,7 +127,7 @@ def sst2(folder: Path) -> dict[str, dict[str, Any]]:
     return {
         "sst2_minilm_accuracy": figure(network, 88.5, "HF Trainer, 2 epochs, batch 16, 5e-5", ">= 88", network >= 88, "%"),
         "sst2_linear_accuracy": figure(linear, 82.70, "TF-IDF + linear SVM, scikit-learn", "about 82.7", abs(linear - 82.7) <= 1, "%"),
-        **recommended("sst2", out, network if family_of(out) == "network" else linear, 82.7, "TF-IDF + linear SVM"),
+        **recommended("sst2", family_of(out), network if family_of(out) == "network" else linear, 82.7, "TF-IDF + linear SVM"),
     }
 
 
@@ -137,7 +139,9 @@ def farstail(folder: Path) -> dict[str, dict[str, Any]]:
     return {
         "farstail_scratch_accuracy": figure(network, 45.33, "TF-IDF + linear SVM of the pair", "none", None, "%"),
         "farstail_linear_accuracy": figure(linear, 45.33, "TF-IDF + linear SVM of the pair", "about 45", linear >= 44, "%"),
-        **recommended("farstail", out, network if family_of(out) == "network" else linear, 50.83, "TF-IDF + linear SVM, hypothesis only"),
+        **recommended(
+            "farstail", family_of(out), network if family_of(out) == "network" else linear, 50.83, "TF-IDF + linear SVM, hypothesis only"
+        ),
     }
 
 
@@ -202,7 +206,7 @@ def perdt(folder: Path) -> dict[str, dict[str, Any]]:
     return {
         "perdt_scratch_accuracy": figure(ours, 91.79, peer, "none", None, "%"),
         "perdt_linear_accuracy": figure(linear, 91.79, peer, "about 91", linear >= 91, "%"),
-        **recommended("perdt", out, 100 * told[family_of(out)]["token_accuracy"], 91.79, peer),
+        **recommended("perdt", family_of(out), 100 * told[family_of(out)]["token_accuracy"], 91.79, peer),
     }
 
 
@@ -243,12 +247,12 @@ def search(folder: Path) -> dict[str, dict[str, Any]]:
     return {"pquad_search_ndcg_at_10": figure(ours, peer, "TF-IDF of words and letters, 4,096 places", "none", None, "nDCG@10")}
 
 
-def in_folds(name: str, rows: list[dict[str, Any]], folder: Path, target: str, metric: str) -> tuple[dict[str, float], Path]:
-    """Means over five folds, on the rows held out, of each family and of what was recommended in each; and the last training's folder."""
+def in_folds(name: str, rows: list[dict[str, Any]], folder: Path, target: str, metric: str) -> tuple[dict[str, float], str]:
+    """Means over five folds, on the rows held out, of each family and of what was recommended in each; and which families those were."""
     random.Random(0).shuffle(rows)
     found: dict[str, list[float]] = {}
     features = [column for column in rows[0] if column != target]
-    out = folder
+    chosen: list[str] = []
     for fold in range(FOLDS):
         path = folder / f"{name}-{fold}.csv"
         with path.open("w", encoding="utf-8", newline="") as file:
@@ -257,18 +261,19 @@ def in_folds(name: str, rows: list[dict[str, Any]], folder: Path, target: str, m
             written.writerows({**row, "split": "test" if place % FOLDS == fold else "train"} for place, row in enumerate(rows))
         out = train(path, folder / f"{name}-{fold}", {"columns": {"target": target, "features": features}}, recipe="tabular")
         told = measured(out)
-        for family, metrics in (*told.items(), ("recommended", told[family_of(out)])):
+        chosen.append(family_of(out))
+        for family, metrics in (*told.items(), ("recommended", told[chosen[-1]])):
             found.setdefault(family, []).append(metrics[metric])
-    return {family: sum(values) / len(values) for family, values in found.items()}, out
+    return {family: sum(values) / len(values) for family, values in found.items()}, ", ".join(chosen)
 
 
 def churn(folder: Path) -> dict[str, dict[str, Any]]:
     rows = list({tuple(row.items()): row for row in rows_of(DATA / "tabular-churn-ir" / "churn-fa.csv")}.values())
-    told, out = in_folds("churn", rows, folder, "ریزش", "accuracy")
-    peer = "boosted trees, scikit-learn, the same five folds of other rows"
+    told, chosen = in_folds("churn", rows, folder, "ریزش", "accuracy")
+    peer = "boosted trees, scikit-learn, five folds of its own"
     return {
         "churn_scratch_accuracy": figure(100 * told["network"], 96.25, peer, "none", None, "%"),
-        **recommended("churn", out, 100 * told["recommended"], 96.25, peer),
+        **recommended("churn", chosen, 100 * told["recommended"], 96.25, peer),
     }
 
 
@@ -281,11 +286,11 @@ def house(folder: Path) -> dict[str, dict[str, Any]]:
         if area < MOST_AREA:
             told = {name: row[name] for name in ("Room", "Parking", "Warehouse", "Elevator", "Address")}
             rows.append({"Area": area, **told, "log_price": math.log(float(row["Price"]))})
-    means, out = in_folds("house", rows, folder, "log_price", "r2")
+    means, chosen = in_folds("house", rows, folder, "log_price", "r2")
     peer = "random forest, scikit-learn, five folds of its own"
     return {
         "house_scratch_r2": figure(means["network"], 0.801, peer, "none", None, "R2"),
-        **recommended("house", out, means["recommended"], 0.801, peer, "R2"),
+        **recommended("house", chosen, means["recommended"], 0.801, peer, "R2"),
     }
 
 
