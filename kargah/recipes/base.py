@@ -28,6 +28,7 @@ class Spec(BaseModel):
     columns: dict[str, str | list[str]] = knob({}, basic=True, group="data")
     seed: int = knob(42, group="reproducibility", ge=0, le=2**31 - 1)
     threads: int | None = knob(None, group="hardware", ge=1, le=256)
+    processes: int | None = knob(None, group="hardware", ge=1, le=64)
     epochs: float | None = knob(None, basic=True, gt=0, le=1000)
     max_steps: int | None = knob(None, ge=1, le=10_000_000)
     batch_size: int | None = knob(None, basic=True, ge=1, le=4096)
@@ -88,6 +89,11 @@ def asked_roles(first: str, *further: str) -> Callable[[Roles], list[Question]]:
     return lambda columns: [Question(first), *(Question(role) for role in further if columns.get(role))]
 
 
+def _never(spec: Any) -> bool:
+    del spec
+    return False
+
+
 def _all_fits(spec: Any, has_base_model: bool) -> None:
     del spec, has_base_model
 
@@ -101,6 +107,7 @@ class Recipe:
     kind of problem; "" for all others. ``structures``: tasks that the form of columns tells (``recipes.tasks``) and that it learns.
     ``evaluates``: its finished models can be measured on rows with known answers (``recipes.evaluation``). ``check``: of a whole spec, and
     whether there is a base model; raises a BadInput for what can be told before the data are read.
+    ``compares``: whether, with this spec, rows of a batch are compared with each other: fewer at once teach something else.
     """
 
     name: str
@@ -116,6 +123,7 @@ class Recipe:
     learns_from_teachers: bool = False
     evaluates: bool = False
     check: Callable[[Any, bool], None] = _all_fits
+    compares: Callable[[Any], bool] = _never
     version: int = 1
 
     def pipeline_tag(self, kind: str) -> str:

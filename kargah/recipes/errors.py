@@ -23,6 +23,7 @@
     BadRow                               a row that the model cannot take
     CheckpointUnfit                      weights to start from that are another model's
     PrecisionHurts                       a precision that is slower here than the exact one
+    RankFailed                           one of several processes that share the steps
 """
 
 from kargah.kit.errors import BadInput, KargahError, NotAvailable
@@ -204,6 +205,12 @@ class Exploded(KargahError):
 
 class BadRow(BadInput):
     code = "BAD_ROW"
+
+
+class RankFailed(KargahError):
+    """One of the processes that share the steps of a training failed, and none of the others can say of what."""
+
+    code = "RANK_FAILED"
 
 
 class PrecisionHurts(BadInput):

@@ -1,6 +1,7 @@
-"""How a training is fitted to the machine: how many rows go through the network at once, what memory each part takes. Arithmetic only.
+"""How a training is fitted to the machine: how many tokens go through the network at once, what memory each part takes. Arithmetic only.
 
-What a step learns from is never changed here: a batch that does not fit goes through in several passes whose gradients add up.
+What a step learns from is never changed here: an update whose samples do not fit at once goes through in several passes whose gradients
+add up.
 """
 
 from collections.abc import Sequence
@@ -48,24 +49,31 @@ class Network:
 
 @dataclass(frozen=True)
 class Passes:
-    """``rows`` of a pass at most; ``recomputed``: activations are made again on the way back; ``fits``: even one row does."""
+    """``tokens`` of a pass at most; ``whole``: what the largest that could come would have. ``recomputed``: activations are made again on
+    the way back; ``fits``: even the longest row does. ``compares``: rows of a batch are compared with each other."""
 
-    rows: int
+    tokens: int
+    whole: int
     recomputed: bool
     fits: bool
     footprint: Footprint
     free_bytes: int
-    batch_size: int
+    compares: bool = False
 
     def decisions(self) -> list[Decision]:
         free = {"free_bytes": self.free_bytes, "needed_bytes": self.footprint.total_bytes - self.footprint.base_bytes}
-        rows = {"rows": self.rows, "batch_size": self.batch_size, **free}
-        why = "why.whole_batch" if self.rows == self.batch_size else "why.batch_in_passes" if self.fits else "why.memory_short"
         again = "why.recomputed" if self.recomputed else "why.not_recomputed"
         return [
-            Decision("micro_batch_size", self.rows, "adapted", why, rows),
+            Decision("micro_batch_tokens", self.tokens, "adapted", self._why(), {"tokens": self.tokens, "whole": self.whole, **free}),
             Decision("gradient_checkpointing", self.recomputed, "adapted", again, free),
         ]
+
+    def _why(self) -> str:
+        if not self.fits:
+            return "why.memory_short"
+        if self.tokens >= self.whole:
+            return "why.whole_batch"
+        return "why.compared_in_passes" if self.compares else "why.tokens_in_passes"
 
 
 def footprint(network: Network, tokens: int, base_bytes: int, keeps_checkpoints: bool) -> Footprint:
@@ -88,14 +96,55 @@ def heaviest(costs: Sequence[int], rows: int, pads: bool) -> int:
     return len(longest) * longest[0] if pads and longest else sum(longest)
 
 
-def passes(network: Network, costs: Sequence[int], batch_size: int, pads: bool, base_bytes: int, free_bytes: int, keeps: bool) -> Passes:
-    """As many rows at once as ``free_bytes`` hold, up to the batch: more at once is quicker. The weights are there already."""
+def passes(network: Network, whole: int, longest: int, base_bytes: int, free_bytes: int, keeps: bool) -> Passes:
+    """As many tokens at once as ``free_bytes`` hold, up to the ``whole``: more at once is quicker. The weights are there already.
 
-    def of(rows: int) -> Footprint:
-        return footprint(network, heaviest(costs, rows, pads), base_bytes, keeps)
+    No pass can have fewer than the ``longest`` row.
+    """
+
+    def of(tokens: int) -> Footprint:
+        return footprint(network, tokens, base_bytes, keeps)
 
     room = USABLE_SHARE * free_bytes - replace(of(0), base_bytes=0, weights_bytes=0).total_bytes
-    rows = batch_size
-    while rows > 1 and of(rows).activations_bytes > room:
-        rows = -(-rows // 2)
-    return Passes(rows, False, of(rows).activations_bytes <= room, of(rows), free_bytes, batch_size)
+    tokens = whole
+    if of(whole).activations_bytes > room:
+        tokens = max(longest, int(max(0.0, room) * network.longest / max(1, network.row_bytes)))
+    return Passes(tokens, whole, False, of(tokens).activations_bytes <= room, of(tokens), free_bytes)
+
+
+def tokens_of(rows: Sequence[int], costs: Sequence[int], pads: bool) -> int:
+    """What goes through the network in one pass, padding included where there is any."""
+    return len(rows) * max((costs[row] for row in rows), default=0) if pads else sum(costs[row] for row in rows)
+
+
+def cut(rows: list[int], costs: Sequence[int], pads: bool, tokens: int | None, most_rows: int) -> list[list[int]]:
+    """The passes of ``rows``, each at most so large; a row that is too long by itself has one of its own.
+
+    What goes through at once keeps its order. What does not is taken by length, so that long rows meet long ones, and short ones are many.
+    """
+    if len(rows) <= most_rows and (tokens is None or tokens_of(rows, costs, pads) <= tokens):
+        return [rows] if rows else []
+    found: list[list[int]] = []
+    held = 0
+    for row in sorted(rows, key=lambda row: -costs[row]):
+        together = (len(found[-1]) + 1) * costs[found[-1][0]] if found and pads else held + costs[row]
+        if not found or len(found[-1]) == most_rows or (tokens is not None and together > tokens):
+            found.append([row])
+            held = costs[row]
+        else:
+            found[-1].append(row)
+            held = together
+    return found
+
+
+def dealt(rows: list[int], costs: Sequence[int], hands: int) -> list[list[int]]:
+    """Shares of about as many tokens, each in the order of ``rows``: the longest first, each to whoever has least."""
+    if hands == 1:
+        return [rows]
+    shares: list[list[int]] = [[] for _ in range(hands)]
+    held = [0] * hands
+    for place in sorted(range(len(rows)), key=lambda place: -costs[rows[place]]):
+        least = held.index(min(held))
+        shares[least].append(place)
+        held[least] += max(1, costs[rows[place]])
+    return [[rows[place] for place in sorted(share)] for share in shares]

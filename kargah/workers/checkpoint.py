@@ -10,7 +10,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +31,9 @@ Tensors = dict[str, torch.Tensor]
 class TrainState:
     """All that must survive besides tensors. ``position``: optimizer steps done in this epoch.
 
-    ``plan`` is the fingerprint of what is being trained: a checkpoint of another plan is never taken up. ``micro_batch_size``:
-    the most rows of one pass, once memory ran out. ``first_loss`` and ``smooth_loss`` tell a loss that explodes. ``precision``: what
-    products were taken in.
+    ``plan`` is the fingerprint of what is being trained: a checkpoint of another plan is never taken up. ``micro_batch_tokens``:
+    the most of one pass, as memory allowed. ``first_loss`` and ``smooth_loss`` tell a loss that explodes. ``precision``: what
+    products were taken in. ``processes`` shared each step.
     """
 
     plan: str
@@ -46,10 +46,17 @@ class TrainState:
     evaluations_without_gain: int = 0
     train_seconds: float = 0.0
     evaluation_seconds: float = 0.0
-    micro_batch_size: int | None = None
+    micro_batch_tokens: int | None = None
     first_loss: float | None = None
     smooth_loss: float | None = None
     precision: str | None = None
+    processes: int = 1
+
+    @classmethod
+    def of(cls, stored: dict[str, Any]) -> "TrainState":
+        """What an older release kept besides is passed over: it counted passes in rows."""
+        known = {field.name for field in fields(cls)}
+        return cls(**{name: value for name, value in stored.items() if name in known})
 
 
 @dataclass(frozen=True)
@@ -256,6 +263,6 @@ def _verified(path: Path) -> TrainState | None:
         for name, digest in stored["files"].items():
             if files.digest_of(path / name).sha256 != digest["sha256"]:
                 return None
-        return TrainState(**stored["state"])
+        return TrainState.of(stored["state"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

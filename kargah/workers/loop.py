@@ -6,7 +6,7 @@ interrupted: the order of samples is a function of (seed, epoch), and the rest o
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +15,7 @@ import torch
 
 from kargah.contract.control import Want
 from kargah.engine.averaging import Average
-from kargah.engine.clipping import clip
-from kargah.engine.ranks import ALONE, Ranks
+from kargah.recipes import planning
 from kargah.recipes.base import Spec
 from kargah.recipes.errors import Diverged, Exploded
 from kargah.recipes.measures import Evaluation, FloatArray
@@ -27,6 +26,7 @@ from kargah.workers import checkpoint
 from kargah.workers.checkpoint import Copies, Snapshot, Tensors, TrainState
 from kargah.workers.keeper import Keeper
 from kargah.workers.mending import mended
+from kargah.workers.steps import Group, Update, apply, optimizer_of
 from kargah.workers.telling import Teller
 from kargah.workers.wants import PauseWanted, TerminateWanted, Wants
 
@@ -52,7 +52,8 @@ class Loop:
     """``spec``: when to save and what to do about bad rows. ``best`` are the weights of the best evaluation so far.
 
     ``skipped``: rows, by their place in ``train_rows``, that the model cannot take. ``watch`` is told of each step and how long it took.
-    ``ranks``: the processes that share each step. ``beside``: work of its own that waits until a first step was seen.
+    ``group``: the processes that share each step. ``compares``: rows of a batch are compared with each other, so that they go through
+    together. ``costs``: tokens of each training row. ``beside``: work of its own that waits until a first step was seen.
     """
 
     task: Task
@@ -65,17 +66,20 @@ class Loop:
     best: Tensors | None = None
     skipped: set[int] = field(default_factory=set)
     watch: Watch = field(default=lambda *_: None)
-    ranks: Ranks = ALONE
+    group: Group = field(default_factory=Group)
+    compares: bool = False
     average: Average | None = field(init=False, default=None)
     beside: Callable[[], None] | None = None
     optimizer: torch.optim.Optimizer = field(init=False)
+    costs: Sequence[int] = field(init=False)
     total_steps: int = field(init=False)
     _saved_at: float = field(init=False, default_factory=time.monotonic)
     _copies: Copies = field(init=False, default_factory=Copies)
     _ready: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
-        self.optimizer = _optimizer(self.task.module, self.settings)
+        self.optimizer = optimizer_of(self.task.module, self.settings)
+        self.costs = [max(1, cost) for cost in self.task.costs]
         self.total_steps = self.settings.total_steps(self.prepared.rows_an_epoch)
 
     @property
@@ -122,49 +126,44 @@ class Loop:
 
     # ---- the training step, whole ------------------------------------------------------------------------------------
     def step(self, batches: list[list[int]]) -> StepDone:
-        """One optimizer step over all ``batches`` (accumulated): the mean over their samples (or learnt tokens), whatever their sizes."""
+        """One optimizer step over all ``batches`` (accumulated): the mean over their samples (or learnt tokens), however they are cut."""
+        learning_rate = self.settings.learning_rate_at(self.state.step, self.total_steps)
         self.task.module.train()
         self.optimizer.zero_grad(set_to_none=True)
-        total, samples = self._learnt_from(batches)
+        total, samples = self._learnt_from(batches, learning_rate)
         if not math.isfinite(total):
             raise Diverged(step=self.state.step + 1, learning_rate=self.settings.learning_rate)
-        grad_norm = clip(self.task.module.parameters(), self.settings.max_grad_norm)
-        learning_rate = self.settings.learning_rate_at(self.state.step, self.total_steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
-        self.optimizer.step()
-        self.task.stepped(learning_rate)
+        grad_norm = apply(self.task, self.optimizer, learning_rate)
         if self.average is not None:
             self.average.follow(self.state.step)
         return StepDone(total, grad_norm, learning_rate, samples)
 
-    def _learnt_from(self, batches: list[list[int]]) -> tuple[float, int]:
+    def _learnt_from(self, batches: list[list[int]], learning_rate: float) -> tuple[float, int]:
         """(mean loss, samples), the gradients being in the module. What can be mended is, and then it begins again as it had begun."""
         while True:
-            random_state = torch.get_rng_state()
+            update, random_state = Update(self.shares(batches), self.state.step, learning_rate), torch.get_rng_state()
             try:
-                return self._passes(list(self._pieces(batches)))
+                return self.group.learn(self.task, update), sum(map(len, update.passes))
             except Exception as error:
                 if not mended(self, batches, error):
                     raise
             torch.set_rng_state(random_state)
             self.optimizer.zero_grad(set_to_none=True)
 
-    def _passes(self, pieces: list[list[int]]) -> tuple[float, int]:
-        samples, total = sum(len(piece) for piece in pieces), 0.0
-        whole = sum(self.task.weight(piece) for piece in pieces)
-        for piece in filter(None, map(self.ranks.share, pieces)):
-            loss = self.task.loss(piece) * (self.task.weight(piece) / whole)
-            loss.backward()  # type: ignore[no-untyped-call]
-            total += loss.item()
-        return self.ranks.sum_gradients(self.task.module.parameters(), total), samples
+    def shares(self, batches: list[list[int]]) -> list[list[list[int]]]:
+        """The passes of each process: the batches; where memory does not hold one of them, all samples of the step by length."""
+        good = [[row for row in batch if row not in self.skipped] for batch in batches] if self.skipped else batches
+        if self.group.count == 1 and (self.compares or all(len(self._cut(batch)) <= 1 for batch in good)):
+            return [[rows for batch in good for rows in self._cut(batch)]]
+        samples = [row for batch in good for row in batch]
+        return [self._cut(own) for own in planning.dealt(samples, self.costs, self.group.count)]
 
-    def _pieces(self, batches: list[list[int]]) -> Iterator[list[int]]:
-        """The rows of each pass: whole batches, or less where memory was short."""
-        for batch in batches:
-            rows = [row for row in batch if row not in self.skipped] if self.skipped else batch
-            size = self.state.micro_batch_size or len(rows) or 1
-            yield from (rows[start : start + size] for start in range(0, len(rows), size))
+    def _cut(self, rows: list[int]) -> list[list[int]]:
+        return planning.cut(rows, self.costs, self.task.pads, self.state.micro_batch_tokens, self.settings.batch_size)
+
+    def passes(self, batches: list[list[int]]) -> list[list[int]]:
+        """Of all processes."""
+        return [rows for share in self.shares(batches) for rows in share]
 
     # ---- reporting and keeping: nothing below changes what is learnt ----------------------------------------------------
     def batches_by_step(self, epoch: int) -> list[list[list[int]]]:
@@ -275,11 +274,3 @@ class Loop:
 
         self.keeper.save(take, self.wants.check_stop)
         self._saved_at, self._ready = time.monotonic(), True
-
-
-def _optimizer(module: torch.nn.Module, settings: Settings) -> torch.optim.Optimizer:
-    """AdamW, fused. Weight decay for matrices only: not for biases and norms."""
-    matrices = [parameter for parameter in module.parameters() if parameter.requires_grad and parameter.ndim >= 2]
-    vectors = [parameter for parameter in module.parameters() if parameter.requires_grad and parameter.ndim < 2]
-    groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    return torch.optim.AdamW([group for group in groups if group["params"]], lr=settings.learning_rate, fused=True)

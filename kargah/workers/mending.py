@@ -4,7 +4,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from kargah.engine.ranks import Parted
 from kargah.kit.errors import KargahError
+from kargah.recipes import planning
 from kargah.recipes.errors import BadRow
 from kargah.workers import failures
 
@@ -14,10 +16,10 @@ if TYPE_CHECKING:
 
 def mended(loop: "Loop", batches: list[list[int]], error: Exception) -> bool:
     """Whether the step can be tried again now. Raises BadRow when one row alone makes it fail and may not be left out."""
-    if isinstance(error, KargahError):
+    if isinstance(error, KargahError | Parted):
         return False
     if failures.is_out_of_memory(error):
-        return halve(loop)
+        return halve(loop, batches)
     row = _bad_row(loop, batches, error)
     if row is None:
         return False
@@ -29,20 +31,19 @@ def mended(loop: "Loop", batches: list[list[int]], error: Exception) -> bool:
     return True
 
 
-def halve(loop: "Loop") -> bool:
-    """Half as many rows a pass, twice as many passes a step: what a step learns from stays the same. False at one row."""
-    before = loop.state.micro_batch_size or loop.settings.batch_size
-    if before == 1:
+def halve(loop: "Loop", batches: list[list[int]]) -> bool:
+    """Half as many tokens a pass as this step's largest had: what a step learns from stays the same. False where each row has its own."""
+    parted = [rows for rows in loop.passes(batches) if len(rows) > 1]
+    if not parted:
         return False
-    limit_rows(loop, -(-before // 2))
+    limit_tokens(loop, max(1, max(planning.tokens_of(rows, loop.costs, loop.task.pads) for rows in parted) // 2))
     return True
 
 
-def limit_rows(loop: "Loop", rows: int) -> None:
-    """At most ``rows`` a pass from now on, and said."""
-    loop.state.micro_batch_size = rows
-    passes = -(-loop.settings.batch_size // rows) * loop.settings.gradient_accumulation_steps
-    loop.tell.log("train.memory_mended", "warning", micro_batch_size=rows, gradient_accumulation_steps=passes)
+def limit_tokens(loop: "Loop", tokens: int) -> None:
+    """At most ``tokens`` a pass from now on, and said."""
+    loop.state.micro_batch_tokens = tokens
+    loop.tell.log("train.fewer_compared" if loop.compares else "train.passes_shortened", "warning", tokens=tokens)
 
 
 def _bad_row(loop: "Loop", batches: list[list[int]], error: Exception) -> int | None:

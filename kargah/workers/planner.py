@@ -1,4 +1,4 @@
-"""Fitting a training to this machine before its first step: rows a pass, recomputed activations, threads; every choice with its reason.
+"""Fitting a training to this machine before its first step: tokens a pass, recomputed activations, threads; every choice with its reason.
 
 And foreseeing it from its first steps: how long the rest takes, how much memory.
 """
@@ -33,7 +33,7 @@ class Planned:
 def plan(loop: Loop, free_bytes: int | None = None) -> Planned:
     """Fit ``loop`` to what memory is free, and say how in its task's decisions. Nothing that is learnt changes."""
     task = loop.task
-    free_bytes = memory.free_bytes() if free_bytes is None else free_bytes
+    free_bytes = memory.free_bytes() // loop.group.count if free_bytes is None else free_bytes
     found = _fitted(loop, free_bytes)
     if not found.passes.fits and task.recompute():
         again = _fitted(loop, free_bytes)
@@ -41,20 +41,25 @@ def plan(loop: Loop, free_bytes: int | None = None) -> Planned:
     if not found.passes.fits:
         needed = found.passes.footprint.total_bytes - found.base_bytes - found.network.weights_bytes
         loop.tell.log("train.memory_short", "warning", needed_bytes=needed, free_bytes=free_bytes)
-    if found.passes.rows < loop.settings.batch_size:
-        loop.state.micro_batch_size = found.passes.rows
+    loop.state.micro_batch_tokens = found.passes.tokens
     task.decisions += found.passes.decisions()
     return found
 
 
 def _fitted(loop: Loop, free_bytes: int) -> Planned:
-    task, settings = loop.task, loop.settings
-    network = measured(task)
+    network = measured(loop.task)
     base = max(0, memory.used_bytes() - network.weights_bytes)
-    if settings.ema_decay is not None:  # the averages, and their copy on the way to a checkpoint
+    if loop.settings.ema_decay is not None:  # the averages, and their copy on the way to a checkpoint
         base += 2 * network.trained_bytes
-    fitted = planning.passes(network, task.costs, settings.batch_size, task.pads, base, free_bytes, keeps=True)
-    return Planned(fitted, network, base)
+    fitted = planning.passes(network, whole_tokens(loop), max(loop.costs), base, free_bytes, keeps=True)
+    return Planned(replace(fitted, compares=loop.compares), network, base)
+
+
+def whole_tokens(loop: Loop) -> int:
+    """Of the largest pass that could come, were memory no matter: a batch, or a process's share of a step where that has fewer rows."""
+    settings = loop.settings
+    share = -(-settings.batch_size * settings.gradient_accumulation_steps // loop.group.count)
+    return planning.heaviest(loop.costs, min(settings.batch_size, share), loop.task.pads)
 
 
 def measured(task: Task) -> Network:
@@ -139,10 +144,9 @@ class Foresight:
 
     def _parts(self, train_seconds: float) -> Footprint:
         """A checkpoint is copied when its time comes: a shorter training takes none before its end."""
-        spec, task, planned = self.loop.spec, self.loop.task, self.planned
+        spec, planned = self.loop.spec, self.planned
         keeps = train_seconds > spec.checkpoint_seconds or bool(spec.checkpoint_steps and spec.checkpoint_steps <= self.loop.total_steps)
-        tokens = planning.heaviest(task.costs, planned.passes.rows, task.pads)
-        return planning.footprint(planned.network, tokens, planned.base_bytes, keeps)
+        return planning.footprint(planned.network, planned.passes.tokens, planned.base_bytes, keeps)
 
 
 def mean_tokens(loop: Loop) -> float:
@@ -153,7 +157,4 @@ def mean_tokens(loop: Loop) -> float:
 
 def tokens_of(loop: Loop, batches: list[list[int]]) -> int:
     """What goes through the network in a step, padding included where there is any."""
-    costs = loop.task.costs
-    if loop.task.pads:
-        return sum(len(batch) * max(costs[row] for row in batch) for batch in batches)
-    return sum(costs[row] for batch in batches for row in batch)
+    return sum(planning.tokens_of(rows, loop.costs, loop.task.pads) for rows in loop.passes(batches))

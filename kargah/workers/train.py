@@ -7,17 +7,19 @@ which a later attempt goes on.
 import hashlib
 import importlib
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from kargah.contract.attempt import AttemptDirectory
 from kargah.contract.plans import DatasetInput, Plan, TrainPlan
 from kargah.contract.results import ModelOutput, TrainResult
 from kargah.recipes import catalogue
 from kargah.recipes.base import Recipe
 from kargah.recipes.errors import CheckpointUnfit, NotYetSupported
+from kargah.workers import sharing
 from kargah.workers.edge import Attempt, run_attempt
-from kargah.workers.threads import limit_threads
 
 if TYPE_CHECKING:
     from kargah.recipes.runtime import Prepared, RecipeRuntime, Request, Task
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from kargah.workers.checkpoint import TrainState
     from kargah.workers.loop import Loop
     from kargah.workers.planner import Planned
+    from kargah.workers.steps import Group
 
     Found = tuple[Path, TrainState]
 
@@ -36,30 +39,36 @@ def train(plan: Plan, attempt: Attempt) -> dict[str, Any]:
     """Return the TrainResult as JSON. Raises a KargahError for what cannot be done."""
     assert isinstance(plan, TrainPlan)
     recipe = catalogue.get(plan.recipe)
-    limit_threads(plan.threads)
+    group, plan = sharing.group_of(plan, recipe, attempt)
+    try:
+        return _trained(plan, recipe, attempt, group).model_dump(mode="json")
+    finally:
+        group.close()
+
+
+def _trained(plan: TrainPlan, recipe: Recipe, attempt: Attempt, group: "Group") -> TrainResult:
     runtime = cast("RecipeRuntime", importlib.import_module(f"{recipe.runtime}.train"))
-    request = _request(plan, recipe, attempt)
+    request = request_of(plan, recipe, attempt.directory, attempt.tell.log, attempt.wants.check)
     prepared = runtime.prepare(request)
     if plan.dry_run and request.spec.baselines:
         for library in runtime.BASELINE_LIBRARIES:
             importlib.import_module(library)
-    loop = _loop(plan, prepared, _build(plan, runtime, prepared, request), request, attempt)
+    loop = _loop(plan, prepared, build(plan, runtime, prepared, request), request, attempt)
+    loop.group, loop.compares = group, sharing.compares(plan, recipe)
     found = None if plan.dry_run else _found(loop, attempt)
     planned = _planned(loop, plan, found)
     tell_running(attempt, loop.task, prepared)
     if plan.dry_run:
         from kargah.workers import rehearsal
 
-        return _as_json(rehearsal.rehearse(loop, planned, plan, attempt))
+        _begin(loop, planned, None)
+        return rehearsal.rehearse(loop, planned, plan, attempt)
     _resume(loop, plan, attempt, found)
+    _begin(loop, planned, found)
     baselines: list[ModelOutput] = []
     if request.spec.baselines:
         loop.beside = lambda: baselines.extend(_baselines(plan, recipe, runtime, prepared, request, attempt))
-    return _as_json(_learn(plan, recipe, prepared, attempt, loop, baselines))
-
-
-def _as_json(result: TrainResult) -> dict[str, Any]:
-    return result.model_dump(mode="json")
+    return _learn(plan, recipe, prepared, attempt, loop, baselines)
 
 
 def _planned(loop: "Loop", plan: TrainPlan, found: "Found | None") -> "Planned":
@@ -68,8 +77,19 @@ def _planned(loop: "Loop", plan: TrainPlan, found: "Found | None") -> "Planned":
     begun_in = (found[1].precision or precision.EXACT) if found else plan.precision
     loop.task.decisions.append(precision.settle(loop, plan.dry_run, begun_in))
     planned = planner.plan(loop)
+    if loop.group.count > 1:
+        loop.task.decisions.append(sharing.decision(loop.spec, loop.group.count))
     loop.watch = planner.Foresight(loop, planned).note
     return planned
+
+
+def _begin(loop: "Loop", planned: "Planned", found: "Found | None") -> None:
+    from kargah.workers import precision
+    from kargah.workers.steps import Start
+
+    loop.state.processes = loop.group.count
+    checkpoint = found[0] if found else None
+    loop.group.begin(loop.task, Start(loop.state.precision or precision.EXACT, planned.passes.recomputed, checkpoint))
 
 
 def _baselines(
@@ -108,12 +128,14 @@ def _outcome(loop: "Loop", network: ModelOutput) -> dict[str, Any]:
     }
 
 
-def _request(plan: TrainPlan, recipe: Recipe, attempt: Attempt) -> "Request":
+def request_of(
+    plan: TrainPlan, recipe: Recipe, directory: AttemptDirectory, log: Callable[..., None], check: Callable[[], None]
+) -> "Request":
     from kargah.recipes.runtime import Request
 
     if plan.teacher_model is not None and not recipe.learns_from_teachers:
         raise NotYetSupported(field="teacher_model")
-    inputs, spec = attempt.directory.inputs, recipe.spec.model_validate(plan.spec)
+    inputs, spec = directory.inputs, recipe.spec.model_validate(plan.spec)
     recipe.check(spec, plan.base_model is not None)
     return Request(
         recipe=recipe.name,
@@ -121,10 +143,10 @@ def _request(plan: TrainPlan, recipe: Recipe, attempt: Attempt) -> "Request":
         chosen=frozenset(plan.chosen),
         tables=[_table(inputs / dataset.folder, dataset) for dataset in plan.datasets],
         base_model=inputs / plan.base_model.folder if plan.base_model else None,
-        scratch=attempt.directory.path,
+        scratch=directory.path,
         threads=plan.threads,
-        log=attempt.tell.log,
-        check=attempt.wants.check,
+        log=log,
+        check=check,
         teacher_model=inputs / plan.teacher_model.folder if plan.teacher_model else None,
     )
 
@@ -143,7 +165,7 @@ def tell_running(attempt: Attempt, task: "Task", prepared: "Prepared") -> None:
     )
 
 
-def _build(plan: TrainPlan, runtime: "RecipeRuntime", prepared: "Prepared", request: "Request") -> "Task":
+def build(plan: TrainPlan, runtime: "RecipeRuntime", prepared: "Prepared", request: "Request") -> "Task":
     """A recipe may take fewer threads than the plan grants, never more."""
     import torch
 
@@ -185,21 +207,32 @@ def _found(loop: "Loop", attempt: Attempt) -> "Found | None":
 
 def _resume(loop: "Loop", plan: TrainPlan, attempt: Attempt, found: "Found | None") -> None:
     """Go on from ``found``, or, in a later attempt without it, from the beginning; tell which points count."""
-    from kargah.workers import mending
-
-    precision = loop.state.precision
-    exact = found is None or (found[1].threads == plan.threads and found[1].precision in (None, precision))
+    precision, exact = loop.state.precision, found is None or _is_as_it_was(loop, plan, found[1])
     if found is not None:
         loop.take_up(*found)
         loop.state.precision = precision
     elif plan.start_from is not None:
         _begin_from(attempt.directory.inputs / plan.start_from.folder, loop)
-    rows = max(1, loop.settings.batch_size // plan.memory_splits)
-    if plan.memory_splits > 1 and rows < (loop.state.micro_batch_size or loop.settings.batch_size):
-        mending.limit_rows(loop, rows)
+    if plan.memory_splits > 1:
+        _split(loop, plan.memory_splits)
     if found is not None or plan.attempt > 1:
         attempt.tell.step = loop.state.step
         attempt.tell("Resumed", from_step=loop.state.step, exact=exact)
+
+
+def _is_as_it_was(loop: "Loop", plan: TrainPlan, before: "TrainState") -> bool:
+    """Whether going on from ``before`` makes the very weights that there would have been."""
+    same_precision = before.precision in (None, loop.state.precision)
+    return same_precision and (before.threads, before.processes) == (plan.threads, loop.group.count)
+
+
+def _split(loop: "Loop", splits: int) -> None:
+    """Memory ran out before, beyond mending: so many passes for what could go through at once."""
+    from kargah.workers import mending, planner
+
+    tokens, limit = max(1, planner.whole_tokens(loop) // splits), loop.state.micro_batch_tokens
+    if limit is None or tokens < limit:
+        mending.limit_tokens(loop, tokens)
 
 
 def _begin_from(folder: Path, loop: "Loop") -> None:

@@ -15,6 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from kargah.contract import control
 from kargah.contract.attempt import AttemptDirectory
 from kargah.contract.control import Want
@@ -32,7 +34,7 @@ class Forge:
         )
 
     def run(self, directory: AttemptDirectory, way: str | None = None, step: int = 0) -> int:
-        """Train what the plan says; ``way``: pause, SIGTERM or SIGKILL, which comes right after that step."""
+        """Train what the plan says; ``way``: pause, SIGTERM, SIGKILL or rank, which comes right after that step."""
         assert self._process.stdin and self._process.stdout
         self._process.stdin.write(json.dumps({"directory": str(directory.path), "way": way, "step": step}) + "\n")
         self._process.stdin.flush()
@@ -100,6 +102,9 @@ class _Voice:
 
 def _interrupt(attempt: Any, way: str) -> None:
     """What comes from outside is heard before the next step begins, so that it comes at this one."""
+    if way == "rank":  # of several processes that share each step the second is killed
+        psutil.Process().children()[0].kill()
+        return
     if way == "pause":
         control.write(attempt.directory.control, Want.PAUSE)
     else:

@@ -23,8 +23,8 @@ FORECAST: dict[str, Any] = {
     "optimizer_bytes": 600 << 20, "activations_bytes": 500 << 20, "kept_bytes": 200 << 20, "reachable_memory_bytes": 8 << 30,
     "disk_bytes": 1_000_000, "free_disk_bytes": 50_000_000, "model_bytes": 400 << 20, "train_rows": 80, "validation_rows": 20,
     "choices": [
-        {"name": "micro_batch_size", "value": 4, "source": "adapted", "why": "why.batch_in_passes",
-         "params": {"rows": 4, "batch_size": 8, "free_bytes": 1 << 30, "needed_bytes": 1 << 29}},
+        {"name": "micro_batch_tokens", "value": 400, "source": "adapted", "why": "why.tokens_in_passes",
+         "params": {"tokens": 400, "whole": 1600, "free_bytes": 1 << 30, "needed_bytes": 1 << 29}},
     ],
 }  # fmt: skip
 OUTCOME = {"train_seconds": 66.0, "evaluation_seconds": 11.0, "total_seconds": 77.0, "peak_memory_bytes": 4 << 30, "total_steps": 100}
@@ -85,7 +85,7 @@ def test_until_the_end_only_the_forecast_is_shown(site: Site) -> None:
 
 def test_a_dry_run_tells_memory_by_part_and_why_each_setting_is_as_it_is(site: Site) -> None:
     text = page(site, told(site, result=FORECAST))
-    for words in ("Gradients", "600 MiB", "Fits this machine", "in passes of 4 rows"):
+    for words in ("Gradients", "600 MiB", "Fits this machine", "at most 400 go through at once"):
         assert words in text, words
     assert "within reach" in page(site, told(site, result={**FORECAST, "reachable_memory_bytes": 1 << 30}))
     assert "of disk needed" in page(site, told(site, result={**FORECAST, "disk_bytes": 10**9}))

@@ -84,8 +84,8 @@ def test_too_little_memory_is_mended_by_smaller_passes_that_learn_the_same(tmp_p
     loop_of(ample, tmp_path / "ample", wants).run()
     loop_of(short, tmp_path / "short", wants).run()
     assert torch.allclose(short.module.weight, ample.module.weight, atol=1e-5)
-    mended = [(said["micro_batch_size"], said["gradient_accumulation_steps"]) for code, said in messages(tmp_path / "short")]
-    assert mended == [(4, 2), (2, 4)]
+    mended = [(code, said["tokens"]) for code, said in messages(tmp_path / "short")]
+    assert mended == [("train.passes_shortened", 4), ("train.passes_shortened", 2)]
 
 
 def test_memory_that_does_not_suffice_for_one_row_is_told(tmp_path: Path, wants: Wants) -> None:

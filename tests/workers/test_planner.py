@@ -1,5 +1,6 @@
 """A training fitted to the machine learns the same; what its first steps foresee is told once and is about right."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,17 @@ from kargah.recipes.errors import PrecisionHurts
 from kargah.recipes.text_classification.spec import TextClassificationSpec
 from kargah.workers import memory, planner, precision
 from kargah.workers.planner import Foresight
+from kargah.workers.steps import Update
 from kargah.workers.wants import Wants
 
 MIB = 1 << 20
 
 
-def transformer() -> Transformer:
+def transformer(dropout: float = 0.1) -> Transformer:
     torch.manual_seed(3)
     config = BertConfig(
         vocab_size=300, hidden_size=32, num_hidden_layers=3, num_attention_heads=4, intermediate_size=64, max_position_embeddings=70,
-        num_labels=3,
+        num_labels=3, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout,
     )  # fmt: skip
     made = Transformer(BertForSequenceClassification(config), TEXTS)
     made.make_cheap([list(range(300))])
@@ -34,9 +36,9 @@ def transformer() -> Transformer:
 class TextLike(SmallTask):
     """Rows of tokens through a small transformer, with dropout."""
 
-    def __init__(self) -> None:
+    def __init__(self, dropout: float = 0.1) -> None:
         super().__init__()
-        self.module = self.network = transformer()  # type: ignore[assignment]
+        self.module = self.network = transformer(dropout)  # type: ignore[assignment]
         self.costs = [3 + row for row in range(ROWS)]
         self.used: list[str] = []
 
@@ -71,8 +73,8 @@ def test_planning_leaves_no_trace_in_what_is_learnt(tmp_path: Path, wants: Wants
     assert torch.equal(state, torch.get_rng_state())
     assert planned.network.longest == ROWS + 2
     assert planned.network.row_bytes > 3 * 4 * 32 * (ROWS + 2), "three layers keep at least what goes into them"
-    assert planned.passes.rows == 8
-    assert {decision.name for decision in task.decisions} == {"micro_batch_size", "gradient_checkpointing"}
+    assert planned.passes.tokens == sum(sorted(task.costs)[-8:])
+    assert {decision.name for decision in task.decisions} == {"micro_batch_tokens", "gradient_checkpointing"}
 
 
 def test_activations_made_again_give_the_same_gradients_and_take_less(tmp_path: Path, wants: Wants) -> None:
@@ -90,13 +92,49 @@ def test_with_little_memory_smaller_passes_learn_what_the_batch_would(tmp_path: 
     loop_of(task, tmp_path / "ample", wants).run()
     loop = loop_of(tight, tmp_path / "tight", wants)
     fixed = int((4 * 8 + 8 * 2) / 0.85)
-    assert planner.plan(loop, free_bytes=fixed + 30).passes.rows < 8
+    assert planner.plan(loop, free_bytes=fixed + 30).passes.tokens < 8
     loop.run()
     assert torch.allclose(tight.module.weight, task.module.weight, atol=1e-5)
     hopeless = TextLike()
     planned = planner.plan(loop_of(hopeless, tmp_path / "none", wants), free_bytes=1000)
     assert planned.passes.recomputed and not planned.passes.fits
     assert [code for code, _ in messages(tmp_path / "none")] == ["train.memory_short"]
+
+
+def test_an_update_cut_by_tokens_has_the_gradients_of_the_whole_one(tmp_path: Path, wants: Wants) -> None:
+    """Over all that is accumulated, whose samples stay what they were; long rows go alone, short ones together."""
+    task = TextLike(dropout=0.0)
+    task.settings = replace(task.settings, batch_size=6, gradient_accumulation_steps=3)
+    loop = loop_of(task, tmp_path, wants)
+    batches = loop.batches_by_step(0)[0]
+    assert loop.passes(batches) == batches, "what fits goes through as it was asked for"
+    found = []
+    for tokens in (None, 70):
+        loop.state.micro_batch_tokens = tokens
+        loop.optimizer.zero_grad()
+        loss = loop.group.learn(task, Update(loop.shares(batches), 0, 0.1))
+        found.append((loss, torch.cat([one.grad.flatten() for one in task.module.parameters() if one.grad is not None])))
+    passes = loop.passes(batches)
+    assert sorted(row for rows in passes for row in rows) == sorted(row for batch in batches for row in batch)
+    assert len(passes) > 4 and all(sum(task.costs[row] for row in rows) <= 70 for rows in passes)
+    (whole_loss, whole), (cut_loss, cut) = found
+    assert cut_loss == pytest.approx(whole_loss, rel=1e-6)
+    assert float((cut - whole).norm() / whole.norm()) < 1e-5
+
+
+def test_rows_that_are_compared_with_each_other_stay_in_their_batch(tmp_path: Path, wants: Wants) -> None:
+    task = SmallTask()
+    task.settings = replace(task.settings, gradient_accumulation_steps=2)
+    loop = loop_of(task, tmp_path, wants)
+    loop.state.micro_batch_tokens = 5
+    batches = loop.batches_by_step(0)[0]
+    assert [len(rows) for rows in loop.passes(batches)] == [5, 5, 5, 1]
+    loop.compares = True
+    assert [len(rows) for rows in loop.passes(batches)] == [5, 3, 5, 3]
+    assert [planner.plan(loop, free_bytes=free).passes.decisions()[0].why for free in (1 << 40, 100)] == [
+        "why.whole_batch",
+        "why.compared_in_passes",
+    ]
 
 
 def test_a_row_that_cannot_be_measured_is_left_to_the_step_that_meets_it(tmp_path: Path, wants: Wants) -> None:
@@ -204,7 +242,7 @@ def test_a_dry_run_of_a_transformer_measures_what_less_exact_products_would_brin
     choices = {choice["name"]: choice for choice in forecast["choices"]}
     assert choices["precision"]["why"] in {"why.precision_hurts", "why.precision_even", "why.precision_pays"}
     assert (choices["precision"]["value"] == "bf16") == (choices["precision"]["why"] == "why.precision_pays")
-    assert choices["micro_batch_size"]["why"] == "why.whole_batch"
+    assert choices["micro_batch_tokens"]["why"] == "why.whole_batch"
     parts = ("base", "weights", "gradients", "optimizer", "activations", "kept")
     assert all(forecast[f"{part}_bytes"] > 0 for part in parts)
     assert forecast["peak_memory_bytes"] >= sum(forecast[f"{part}_bytes"] for part in parts)

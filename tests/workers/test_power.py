@@ -151,13 +151,13 @@ def test_what_was_mended_for_memory_stays_mended_in_the_attempt_after_a_kill(tmp
     first = loop_of(SmallTask(most_rows=3), job, wants, checkpoint_steps=1)
     first._epoch()
     first.keeper.wait(wants.check)
-    assert [code for code, _ in messages(job)] == ["train.memory_mended"] * 2
+    assert [code for code, _ in messages(job)] == ["train.passes_shortened"] * 2
     found = checkpoint.latest(job / "checkpoints", "p")
-    assert found is not None and found[1].micro_batch_size == 2
+    assert found is not None and found[1].micro_batch_tokens == 2
     again = loop_of(SmallTask(most_rows=3), tmp_path / "again", wants)
     again.take_up(*found)
     again.run()
-    assert messages(tmp_path / "again") == [] and again.state.micro_batch_size == 2
+    assert messages(tmp_path / "again") == [] and again.state.micro_batch_tokens == 2
 
 
 def test_what_others_wrote_is_on_the_disk_once_its_tree_is_synced(tmp_path: Path) -> None:

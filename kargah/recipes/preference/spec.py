@@ -32,4 +32,5 @@ RECIPE = Recipe(
     pipeline_tags={"": "text-generation"},
     starts_from=("base_model", "scratch"),
     structures=("dpo",),
+    compares=lambda spec: spec.loss == "kto",
 )

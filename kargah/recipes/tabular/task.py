@@ -155,6 +155,9 @@ def _loss_function(data: TableData, spec: TabularSpec) -> Callable[[Tensor, Tens
     """Huber for numbers: one absurd value must not pull all others."""
     if data.problem.type is ProblemType.REGRESSION:
         return lambda logits, goals: nn.functional.smooth_l1_loss(logits[:, 0], goals)
+    if spec.class_weights != "balanced":
+        return nn.CrossEntropyLoss()
     counts = np.bincount(data.targets[data.train_rows].astype(np.int64), minlength=data.problem.outputs)
     weights = torch.tensor(len(data.train_rows) / (data.problem.outputs * np.maximum(1, counts)), dtype=torch.float32)
-    return nn.CrossEntropyLoss(weight=weights if spec.class_weights == "balanced" else None)
+    # The mean over the rows, not over their weights: the same however the rows are parted into passes.
+    return lambda logits, goals: nn.functional.cross_entropy(logits, goals, weight=weights, reduction="none").mean()

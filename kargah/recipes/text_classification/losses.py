@@ -24,13 +24,14 @@ def loss_of(data: TextData, spec: TextClassificationSpec) -> Loss:
         rarity = label_weights(data) if balanced else None
         return lambda logits, goals: of_several(logits, goals, rarity, smoothing, gamma)
     weights = class_weights(data) if balanced else None
-    if not gamma:
-        return nn.CrossEntropyLoss(weight=weights, label_smoothing=smoothing)
+    if not gamma and weights is None:
+        return nn.CrossEntropyLoss(label_smoothing=smoothing)
     return lambda logits, goals: focal_of_one(logits, goals, weights, smoothing, gamma)
 
 
 def focal_of_one(logits: Tensor, goals: Tensor, weights: Tensor | None, smoothing: float, gamma: float) -> Tensor:
-    """Lin et al. 2017: the cross-entropy of each row times (1 - p)^gamma, p being the share of the right label; the mean over the rows.
+    """Lin et al. 2017: the cross-entropy of each row times (1 - p)^gamma, p being the share of the right label; the mean over the rows,
+    not over their weights, so that it is the same however the rows are parted.
 
     ``goals``: indices of labels [rows]; ``weights`` of labels are the paper's alpha.
     """

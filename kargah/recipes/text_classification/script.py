@@ -348,9 +348,11 @@ def loss_function(targets: Tensor, outputs: int) -> Any:
         return lambda logits, goals: nn.functional.mse_loss(logits[:, 0], goals)
     if PROBLEM_TYPE == "multi_label":
         return nn.functional.binary_cross_entropy_with_logits
-    counts = torch.bincount(targets, minlength=outputs).clamp(min=1)
-    weights = len(targets) / (outputs * counts) if CLASS_WEIGHTS == "balanced" else None
-    return nn.CrossEntropyLoss(weight=weights, label_smoothing=LABEL_SMOOTHING)
+    if CLASS_WEIGHTS != "balanced":
+        return nn.CrossEntropyLoss(label_smoothing=LABEL_SMOOTHING)
+    weights = len(targets) / (outputs * torch.bincount(targets, minlength=outputs).clamp(min=1))
+    smoothing = LABEL_SMOOTHING
+    return lambda logits, goals: nn.functional.cross_entropy(logits, goals, weights, reduction="none", label_smoothing=smoothing).mean()
 
 
 def learning_rate_at(step: int, total: int) -> float:

@@ -1,0 +1,62 @@
+"""By how many processes the steps of a training are shared: as many as were asked for, else one for each GPU that was granted."""
+
+import os
+from typing import TYPE_CHECKING
+
+from kargah.contract.plans import TrainPlan
+from kargah.recipes.base import Recipe, Spec
+from kargah.recipes.runtime import Decision
+from kargah.workers.edge import Attempt
+from kargah.workers.threads import limit_threads
+
+if TYPE_CHECKING:
+    from kargah.workers.steps import Group
+
+
+def shared(plan: TrainPlan, count: int) -> TrainPlan:
+    """What each of ``count`` processes is told: its share of the threads."""
+    return plan.model_copy(update={"threads": max(1, plan.threads // count)})
+
+
+def group_of(plan: TrainPlan, recipe: Recipe, attempt: Attempt) -> tuple["Group", TrainPlan]:
+    """The processes, started, and the plan of each. To be closed at the end. Raises OSError."""
+    limit_threads(plan.threads)
+    gpus = granted_gpus()
+    count = _count(plan, recipe, attempt, len(gpus))
+    if count > 1:
+        plan = shared(plan, count)
+        limit_threads(plan.threads)
+        from kargah.workers.crew import Crew
+
+        return Crew(attempt, count, plan.threads, gpus if len(gpus) == count else ()), plan
+    from kargah.workers.steps import Group
+
+    return Group(), plan
+
+
+def granted_gpus() -> list[str]:
+    """Their ids, where torch can compute on them."""
+    ids = [gpu for gpu in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if gpu]
+    if not ids:
+        return []
+    import torch
+
+    return ids if torch.cuda.is_available() else []
+
+
+def _count(plan: TrainPlan, recipe: Recipe, attempt: Attempt, gpus: int) -> int:
+    count = max(1, plan.spec.get("processes") or gpus)
+    if count > 1 and compares(plan, recipe):
+        attempt.tell.log("train.processes_compare", "warning", processes=count)
+        return 1
+    return count
+
+
+def compares(plan: TrainPlan, recipe: Recipe) -> bool:
+    """Whether rows of a batch are compared with each other, so that a part of them teaches something else than all of them."""
+    return recipe.compares(recipe.spec.model_validate(plan.spec))
+
+
+def decision(spec: Spec, count: int) -> Decision:
+    chosen = spec.processes is not None
+    return Decision("processes", count, "chosen" if chosen else "adapted", "why.chosen" if chosen else "why.processes_of_gpus")
