@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attempts import Job
+from attempts import Job, of_kind
 
 from kargah.recipes.predictor import load_predictor
 from kargah.recipes.tokenizing import train_tokenizer
@@ -44,13 +44,17 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_base_model_is_fine_tuned_and_keeps_the_vectors_of_words_that_did_not_occur(tmp_path: Path, base: Path, recipe: str) -> None:
     from safetensors.torch import load_file
 
-    spec = {"max_steps": 2, "learning_rate": 1e-2, "batch_size": 4, "baselines": False}
+    grows = recipe == "token-classification"
+    spec = {"max_steps": 2, "learning_rate": 1e-2, "batch_size": 4, "baselines": False, **({"new_tokens": 9} if grows else {})}
     directory, events = Job(tmp_path, recipe, ROWS[recipe], spec=spec).run(base_model=base)
     assert events[-1].kind == "Finished", events[-1]
     folder = directory.outputs / "model"
     before, after = (load_file(path / "model.safetensors") for path in (base, folder))
     name = "embeddings.word_embeddings.weight"
-    same = (before[name] == after[f"electra.{name}"]).all(dim=1)
+    same = (before[name] == after[f"electra.{name}"][: len(before[name])]).all(dim=1)
     assert 0 < int((~same).sum()) < len(same) / 2
+    assert len(after[f"electra.{name}"]) - len(same) == (9 if grows else 0)
+    told = {choice.name: choice for event in of_kind(events, "Running") for choice in event.choices}
+    assert ("new_tokens" in told and told["new_tokens"].params["after"] < told["new_tokens"].params["before"]) == grows
     (answer,) = load_predictor(folder).predict([ASKED[recipe]])
     assert set(answer) in ({"text", "entities"}, {"answer", "score", "start", "end"})
