@@ -3,18 +3,6 @@
 from kargah.kit.errors import BadInput, Conflict, Forbidden, KargahError
 
 
-class NotABundle(BadInput):
-    """``field``: where the file was named. It begins as no bundle does, or is of a later form than is known here."""
-
-    code = "NOT_A_BUNDLE"
-
-
-class BundleDamaged(BadInput):
-    """``part``: the file of the bundle, or what else does not fit: length, manifest, paths."""
-
-    code = "BUNDLE_DAMAGED"
-
-
 class SignatureWrong(BadInput):
     """The manifest is not what was signed."""
 

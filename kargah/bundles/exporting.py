@@ -13,10 +13,11 @@ from sqlalchemy.orm import Session
 import kargah
 from kargah.assets import blobs
 from kargah.assets.blobs import FileMissing
-from kargah.bundles import container, signing
-from kargah.bundles.container import Layout, Member
+from kargah.bundles import signing
 from kargah.bundles.manifest import REQUIREMENTS, BundledDataset, BundledFile, BundledModel, Manifest
 from kargah.bundles.signing import SignedManifest
+from kargah.contract import container
+from kargah.contract.container import Layout, Member
 from kargah.datasets.tables import Dataset, DatasetVersion
 from kargah.models import service as models
 from kargah.models.schemas import ModelVersionOut

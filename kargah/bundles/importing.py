@@ -1,32 +1,38 @@
 """A bundle from elsewhere becomes a model and data sets here: looked through first, then verified, then registered, or not at all."""
 
 import json
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from hashlib import sha1, sha256
+import shutil
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
 
 from pydantic import BaseModel, ValidationError
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from kargah.assets import blobs
 from kargah.assets import uploads as pieces
 from kargah.assets.manifest import commit_id
-from kargah.bundles import container, signers, signing
-from kargah.bundles.container import Reader
-from kargah.bundles.errors import BundleDamaged, BundlePathNotAllowed, BundleRefused, NotABundle
+from kargah.assets.tables import Upload
+from kargah.bundles import signers, signing
+from kargah.bundles.errors import BundlePathNotAllowed, BundleRefused
 from kargah.bundles.manifest import BundledFile, BundledModel, Manifest
 from kargah.bundles.signing import Signature
-from kargah.contract import hubs
+from kargah.contract import container, hubs
+from kargah.contract.attempt import AttemptDirectory
+from kargah.contract.container import BundleDamaged, NotABundle, Reader
+from kargah.contract.events import Event, Failed, Finished, Stopped
+from kargah.contract.plans import BundledContent, UnbundlePlan
 from kargah.datasets import service as datasets
 from kargah.datasets.schemas import DatasetOut, UploadOptions
 from kargah.hub import paths
 from kargah.hub.errors import BadPath, TooManyFiles
+from kargah.jobs import service as jobs
+from kargah.jobs.schemas import JobOut
+from kargah.jobs.states import TERMINAL
+from kargah.jobs.tables import Job
 from kargah.kit import files
-from kargah.kit.errors import BadInput, DiskFull
+from kargah.kit.errors import DiskFull, KargahError
 from kargah.kit.files import Digest
 from kargah.kit.settings import Settings
 from kargah.models import brought, folders
@@ -34,8 +40,10 @@ from kargah.models.brought import BroughtIn
 from kargah.models.schemas import ModelOut
 from kargah.recipes import catalogue
 from kargah.store import access
-from kargah.store.access import Actor
+from kargah.store.access import Actor, Role
+from kargah.workers.unbundling import FOLDER
 
+KIND = "unbundle"
 #: What a model of ours is made of; nothing that runs.
 _SUFFIXES = frozenset({".safetensors", ".json", ".md", ".txt", ".model", ".jinja"})
 
@@ -50,9 +58,11 @@ class Words:
 
 @dataclass(frozen=True)
 class Bundle(Words):
-    """A file of the right form and length; its contents are still to be verified."""
+    """A file of the right form and length; its contents are still to be verified. ``said``, ``signed``: its words as they stand in it."""
 
     path: Path
+    said: bytes
+    signed: bytes
 
 
 class Imported(BaseModel):
@@ -60,6 +70,14 @@ class Imported(BaseModel):
 
     model: ModelOut
     datasets: list[DatasetOut]
+    signer: str
+
+
+class ImportStarted(BaseModel):
+    """``job``: its ``result`` says in the end what was made: model_id, model_version_id, dataset_ids, signer."""
+
+    job: JobOut
+    title: str
     signer: str
 
 
@@ -74,10 +92,13 @@ def allowed_file(settings: Settings, given: str) -> Path:
 
 def look_at(path: Path) -> Bundle:
     """Reads little of it, and writes nothing. Raises NotABundle, BundleDamaged, BundleRefused, ModelIsPickle, SignatureWrong."""
-    with _readable(path, path.parent), path.open("rb") as file:
-        reader = Reader(file)
-        said = reader.first(container.LARGEST_MANIFEST_BYTES)
-        signed = reader.whole(container.SIGNATURE, container.LARGEST_SIGNATURE_BYTES)
+    try:
+        with path.open("rb") as file:
+            reader = Reader(file)
+            said = reader.first(container.LARGEST_MANIFEST_BYTES)
+            signed = reader.whole(container.SIGNATURE, container.LARGEST_SIGNATURE_BYTES)
+    except OSError as error:  # a stick that was pulled out
+        raise BundleDamaged(field="file", part=path.name) from error
     try:
         words = of_words(said, json.loads(signed))
     except (ValueError, RecursionError) as error:
@@ -86,7 +107,7 @@ def look_at(path: Path) -> Bundle:
     expected = [len(said), len(signed), manifest.requirements.size_bytes, *(file.size_bytes for file in manifest.blobs().values())]
     if container.size_of(expected) != path.stat().st_size:
         raise BundleDamaged(field="file", part="length")
-    return Bundle(manifest, words.signature, path)
+    return Bundle(manifest, words.signature, path, said, signed)
 
 
 def of_words(said: bytes, signed: object) -> Words:
@@ -113,24 +134,74 @@ def require_known(session: Session, actor: Actor, settings: Settings, bundle: Wo
         raise DiskFull(needed_bytes=needed_bytes + blobs.SPARE_BYTES, free_bytes=room.disk_bytes + blobs.SPARE_BYTES)
 
 
-def keep(settings: Settings, bundle: Bundle) -> list[str]:
-    """All contents into the store of files, every hash checked before the first is kept.
+def start(
+    session: Session, actor: Actor, settings: Settings, bundle: Bundle, confirmed: str | None, upload_id: str | None
+) -> ImportStarted:
+    """Queue it; a job that is not over yet for the same file is given back instead. Raises what ``require_known`` does."""
+    require_known(session, actor, settings, bundle, confirmed)
+    manifest, title = bundle.manifest, bundle.manifest.model.title
+    plan = UnbundlePlan(
+        job_id="", path=str(bundle.path.resolve()), head=(sha256(bundle.said).hexdigest(), sha256(bundle.signed).hexdigest()),
+        requirements=_content(manifest.requirements), contents=[_content(file) for file in manifest.blobs().values()],
+        manifest=bundle.said.decode(), signature=bundle.signature.model_dump(), upload_id=upload_id, by_admin=actor.is_admin,
+    )  # fmt: skip
+    active = select(Job).where(Job.kind == KIND, Job.owner_id == actor.user_id, Job.state.not_in(TERMINAL))
+    job = next((one for one in session.scalars(active) if one.plan["path"] == plan.path and tuple(one.plan["head"]) == plan.head), None)
+    job = job or jobs.submit(session, actor, KIND, title, plan.model_dump(mode="json"), threads_wanted=1)
+    return ImportStarted(job=JobOut.model_validate(job), title=title, signer=bundle.signature.fingerprint)
 
-    Returns those that were not there before: to be discarded should they not be registered after all.
-    """
-    home, contents = settings.home, bundle.manifest.blobs()
-    incoming = pieces.part_of(home, "x").parent
-    with _readable(bundle.path, incoming), tempfile.TemporaryDirectory(dir=incoming, prefix="bundle.") as folder:
-        taken = _verified(bundle, Path(folder))
-        _require_loadable(bundle.manifest.model, taken)
-        fresh = [hashed for hashed in contents if not blobs.path_of(home, hashed).exists()]
-        try:
-            for hashed, file in contents.items():
-                blobs.keep(home, taken[hashed], hashed, file.size_bytes)
-        except BaseException:
-            blobs.discard(home, fresh)
-            raise
-    return fresh
+
+def prepare(home: Path, job: Job, event: Event) -> None:
+    """Before the transaction: its contents become blobs. May run twice, to the same effect. Weights that do not fit their headers are
+    refused here; what was not here before goes again when any of it cannot be kept."""
+    if not isinstance(event, Finished):
+        return
+    plan = UnbundlePlan.model_validate(job.plan)
+    folder = AttemptDirectory.of(home, job.id, job.attempt).outputs / FOLDER
+    try:
+        _require_loadable(_words_of(plan).manifest.model, {content.sha256: folder / content.sha256 for content in plan.contents})
+    except KargahError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    fresh = [content.sha256 for content in plan.contents if not blobs.path_of(home, content.sha256).exists()]
+    try:
+        for content in plan.contents:
+            blobs.keep(home, folder / content.sha256, content.sha256, content.size_bytes)
+    except BaseException:
+        blobs.discard(home, fresh)
+        raise
+
+
+def on_event(session: Session, home: Path, job: Job, event: Event) -> None:
+    """Once, at the end: what it holds is registered for whoever asked; what was sent of it is kept no longer."""
+    if not isinstance(event, Finished | Failed | Stopped):
+        return
+    plan, owner = UnbundlePlan.model_validate(job.plan), _owner_of(job)
+    if isinstance(event, Finished):
+        words = _words_of(plan)
+        made = register(session, owner, words)
+        if plan.by_admin:
+            signers.remember(replace(owner, role=Role.ADMIN), home, words.signature)
+        versions = [version.id for version in made.model.versions]
+        found = {"model_id": made.model.id, "model_version_id": versions[0], "dataset_ids": [one.id for one in made.datasets]}
+        job.result = {**found, "signer": made.signer}
+    upload = session.get(Upload, plan.upload_id) if plan.upload_id else None
+    if upload is not None:
+        pieces.part_of(home, upload.id).unlink(missing_ok=True)
+        session.delete(upload)
+
+
+def _words_of(plan: UnbundlePlan) -> Words:
+    return of_words(plan.manifest.encode(), plan.signature)
+
+
+def _content(file: BundledFile) -> BundledContent:
+    return BundledContent.model_validate(file.model_dump())
+
+
+def _owner_of(job: Job) -> Actor:
+    """As whom its end is written down: the one who asked for it, who may have gone since."""
+    return Actor(user_id=job.owner_id, role=Role.TRAINER, workspace_id=job.workspace_id, workspace_ids=frozenset({job.workspace_id}))
 
 
 def register(session: Session, actor: Actor, bundle: Words) -> Imported:
@@ -153,17 +224,6 @@ def register(session: Session, actor: Actor, bundle: Words) -> Imported:
             dataset = datasets.rename(session, actor, dataset.id, tags=one.tags)
         found.append(dataset)
     return Imported(model=made, datasets=found, signer=signer)
-
-
-@contextmanager
-def _readable(path: Path, folder: Path) -> Iterator[None]:
-    """A disk that fills, or a stick that is pulled out, is told as what it is."""
-    try:
-        yield
-    except OSError as error:
-        if files.is_full(error):
-            raise DiskFull(needed_bytes=path.stat().st_size, free_bytes=files.free_bytes(folder)) from error
-        raise BundleDamaged(field="file", part=path.name) from error
 
 
 def _read(said: bytes) -> Manifest:
@@ -195,38 +255,6 @@ def _require_harmless(manifest: Manifest) -> None:
         catalogue.get(manifest.model.recipe)
 
 
-def _verified(bundle: Bundle, folder: Path) -> dict[str, Path]:
-    """Hash → where it lies. Raises BundleDamaged at the first that is not what the manifest says."""
-    taken = {}
-    with bundle.path.open("rb") as file:
-        reader = Reader(file)
-        said = reader.first(container.LARGEST_MANIFEST_BYTES)
-        signed = reader.whole(container.SIGNATURE, container.LARGEST_SIGNATURE_BYTES)
-        if Signature.model_validate_json(signed) != bundle.signature:  # the file was changed since it was looked at
-            raise BundleDamaged(field="file", part=container.SIGNATURE)
-        signing.verify(said, bundle.signature)
-        _require_same(reader, container.REQUIREMENTS, bundle.manifest.requirements, None)
-        for hashed, content in bundle.manifest.blobs().items():
-            taken[hashed] = folder / hashed
-            with taken[hashed].open("xb") as target:
-                _require_same(reader, f"{container.BLOBS}{hashed}", content, target)
-        reader.end()
-    return taken
-
-
-def _require_same(reader: Reader, name: str, stated: BundledFile, target: BinaryIO | None) -> None:
-    if reader.next(name) != stated.size_bytes:
-        raise BundleDamaged(field="file", part=stated.path)
-    hashed, as_git = sha256(), sha1(b"blob %d\0" % stated.size_bytes, usedforsecurity=False)
-    for chunk in reader.content(stated.path, stated.size_bytes):
-        hashed.update(chunk)
-        as_git.update(chunk)
-        if target is not None:
-            target.write(chunk)
-    if (hashed.hexdigest(), as_git.hexdigest()) != (stated.sha256, stated.git_sha1):
-        raise BundleDamaged(field="file", part=stated.path)
-
-
 def _require_loadable(model: BundledModel, taken: dict[str, Path]) -> None:
     """The headers of weights fit their files, as of any model from elsewhere."""
     for file in model.files:
@@ -235,8 +263,3 @@ def _require_loadable(model: BundledModel, taken: dict[str, Path]) -> None:
                 folders.count_parameters(taken[file.sha256])
             except folders.WeightsDamaged as error:
                 raise folders.WeightsDamaged(field="file", file=file.path) from error
-
-
-def is_final(error: BaseException) -> bool:
-    """Whether asking again with the same file could not end better: then what was sent of it need not be kept."""
-    return isinstance(error, BadInput)

@@ -140,6 +140,7 @@ def all_trades(forge: Forge | None = None, *, scripts: bool = False) -> Trades:
             measuring.KIND: Trade("kargah.workers.measure", measuring.on_event),
             scrubbing.KIND: Trade("kargah.workers.scrub", scrubbing.on_event, scrubbing.prepare, light=True),
             scanning.KIND: Trade("kargah.workers.scan", scanning.on_event, scanning.prepare, light=True),
+            bundles.KIND: Trade("kargah.workers.unbundling", bundles.on_event, bundles.prepare, light=True),
             **own,
         },
         lay_out=blobs.lay_out,

@@ -49,7 +49,7 @@ class Kargah:
         self.models = Models(self.transport, self.jobs)
         self.checkpoints = Checkpoints(self.transport)
         self.evaluations = Evaluations(self.transport, self.jobs.wait)
-        self.bundles = Bundles(self.transport)
+        self.bundles = Bundles(self.transport, self.jobs.wait)
         self.runs = Runs(self.transport)
         self.scripts = Scripts(self.transport)
         self.storage = Storage(self.transport, self.jobs.wait)

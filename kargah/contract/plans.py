@@ -233,6 +233,29 @@ class DownloadPlan(_Plan):
     patience_seconds: float = Field(1800.0, gt=0)
 
 
+class BundledContent(PlannedFile):
+    git_sha1: str
+
+
+class UnbundlePlan(_Plan):
+    """Verify every content of the bundle at ``path``, a file of this host, and lay them out under their hashes.
+
+    ``head``: SHA-256 of the manifest and of the signature, as they were looked at. ``manifest``, ``signature``: its words, as
+    kargah.bundles reads them. ``upload_id``: where it was sent here; it goes with the end of the job. ``by_admin``: its signer is known
+    from then on.
+    """
+
+    kind: Literal["unbundle"] = "unbundle"
+    path: str
+    head: tuple[str, str]
+    requirements: BundledContent
+    contents: list[BundledContent]
+    manifest: str
+    signature: JsonDict
+    upload_id: str | None = None
+    by_admin: bool = False
+
+
 class ScrubPlan(_Plan):
     """Read every file of the store again, from the disk, and compare it with its name: contract.results.ScrubResult."""
 
@@ -264,7 +287,17 @@ class ScriptPlan(_Plan):
 
 
 Plan = Annotated[
-    TrainPlan | EvaluatePlan | IngestPlan | MendPlan | PredictPlan | MeasurePlan | DownloadPlan | ScriptPlan | ScrubPlan | ScanPlan,
+    TrainPlan
+    | EvaluatePlan
+    | IngestPlan
+    | MendPlan
+    | PredictPlan
+    | MeasurePlan
+    | DownloadPlan
+    | ScriptPlan
+    | ScrubPlan
+    | ScanPlan
+    | UnbundlePlan,
     Field(discriminator="kind"),
 ]
 AnyPlan: TypeAdapter[Plan] = TypeAdapter(Plan)

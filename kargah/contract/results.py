@@ -213,6 +213,13 @@ class ScriptResult(BaseModel):
     step: int
 
 
+class UnbundleResult(BaseModel):
+    """All contents of a bundle lie in ``outputs/contents``, verified."""
+
+    files: int
+    size_bytes: int
+
+
 class ScrubResult(BaseModel):
     """``damaged``: SHA-256 of files whose bytes are no longer those; ``unreadable``: of files that the disk does not give."""
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from kargah.assets.manifest import commit_id
-from kargah.bundles import container, signing
-from kargah.bundles.container import Layout, Member
+from kargah.bundles import signing
 from kargah.bundles.manifest import BundledFile
+from kargah.contract import container
+from kargah.contract.container import Layout, Member
 from support.model_folders import make_folder
 
 Change = Callable[[dict[str, Any]], None]

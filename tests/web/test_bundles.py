@@ -3,24 +3,31 @@
 import errno
 import hashlib
 import json
+import re
 import stat
 import tarfile
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from support import bundles
+from support.agents import scheduler
 from support.bundles import Change
 from support.model_folders import make_folder
 from support.sites import Site, open_site
 
 from kargah.assets.manifest import FileEntry, commit_id
 from kargah.bundles import signing
-from kargah.bundles.container import Layout, Member
+from kargah.cli.agent import all_trades
+from kargah.contract.container import Layout, Member
 from kargah.kit import files, packing
 from kargah.kit.settings import Settings
+from kargah.store.database import Database
 
 FAR = "a" * 32
 
@@ -30,13 +37,31 @@ def roots(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("usb")
 
 
+@contextmanager
+def working(site: Site) -> Iterator[None]:
+    """An agent beside the site that knows nothing but imports of bundles."""
+    database, over = Database(site.settings.url_of_database), threading.Event()
+    kinds = frozenset({"unbundle"})
+    agent = scheduler(database, site.settings.home.resolve(), all_trades(), kinds=kinds, light_kinds=kinds)
+
+    thread = threading.Thread(target=agent.run, args=(over,), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(30)
+        database.close()
+
+
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory, roots: Path) -> Iterator[Site]:
     with open_site(tmp_path_factory.mktemp("here"), import_roots=[roots], url_import_allow=["127.0.0.1"]) as site:
         for who in ("admin", "trainer", "viewer"):
             user = site.register(who)
         site.client("admin").patch(f"/api/v1/users/{user['id']}", json={"role": "viewer"}).raise_for_status()
-        yield site
+        with working(site):
+            yield site
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +86,30 @@ def send(client: httpx.Client, content: bytes) -> str:
     return str(upload["id"])
 
 
+def finished(client: httpx.Client, answer: httpx.Response) -> dict[str, Any]:
+    """The job of an import that was begun, at its end."""
+    assert answer.status_code == 201, answer.text
+    until = time.monotonic() + 120
+    while (job := client.get(f"/api/v1/jobs/{answer.json()['job']['id']}").json())["state"] not in {"COMPLETED", "FAILED", "STOPPED"}:
+        assert time.monotonic() < until, job
+        time.sleep(0.05)
+    found: dict[str, Any] = job
+    return found
+
+
 def bring_in(client: httpx.Client, content: bytes, signer: str | None = None) -> httpx.Response:
-    return client.post("/api/v1/bundles", json={"upload_id": send(client, content), "signer": signer})
+    """What was answered, once what it began is over."""
+    answer = client.post("/api/v1/bundles", json={"upload_id": send(client, content), "signer": signer})
+    if answer.status_code == 201:
+        finished(client, answer)
+    return answer
+
+
+def model_of(client: httpx.Client, answer: httpx.Response) -> dict[str, Any]:
+    job = finished(client, answer)
+    assert job["state"] == "COMPLETED", job["error"]
+    model: dict[str, Any] = client.get(f"/api/v1/models/{job['result']['model_id']}").json()
+    return model
 
 
 def state_of(site: Site) -> tuple[set[str], int, int]:
@@ -96,7 +143,7 @@ def test_what_is_exported_is_the_same_each_time_and_is_gone_on_with(here: Site, 
     assert client.get(f"{address}/manifest").json()["manifest"].encode() == members["bundle.json"]
     again = bring_in(client, whole.content)
     assert again.status_code == 201, "its own bundles a Kargah takes without asking"
-    assert again.json()["model"]["versions"][0]["commit_id"] == version["commit_id"]
+    assert model_of(client, again)["versions"][0]["commit_id"] == version["commit_id"]
 
 
 def test_an_unknown_signer_is_said_and_confirmed_and_then_known(here: Site, far_home: Path, contents: dict[str, bytes]) -> None:
@@ -107,9 +154,8 @@ def test_an_unknown_signer_is_said_and_confirmed_and_then_known(here: Site, far_
     assert (refused.status_code, refused.json()["code"], refused.json()["params"]["signer"]) == (409, "UNKNOWN_SIGNER", far)
     assert trainer.post("/api/v1/bundles", json={"upload_id": upload, "signer": FAR}).status_code == 409
     taken = trainer.post("/api/v1/bundles", json={"upload_id": upload, "signer": far})
-    assert taken.status_code == 201, taken.text
+    [version] = model_of(trainer, taken)["versions"]
     assert trainer.get(f"/api/v1/uploads/{upload}").status_code == 404, "what was sent is not kept twice"
-    [version] = taken.json()["model"]["versions"]
     assert (version["name"], version["detail"]["bundle"]["signer"], version["detail"]["bundle"]["id"]) == ("model", far, "mv_1")
     assert bring_in(trainer, content).status_code == 409, "what a trainer confirms holds once"
     assert bring_in(admin, content, far).status_code == 201
@@ -183,6 +229,16 @@ def _spoilt(content: bytes) -> Iterator[tuple[str, bytes]]:
     yield "a manifest of a gigabyte", b"".join(Layout([Member("bundle.json", 1 << 30, b"")]).chunks())[:512] + b" " * 2000
 
 
+def refusal_of(client: httpx.Client, answer: httpx.Response) -> str:
+    """At once, by its words; or of the job that read its contents."""
+    if answer.status_code == 201:
+        job = finished(client, answer)
+        assert job["state"] == "FAILED", job
+        return str(job["error"]["code"])
+    assert answer.status_code == 422, answer.text[:300]
+    return str(answer.json()["code"])
+
+
 def test_what_is_not_whole_right_and_harmless_is_refused_and_leaves_nothing(
     here: Site, far_home: Path, contents: dict[str, bytes], tmp_path: Path
 ) -> None:
@@ -199,13 +255,14 @@ def test_what_is_not_whole_right_and_harmless_is_refused_and_leaves_nothing(
         "signed by nobody": whole.replace(signing.public_key(far_home).encode(), signing.public_key(tmp_path).encode()),
         "deep": bundles.signed(far_home, b'{"model":' * 100_000, contents),
     }
-    before, seen = state_of(here), set()
+    before, seen, jobs = state_of(here), set(), here.settings.home / "jobs"
+    laid_out = set(jobs.rglob("contents/*"))
     for name, content in tried.items():
-        refused = bring_in(client, content, far)
-        assert refused.status_code == 422, (name, refused.status_code, refused.text[:300])
-        assert refused.json()["code"] in CODES, (name, refused.text[:300])
-        seen.add(refused.json()["code"])
-    assert state_of(here) == before
+        answer = bring_in(client, content, far)
+        code = refusal_of(client, answer)
+        assert code in CODES, (name, answer.status_code, answer.text[:300])
+        seen.add(code)
+    assert (state_of(here), set(jobs.rglob("contents/*"))) == (before, laid_out)
     assert seen == CODES
     assert client.get("/api/v1/uploads").json()["items"] == []
 
@@ -219,7 +276,7 @@ def test_a_bundle_on_a_stick_is_read_where_it_lies(
     (tmp_path / "out.kargah").write_bytes(content)
     (roots / "link.kargah").symlink_to(tmp_path / "out.kargah")
     made = client.post("/api/v1/bundles", json={"path": str(roots / "بسته.kargah"), "signer": far})
-    assert made.status_code == 201, made.text
+    assert finished(client, made)["state"] == "COMPLETED"
     assert (roots / "بسته.kargah").read_bytes() == content
     for elsewhere in (tmp_path / "out.kargah", roots / "link.kargah", roots / ".." / "x", roots, roots / "nothing"):
         refused = client.post("/api/v1/bundles", json={"path": str(elsewhere), "signer": far})
@@ -250,7 +307,13 @@ def test_by_the_page_the_signer_is_confirmed_without_sending_again(here: Site, f
     upload = asked.text.partition('name="upload_id" value="')[2].partition('"')[0]
     done = browser.post("/models/bundles/confirm", data={"_csrf": csrf, "upload_id": upload, "signer": far})
     assert done.status_code == 303
-    model = browser.get(done.headers["location"])
+    until = time.monotonic() + 120
+    address = ""
+    while not address:
+        assert time.monotonic() < until
+        shown = browser.get(done.headers["location"]).text.partition('id="imports"')[2].partition("</li>")[0]
+        address = next(iter(re.findall(r'href="(/models/mdl_\w+)"', shown)), "")
+    model = browser.get(address)
     assert far in model.text, "where it is from stands on its page"
     spoilt = browser.post("/models/bundles/import", data={"_csrf": csrf}, files={"file": ("x.kargah", b"spoilt")})
     assert spoilt.status_code == 422
@@ -279,7 +342,7 @@ def test_the_page_lists_another_kargah_and_has_what_is_chosen_fetched(here: Site
     assert (version in jobs or "مدل دور" in jobs, here.tokens["trainer"] in jobs) == (True, False)
 
 
-def test_a_disk_that_fills_while_it_is_kept_is_said_and_leaves_nothing(here: Site, far_home: Path, contents: dict[str, bytes]) -> None:
+def test_a_disk_that_fills_while_it_is_kept_makes_the_import_wait(here: Site, far_home: Path, contents: dict[str, bytes]) -> None:
     content = bundles.made(far_home, {**contents, "merges.txt": b"no room for this", "vocab.txt": b"nor for that"})
     upload, before = send(here.client("trainer"), content), state_of(here)
     renamed: list[Path] = []
@@ -292,10 +355,9 @@ def test_a_disk_that_fills_while_it_is_kept_is_said_and_leaves_nothing(here: Sit
 
     wish = {"upload_id": upload, "signer": fingerprint(far_home)}
     with files.watched(full):
-        refused = here.client("trainer").post("/api/v1/bundles", json=wish)
-    assert (refused.status_code, refused.json()["code"], len(renamed)) == (507, "DISK_FULL", 2)
-    assert state_of(here) == before, "what was sent waits, and of the contents nothing is left"
-    assert here.client("trainer").post("/api/v1/bundles", json=wish).status_code == 201
+        job = finished(here.client("trainer"), here.client("trainer").post("/api/v1/bundles", json=wish))
+    assert (job["state"], len(renamed) > 3) == ("COMPLETED", True), "what could not be kept was kept once there was room"
+    assert state_of(here)[1] == before[1] + 1, "and registered once"
 
 
 def test_no_room_is_said_before_anything_is_kept(make_site: Any, far_home: Path, contents: dict[str, bytes], tmp_path: Path) -> None:

@@ -1,32 +1,26 @@
 """Bundles: a model with all that belongs to it as one signed file, made here and brought in here; and whose are taken."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from sqlalchemy.orm import Session
 
-from kargah.assets import blobs, uploads
+from kargah.assets import uploads
 from kargah.bundles import exporting, importing, peers, signers, signing
-from kargah.bundles.importing import Imported
+from kargah.bundles.importing import Bundle, ImportStarted
 from kargah.bundles.peers import Peer, PeerItem, PeerWish
 from kargah.bundles.signers import SignerOut
 from kargah.bundles.signing import SignedManifest
-from kargah.kit.errors import KargahError
+from kargah.kit.errors import BadInput
 from kargah.models.downloads import DownloadOut
-from kargah.store.access import Actor, require_creator
+from kargah.store.access import require_creator
 from kargah.web import idempotency, ranges
 from kargah.web.api.datasets import attachment
 from kargah.web.deps import Ask, Asking
 
 router = APIRouter(prefix="/api/v1", tags=["bundles"])
 MEDIA_TYPE = "application/x-kargah-bundle"
-
-Answer = TypeVar("Answer")
 
 
 class BundleWish(BaseModel):
@@ -76,14 +70,12 @@ async def bundle_manifest(model_version_id: str, ask: Ask, datasets: bool = Fals
     return await ask.compute(exporting.words_of, ask.settings.home, manifest)
 
 
-@router.post("/bundles", status_code=201, response_model=Imported)
+@router.post("/bundles", status_code=201, response_model=ImportStarted)
 async def import_bundle(wish: BundleWish, ask: Ask, key: idempotency.Key = None) -> Response:
-    """Verified first, registered then, or nothing of it. 409 UNKNOWN_SIGNER names the key that is to be confirmed (``signer``)."""
-
-    async def once(register: Callable[[Session, Actor], Imported]) -> Response:
-        return await idempotency.once(ask, key, wish.model_dump_json(), register)
-
-    return await bring_in(ask, wish, once)
+    """Its words are looked at at once: what is no bundle, or of a signer whom nobody here knows (409 UNKNOWN_SIGNER names the key to be
+    confirmed as ``signer``), is refused. Then a job verifies every content and registers all of it, or nothing."""
+    bundle = await looked_at(ask, wish)
+    return await idempotency.once(ask, key, wish.model_dump_json(), importing.start, ask.settings, bundle, wish.signer, wish.upload_id)
 
 
 @router.post("/peers/list")
@@ -112,35 +104,16 @@ async def forget_signer(fingerprint: str, ask: Ask) -> None:
     await ask.compute(signers.forget, ask.actor, ask.settings.home, fingerprint)
 
 
-async def bring_in(ask: Asking, wish: BundleWish, do: Callable[[Callable[[Session, Actor], Imported]], Awaitable[Answer]]) -> Answer:
-    """``do`` runs the registering in a transaction. What was uploaded goes in the end, and when no other answer is to be had of it."""
+async def looked_at(ask: Asking, wish: BundleWish) -> Bundle:
+    """The words of the file. What was sent and can be no bundle, however often it is looked at, is kept no longer."""
     require_creator(ask.actor)
     path = await _file(ask, wish)
     try:
-        answer = await _imported(ask, path, wish, do)
-    except KargahError as error:
-        if wish.upload_id is not None and importing.is_final(error):
+        return await ask.compute(importing.look_at, path)
+    except BadInput:
+        if wish.upload_id is not None:
             await ask.write(uploads.delete, ask.settings, wish.upload_id)
         raise
-    if wish.upload_id is not None:
-        await ask.write(uploads.delete, ask.settings, wish.upload_id)
-    return answer
-
-
-async def _imported(
-    ask: Asking, path: Path, wish: BundleWish, do: Callable[[Callable[[Session, Actor], Imported]], Awaitable[Answer]]
-) -> Answer:
-    settings = ask.settings
-    bundle = await ask.compute(importing.look_at, path)
-    await ask.read(importing.require_known, settings, bundle, wish.signer)
-    fresh = await ask.compute(importing.keep, settings, bundle)
-    try:
-        answer = await do(lambda session, actor: importing.register(session, actor, bundle))
-    except BaseException:
-        await asyncio.to_thread(blobs.discard, settings.home, fresh)
-        raise
-    await ask.compute(signers.remember, ask.actor, settings.home, bundle.signature)
-    return answer
 
 
 async def _file(ask: Asking, wish: BundleWish) -> Path:

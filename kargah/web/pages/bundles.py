@@ -1,26 +1,48 @@
 """Bundles: brought in by the browser or from a disk of the server, with the signer confirmed; whose key is whose."""
 
+from dataclasses import dataclass
+
 from fastapi import APIRouter
 from pydantic import ValidationError
+from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
-from kargah.bundles import peers, signers
+from kargah.bundles import importing, peers, signers
 from kargah.bundles.errors import UnknownSigner
 from kargah.bundles.peers import Peer, PeerItem, PeerWish
+from kargah.jobs import history
+from kargah.jobs import service as jobs
+from kargah.jobs.schemas import JobOut
 from kargah.kit.errors import BadInput, KargahError
-from kargah.store.access import require_creator
+from kargah.store.access import Actor, require_creator
 from kargah.web import uploads
-from kargah.web.api.bundles import BundleWish, bring_in
+from kargah.web.api.bundles import BundleWish, looked_at
 from kargah.web.deps import Ask, Asking
 from kargah.web.pages import models_offers
 from kargah.web.pages.access import see
 from kargah.web.pages.forms import Errors, errors_of, form_of, schema_errors
+from kargah.web.pages.parts import Badge, badge_of
 from kargah.web.pages.render import render
 from kargah.web.pages.shell import page_of
+from kargah.web.pages.words import Words
 
 router = APIRouter(include_in_schema=False)
 PLACES = ("upload_id", "path")
+MOST_IMPORTS = 5
+
+
+@dataclass(frozen=True)
+class ImportRow:
+    """``percent``: null once it is over. ``href``: of the model that it became."""
+
+    title: str
+    state: Badge
+    percent: int | None
+    amount: str
+    error: str
+    href: str
+    when: str
 
 
 @router.get("/models/bundles")
@@ -41,12 +63,14 @@ async def _page(
 ) -> Response:
     """``unknown``: the signer that is to be confirmed, the title of what it signed, and where that lies. ``found``: what ``peer`` has."""
     name = page_of(request, "models").words.text("models.tab.bundles")
-    page = page_of(request, "models", crumbs=((name, ""),))
+    position, imports = await ask.read(_imports)
+    page = page_of(request, "models", crumbs=((name, ""),), stream=f"/api/v1/events?since={position}")
     return render(
         "models_bundles.html",
         page,
         status=status,
         tabs=models_offers.tabs(page.words, "bundles"),
+        imports=[_row(page.words, job) for job in imports],
         own=await ask.compute(signers.own, ask.settings.home),
         known=await ask.compute(signers.known, ask.settings.home),
         is_admin=ask.actor.is_admin,
@@ -58,6 +82,25 @@ async def _page(
         found=[(one, page.words.size(one.size_bytes) if one.size_bytes is not None else "") for one in found or []],
         kinds={kind: page.words.text(f"resource.kind.{kind}") for kind in ("model", "dataset")},
         values={"url": url},
+    )
+
+
+def _imports(session: Session, actor: Actor) -> tuple[int, list[JobOut]]:
+    """The latest ones, the newest first."""
+    return history.latest_position(session), jobs.list_for(session, actor, kind=importing.KIND, limit=MOST_IMPORTS).items
+
+
+def _row(words: Words, job: JobOut) -> ImportRow:
+    made, percent = job.result or {}, int(job.progress.get("percent") or 0)
+    done, total = job.progress.get("done"), job.progress.get("total")
+    return ImportRow(
+        title=job.title,
+        state=badge_of(words, job.state),
+        percent=percent if not job.is_over else None,
+        amount=words.text("progress.of", done=words.size(done or 0), total=words.size(total), unit="").strip() if total else "",
+        error=words.error(job.error) if job.error else "",
+        href=f"/models/{made['model_id']}" if "model_id" in made else "",
+        when=words.ago(job.finished_at or job.created_at),
     )
 
 
@@ -134,13 +177,14 @@ async def forget(fingerprint: str, ask: Ask) -> Response:
 
 async def _import(request: Request, ask: Asking, wish: BundleWish, field: str) -> Response:
     try:
-        made = await bring_in(ask, wish, ask.write)
+        bundle = await looked_at(ask, wish)
+        await ask.write(importing.start, ask.settings, bundle, wish.signer, wish.upload_id)
     except UnknownSigner as error:
         place = {name: value for name in PLACES if (value := getattr(wish, name))}
         return await _page(request, ask, status=error.status, unknown={**error.params, **place})
     except KargahError as error:
         return await _refused(request, ask, field, error)
-    return see(f"/models/{made.model.id}?done=bundle_imported")
+    return see("/models/bundles?done=bundle_begun")
 
 
 async def _refused(request: Request, ask: Asking, field: str, error: KargahError, url: str = "") -> Response:

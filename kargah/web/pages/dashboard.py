@@ -51,6 +51,7 @@ RECIPE_ICONS = {
 PLACES = {
     "train": "/runs/{id}", "ingest": "/datasets", "mend": "/datasets", "evaluate": "/evaluations", "measure": "/hardware",
     "download": "/models/catalogue", "scrub": "/models/storage", "scan": "/models/storage", "script": "/runs/{id}",
+    "unbundle": "/models/bundles",
 }  # fmt: skip
 MOODS = {"COMPLETED": "good", "FAILED": "bad"}
 

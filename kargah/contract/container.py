@@ -10,13 +10,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from kargah.bundles.errors import BundleDamaged, NotABundle
+from kargah.kit.errors import BadInput
 from kargah.kit.files import CHUNK_BYTES
 
 MANIFEST, SIGNATURE, REQUIREMENTS, BLOBS = "bundle.json", "bundle.sig", "requirements.txt", "blobs/"
 LARGEST_MANIFEST_BYTES, LARGEST_SIGNATURE_BYTES = 32 << 20, 4 << 10
 BLOCK_BYTES = tarfile.BLOCKSIZE
 END = b"\0" * (2 * BLOCK_BYTES)
+
+
+class NotABundle(BadInput):
+    """``field``: where the file was named. It begins as no bundle does, or is of a later form than is known here."""
+
+    code = "NOT_A_BUNDLE"
+
+
+class BundleDamaged(BadInput):
+    """``part``: the file of the bundle, or what else does not fit: length, manifest, paths."""
+
+    code = "BUNDLE_DAMAGED"
 
 
 @dataclass(frozen=True)
