@@ -41,6 +41,8 @@ LISTS = {
     "list_of_200": "/api/v1/assets?limit=200",
     "filter_kind": "/api/v1/assets?kind=dataset",
     "filter_status_and_source": "/api/v1/assets?status=error&source=HuggingFace",
+    "filter_used": "/api/v1/assets?used=true",
+    "filter_unused": "/api/v1/assets?used=false",
     "search": "/api/v1/assets?query=شمارهٔ 77",
     "search_in_vain": "/api/v1/assets?query=چنین نامی نیست",
     "trash": "/api/v1/trash",
