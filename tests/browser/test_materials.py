@@ -133,8 +133,8 @@ def test_a_model_is_renamed_thrown_away_and_brought_back_and_its_card_runs_nothi
     page.wait_for_selector("h1:has-text('نام تازه')")
 
     page.click("[data-open=delete]")
-    page.click("#delete button.stop")
-    page.wait_for_url("**/models?done=*")
+    with page.expect_navigation(url="**/models?done=*"):  # the page takes the word off its address at once
+        page.click("#delete button.stop")
     assert page.locator(".model-title").count() == 0
     page.click("#toasts form[action$='/restore'] button")
     page.wait_for_selector("h1:has-text('نام تازه')")
@@ -148,19 +148,19 @@ def test_what_is_in_the_trash_comes_back_or_goes_for_good(person: Person, worksh
     page = person.go(f"/models/{model['id']}")
     for last in (False, True):
         page.click("[data-open=delete]")
-        page.click("#delete button.stop")
-        page.wait_for_url("**/models?done=*")
+        with page.expect_navigation(url="**/models?done=*"):
+            page.click("#delete button.stop")
         page.click(".tabs a[href='/models/trash']")
         row = page.locator("#trash li", has_text="دورانداختنی")
         row.wait_for()
         if not last:
-            row.locator("form[action$='/restore'] button").click()
-            page.wait_for_url("**/models/trash?done=thrown_restored")
+            with page.expect_navigation(url="**/models/trash?done=thrown_restored"):
+                row.locator("form[action$='/restore'] button").click()
             assert row.count() == 0
             page.goto(f"{workshop.url}/models/{model['id']}")
     row.locator("summary").click()
-    row.locator("form[action$='/purge'] button").click()
-    page.wait_for_url("**/models/trash?done=thrown_purged")
+    with page.expect_navigation(url="**/models/trash?done=thrown_purged"):
+        row.locator("form[action$='/purge'] button").click()
     assert row.count() == 0
     assert workshop.client().get(f"/api/v1/models/{model['id']}").status_code == 404
     assert person.complaints == []
@@ -175,8 +175,8 @@ def test_a_folder_of_another_disk_is_scanned_used_where_it_lies_and_all_files_ar
     (disk / "ردیف‌ها.csv").write_text("text,label\nخوب,1\nبد,0\n", encoding="utf-8")
     page = person.go("/models/storage")
     page.fill("#path", str(disk))
-    page.click("#add-root button")
-    page.wait_for_url("**/models/storage?done=root_added")
+    with page.expect_navigation(url="**/models/storage?done=root_added"):
+        page.click("#add-root button")
     page.wait_for_selector("#tables li:has-text('ردیف‌ها.csv')", timeout=60_000)
     page.click("#tables form button")
     page.wait_for_url("**/datasets/ds_*")

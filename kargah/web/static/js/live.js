@@ -16,8 +16,8 @@ const UNSEEN_MS = 10_000;
 const LOOK_EVERY_MS = 30_000;
 const LOOK_MS = 2000;
 const REFRESH_MS = 1000;
-// A press whose release this page did not see (outside the window, a menu) counts as over after so long.
-const LONGEST_PRESS_MS = 3000;
+// A press whose release this page did not see (outside the window, a menu) is over when a pointer moves with nothing pressed, or after so long.
+const LONGEST_PRESS_MS = 30_000;
 const LAST_WORDS = new Set(["Finished", "Failed", "Stopped"]);
 const body = document.body.dataset;
 const place = document.getElementById("live");
@@ -165,6 +165,7 @@ let pressedAt = 0;
 // A link or button that is put anew between the press on it and the release would never hear of the click.
 addEventListener("pointerdown", () => (pressedAt = Date.now()), true);
 for (const name of ["pointerup", "pointercancel"]) addEventListener(name, () => (pressedAt = 0), true);
+addEventListener("pointermove", (event) => event.buttons || (pressedAt = 0), true);
 
 async function released() {
   while (Date.now() - pressedAt < LONGEST_PRESS_MS) await new Promise((resolve) => setTimeout(resolve, 50));
