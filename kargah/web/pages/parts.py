@@ -76,9 +76,14 @@ def progress_of(words: Words, job: JobOut) -> Progress:
         whole_percent=whole,
         tiles=_tiles(share, known.get("total_epochs")),
         colour=TILE_COLOURS.get(job.state, ""),
-        facts=_facts(words, known),
+        facts=_facts(words, {} if _was_a_rehearsal(job) else known),
         remaining=_remaining(words, job),
     )
+
+
+def _was_a_rehearsal(job: JobOut) -> bool:
+    """Over without a step of those that it spoke of: its whole length was never its work."""
+    return job.state == State.COMPLETED and bool(job.progress.get("total_steps")) and not job.progress.get("step")
 
 
 def _tiles(share: float, total_epochs: Any) -> list[int]:

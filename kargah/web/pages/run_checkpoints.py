@@ -66,7 +66,7 @@ def _row(words: Words, data: RunData, found: CheckpointOut, said: EventOut | Non
     return CheckpointRow(
         name=found.name,
         step=words.text("checkpoint.step", step=found.step),
-        more=_more(words, found, said),
+        more=_more(words, found, said, has_epochs=data.job.kind == "train"),
         measured=f"{figures.metric_name(words, metric)} {figures.reading(words, metric, measured[metric])}" if metric else "",
         **_moment(words, found.saved_at),
         best=found.best,
@@ -81,8 +81,10 @@ def _row(words: Words, data: RunData, found: CheckpointOut, said: EventOut | Non
     )
 
 
-def _more(words: Words, found: CheckpointOut, said: EventOut | None) -> list[str]:
-    facts = [words.text("checkpoint.epoch", epoch=round(found.epoch, 2)), words.size(found.size_bytes)] if found.files else []
+def _more(words: Words, found: CheckpointOut, said: EventOut | None, has_epochs: bool) -> list[str]:
+    facts = [words.size(found.size_bytes)] if found.files else []
+    if found.files and has_epochs:
+        facts.insert(0, words.text("checkpoint.epoch", epoch=round(found.epoch, 2)))
     if said is not None:
         stall = float(said.payload.get("stall_seconds") or 0.0)
         facts.append(words.text("checkpoint.stall", milliseconds=round(1000 * stall)))
