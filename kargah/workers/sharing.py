@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 from kargah.contract.plans import TrainPlan
 from kargah.recipes.base import Recipe, Spec
-from kargah.recipes.runtime import Decision
 from kargah.workers.edge import Attempt
 from kargah.workers.threads import limit_threads
 
 if TYPE_CHECKING:
+    from kargah.recipes.runtime import Decision
     from kargah.workers.steps import Group
 
 
@@ -57,6 +57,8 @@ def compares(plan: TrainPlan, recipe: Recipe) -> bool:
     return recipe.compares(recipe.spec.model_validate(plan.spec))
 
 
-def decision(spec: Spec, count: int) -> Decision:
+def decision(spec: Spec, count: int) -> "Decision":
+    from kargah.recipes.runtime import Decision
+
     chosen = spec.processes is not None
     return Decision("processes", count, "chosen" if chosen else "adapted", "why.chosen" if chosen else "why.processes_of_gpus")

@@ -33,6 +33,13 @@ def test_a_worker_loads_no_server_library(worker: str) -> None:
     assert loaded_after(f"import kargah.workers.{worker}").isdisjoint(WORKER_NEVER)
 
 
+def test_a_worker_of_any_kind_begins_without_training_libraries_so_that_it_can_say_what_to_install() -> None:
+    blocked = "; ".join(f"sys.modules[{name!r}] = None" for name in SERVER_NEVER)
+    asked = "from kargah.cli.agent import all_trades; found = {each.module for each in all_trades(scripts=True).by_kind.values()}"
+    begun = "from importlib import import_module; [import_module(module) for module in found]"
+    assert "kargah" in loaded_after(f"{asked}; {blocked}; {begun}")
+
+
 def test_floors_and_forbidden_imports_hold() -> None:
     linter = Path(sys.executable).with_name("lint-imports")
     done = subprocess.run([str(linter), "--no-cache"], capture_output=True, text=True, cwd=ROOT, check=False)
