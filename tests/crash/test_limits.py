@@ -85,7 +85,9 @@ def test_a_running_job_past_its_deadline_is_ended(site: Site) -> None:
 def test_a_job_over_its_memory_is_ended_and_one_within_it_is_not(site: Site) -> None:
     agent = scheduler(site.database, site.home)
     limit = {"memory_limit_bytes": 200 * MIB}
-    greedy, modest = site.submit(terms=limit, takes_bytes=400 * MIB), site.submit(terms=limit)
+    modest = site.submit(terms=limit)
+    site.runs(agent, modest)
+    greedy = site.submit(terms=limit, takes_bytes=400 * MIB)
     site.until(agent, greedy, "FAILED")
     error = site.job(greedy).error or {}
     assert error["code"] == "MEMORY_LIMIT" and error["params"]["used_bytes"] > 200 * MIB
