@@ -1,7 +1,8 @@
 """Attention inside each sequence of a packed batch, for every architecture of transformers that takes an attention function.
 
 ``use_packed_attention(model)`` makes a model call it; ``sequence_lengths`` in the model's arguments says where sequences end.
-Softmax attention as in Vaswani et al. 2017, computed exactly; tokens of different sequences never meet.
+Softmax attention as in Vaswani et al. 2017, computed exactly; tokens of different sequences never meet. On a graphics card by torch's
+own kernels: in bf16 those for sequences of any length (FlashAttention, Dao 2023), else sequences of like length together.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
+from kargah.engine.devices import CPU
 from kargah.engine.dropout import Chance, kept, masked
 
 NAME = "kargah_packed"
@@ -55,7 +57,9 @@ def packed_attention(
         raise ValueError("a sequence is longer than the attention window")
     causal = getattr(module, "is_causal", False) if is_causal is None else is_causal
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5
-    if query.device.type == "cpu" and not causal:
+    if query.device != CPU:
+        return _on_a_card(query, key, value, tuple(sequence_lengths), dropout, bool(causal), scale), None
+    if not causal:
         groups = query.shape[1] // key.shape[1]
         if groups > 1:
             key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
@@ -75,13 +79,68 @@ def packed_attention(
     return torch.cat([part.transpose(1, 2) for part in parts], dim=1), None
 
 
+def _on_a_card(
+    query: Tensor, key: Tensor, value: Tensor, lengths: tuple[int, ...], dropout: float, causal: bool, scale: float
+) -> Tensor:  # fmt: skip
+    heads, tokens, width = query.shape[1:]
+    if _flashes(query, dropout):
+        found = _flash(query, key, value, lengths, causal, scale)
+    else:
+        found = side_by_side(query, key, value, lengths, dropout, causal, scale)
+    behind = tokens - sum(lengths)
+    return torch.cat([found, found.new_zeros(behind, heads, width)])[None] if behind else found[None]
+
+
+def _flashes(query: Tensor, dropout: float) -> bool:
+    """Whether the kernels for sequences of any length take it: half precision, no dropout, FlashAttention 2's cards."""
+    half = query.dtype in (torch.bfloat16, torch.float16)
+    return half and not dropout and query.device.type == "cuda" and torch.cuda.get_device_capability(query.device) >= (8, 0)
+
+
+def _flash(query: Tensor, key: Tensor, value: Tensor, lengths: tuple[int, ...], causal: bool, scale: float) -> Tensor:
+    """[tokens of the sequences, heads, width]."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    ends, longest = _ends(lengths, query.device), max(lengths)
+    queries, keys, values = (tensor[0].transpose(0, 1)[: sum(lengths)].to(query.dtype) for tensor in (query, key, value))
+    window = (-1, 0) if causal else (-1, -1)
+    found = varlen_attn(queries, keys, values, ends, ends, longest, longest, scale=scale, window_size=window, enable_gqa=True)
+    assert isinstance(found, Tensor)
+    return found
+
+
+@lru_cache(maxsize=4)
+def _ends(lengths: tuple[int, ...], device: torch.device) -> Tensor:
+    """Where each sequence begins and the last one ends, int32 [sequences + 1]."""
+    return torch.tensor([0, *(end for _, end in _spans(lengths))], dtype=torch.int32).to(device)
+
+
+def side_by_side(
+    query: Tensor, key: Tensor, value: Tensor, lengths: tuple[int, ...], dropout: float, causal: bool, scale: float
+) -> Tensor:  # fmt: skip
+    """[tokens of the sequences, heads, width]. What lengthens a sequence stands behind it: where nobody looks ahead, nobody sees it."""
+    heads, groups, width = query.shape[1], key.shape[1], query.shape[3]
+    layout, shared, results = _layout(lengths, heads, query.device), _layout(lengths, groups, query.device), list[Tensor]()
+    for own, others in zip(layout.groups, shared.groups, strict=True):
+        mask = None if own.real is None or causal else own.real.view(-1, heads, 1, own.length)
+        taken = [each.taken(tensor) for each, tensor in ((own, query), (others, key), (others, value))]
+        queries, keys, values = (
+            part.view(-1, count, own.length, width) for part, count in zip(taken, (heads, groups, groups), strict=True)
+        )
+        part = scaled_dot_product_attention(
+            queries, keys, values, mask, dropout_p=dropout, is_causal=causal, scale=scale, enable_gqa=heads != groups
+        )
+        results.append(part.reshape(-1, width))
+    return torch.cat(results).index_select(0, layout.places).view(-1, heads, width)
+
+
 class _Together(torch.autograd.Function):
     """Written out forward and backward: one node a layer; sequences of like length by one product over all their heads."""
 
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, lengths: tuple[int, ...], scale: float, chance: Chance) -> Tensor:
         heads, tokens, width = query.shape[1:]
-        layout = _layout(lengths, heads)
+        layout = _layout(lengths, heads, query.device)
         results, kept_for_backward = [], list[Tensor]()
         for group in layout.groups:
             queries, keys, values = (group.taken(tensor) for tensor in (query, key, value))
@@ -133,6 +192,10 @@ class _Group:
     blind: Tensor | None
     real: Tensor | None
 
+    def to(self, device: torch.device) -> "_Group":
+        blind, real = (None if tensor is None else tensor.to(device) for tensor in (self.blind, self.real))
+        return _Group(self.rows.to(device), self.length, blind, real)
+
     def taken(self, tensor: Tensor) -> Tensor:
         """[1, heads, tokens, width] → [sequences · heads, length, width]."""
         flat = tensor[0].transpose(0, 1).reshape(-1, tensor.shape[3])
@@ -156,7 +219,7 @@ class _Layout:
 
 
 @lru_cache(maxsize=4)
-def _layout(lengths: tuple[int, ...], heads: int) -> _Layout:
+def _layout(lengths: tuple[int, ...], heads: int, device: torch.device) -> _Layout:
     """The same for all layers, forward and backward."""
     alike: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for start, end in _spans(lengths):
@@ -168,7 +231,7 @@ def _layout(lengths: tuple[int, ...], heads: int) -> _Layout:
         places[group.rows[is_real]] = before + is_real.nonzero()[:, 0]
         groups.append(group)
         before += len(group.rows)
-    return _Layout(tuple(groups), places)
+    return _Layout(tuple(group.to(device) for group in groups), places.to(device))
 
 
 def _group(sequences: list[tuple[int, int]], heads: int) -> tuple[_Group, Tensor]:

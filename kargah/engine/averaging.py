@@ -17,7 +17,10 @@ class Average:
     def __init__(self, module: nn.Module, decay: float, averages: Mapping[str, Tensor] | None = None) -> None:
         self._learning = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
         self._decay = decay
-        self.averages = {name: (averages[name] if averages else parameter.detach()).clone() for name, parameter in self._learning.items()}
+        began = averages or {}
+        self.averages = {
+            name: began.get(name, parameter.detach()).to(parameter.device, copy=True) for name, parameter in self._learning.items()
+        }
 
     @torch.no_grad()
     def follow(self, step: int) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kargah.engine import devices
 from kargah.engine.attention import use_packed_attention
 from kargah.engine.losses import cross_entropy, log_likelihoods, read
 from kargah.engine.packing import Packed
@@ -28,16 +29,16 @@ class UnpaddedDecoder:
         return cross_entropy(hidden, self.output, targets)
 
     def likelihoods(self, packed: Packed, learnt: Tensor) -> Tensor:
-        """Summed log-likelihood of the tokens marked in ``learnt`` by sequence, [sequences], with gradients."""
+        """Summed log-likelihood of the tokens marked in ``learnt`` by sequence, [sequences], with gradients; on the processor."""
         hidden, targets, places = self.known(packed, learnt)
-        likelihoods = log_likelihoods(hidden, self.output, targets)
+        likelihoods = log_likelihoods(hidden, self.output, targets).to(devices.CPU)
         return likelihoods.new_zeros(len(packed.lengths)).index_add(0, sequence_of(packed)[places], likelihoods)
 
     @torch.inference_mode()
     def read(self, packed: Packed, learnt: Tensor) -> Tensor:
         """By sequence: negative log-likelihood, tokens, and how many of those were the likeliest; float64 [sequences, 3]."""
         hidden, targets, places = self.known(packed, learnt)
-        likelihoods, hits = read(hidden, self.output, targets)
+        likelihoods, hits = (told.to(devices.CPU) for told in read(hidden, self.output, targets))
         told = torch.stack([-likelihoods.double(), torch.ones(len(targets), dtype=torch.float64), hits.double()], dim=1)
         return told.new_zeros(len(packed.lengths), 3).index_add(0, sequence_of(packed)[places], told)
 
@@ -48,12 +49,12 @@ class UnpaddedDecoder:
         return weight
 
     def known(self, packed: Packed, learnt: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(what is known before each learnt token [learnt, width], the token, its place)."""
-        hidden = self._model.base_model(**packed.arguments(), use_cache=False).last_hidden_state[0]
-        wanted = learnt.clone()
+        """(what is known before each learnt token [learnt, width], the token, its place); the place on the processor, as the arguments."""
+        device, wanted = devices.of(self._model), learnt.clone()
         wanted[packed.starts] = False
         places = wanted.nonzero()[:, 0]
-        return hidden[places - 1], packed.input_ids[0, places], places
+        hidden = self._model.base_model(**packed.to(device).arguments(), use_cache=False).last_hidden_state[0]
+        return hidden[(places - 1).to(device)], packed.input_ids[0, places].to(device), places
 
 
 def sequence_of(packed: Packed) -> Tensor:

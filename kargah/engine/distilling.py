@@ -53,14 +53,13 @@ def distilled_cross_entropy(
 
 class _ChunkedDistillation(torch.autograd.Function):
     @staticmethod
-    @torch.amp.custom_fwd(device_type="cpu")  # type: ignore[untyped-decorator]
     def forward(
         ctx: Any, hidden: Tensor, output: Tensor, targets: Tensor, told: Tensor, told_output: Tensor, temperature: float, share: float,
         chunk_rows: int,
     ) -> Tensor:  # fmt: skip
         d_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         d_output = torch.zeros_like(output) if ctx.needs_input_grad[1] else None
-        total = torch.zeros((), dtype=torch.float64)
+        total = hidden.new_zeros((), dtype=torch.float64)
         for start in range(0, len(targets), chunk_rows):
             part = slice(start, start + chunk_rows)
             logits = products.linear(hidden[part], output).float()

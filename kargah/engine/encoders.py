@@ -28,7 +28,7 @@ class UnpaddedEncoder:
         return int(self._model.config.pad_token_id) + 1 if self._family in _POSITIONS_AFTER_PADDING else 0
 
     def __call__(self, packed: Packed) -> Tensor:
-        """The vectors of all tokens, [tokens, width]."""
+        """The vectors of all tokens, [tokens, width], where the model is; ``packed`` is to be there too."""
         arguments = packed.arguments()
         if self._family in _TAKES_TYPES:
             arguments["token_type_ids"] = packed.token_type_ids

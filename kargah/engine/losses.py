@@ -36,7 +36,7 @@ def log_likelihoods(hidden: Tensor, output: Tensor, targets: Tensor, chunk_rows:
 
 def read(hidden: Tensor, output: Tensor, targets: Tensor, chunk_rows: int = CHUNK_ROWS) -> tuple[Tensor, Tensor]:
     """(log-likelihood of each target, whether it is the likeliest), [rows] each; without gradients."""
-    likelihoods, hits = hidden.new_empty(len(targets)), torch.empty(len(targets), dtype=torch.bool)
+    likelihoods, hits = hidden.new_empty(len(targets)), torch.empty(len(targets), dtype=torch.bool, device=hidden.device)
     for start in range(0, len(targets), chunk_rows):
         wanted = targets[start : start + chunk_rows, None]
         logits = products.linear(hidden[start : start + chunk_rows], output)
@@ -56,7 +56,6 @@ def _at_least_fp32(tensor: Tensor) -> Tensor:
 
 class _ChunkedLogLikelihoods(torch.autograd.Function):
     @staticmethod
-    @torch.amp.custom_fwd(device_type="cpu")  # type: ignore[untyped-decorator]
     def forward(ctx: Any, hidden: Tensor, output: Tensor, targets: Tensor, chunk_rows: int) -> Tensor:
         log_sums = _at_least_fp32(hidden.new_empty(len(targets)))
         found = torch.empty_like(log_sums)
@@ -66,11 +65,10 @@ class _ChunkedLogLikelihoods(torch.autograd.Function):
             log_sums[part] = torch.logsumexp(logits, dim=1)
             found[part] = logits.gather(1, targets[part, None])[:, 0] - log_sums[part]
         ctx.save_for_backward(hidden, output, targets, log_sums)
-        ctx.chunk_rows = chunk_rows
+        ctx.chunk_rows, ctx.half = chunk_rows, torch.is_autocast_enabled(hidden.device.type)
         return found
 
     @staticmethod
-    @torch.amp.custom_bwd(device_type="cpu")  # type: ignore[untyped-decorator]
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, Tensor | None, None, None]:
         hidden, output, targets, log_sums = ctx.saved_tensors
         d_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
@@ -78,10 +76,11 @@ class _ChunkedLogLikelihoods(torch.autograd.Function):
         for start in range(0, len(targets), ctx.chunk_rows):
             part = slice(start, start + ctx.chunk_rows)
             worth = gradients[0][part, None]
-            d_logits = _logits(hidden[part], output).sub_(log_sums[part, None]).exp_().mul_(-worth)
-            d_logits.scatter_add_(1, targets[part, None], worth)
-            if d_hidden is not None:
-                d_hidden[part] = products.linear(d_logits, output.T)
+            with torch.autocast(hidden.device.type, torch.bfloat16, enabled=ctx.half):
+                d_logits = _logits(hidden[part], output).sub_(log_sums[part, None]).exp_().mul_(-worth)
+                d_logits.scatter_add_(1, targets[part, None], worth)
+                if d_hidden is not None:
+                    d_hidden[part] = products.linear(d_logits, output.T)
             if d_output is not None:
                 d_output.addmm_(d_logits.T, _at_least_fp32(hidden[part]))
         return d_hidden, d_output, None, None
@@ -89,7 +88,6 @@ class _ChunkedLogLikelihoods(torch.autograd.Function):
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
     @staticmethod
-    @torch.amp.custom_fwd(device_type="cpu")  # type: ignore[untyped-decorator]
     def forward(ctx: Any, hidden: Tensor, output: Tensor, targets: Tensor, chunk_rows: int) -> Tensor:
         rows = max(1, len(targets))
         d_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None

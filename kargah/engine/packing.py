@@ -1,7 +1,7 @@
 """Several sequences as one: their real tokens one after another, without padding."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
 
@@ -41,7 +41,14 @@ class Packed:
     @property
     def starts(self) -> Tensor:
         """The place of each sequence's first token, [sequences]."""
-        return torch.tensor([0, *accumulate(self.lengths[:-1])])
+        return torch.tensor([0, *accumulate(self.lengths[:-1])]).to(self.input_ids.device)
+
+    def to(self, device: torch.device) -> "Packed":
+        """Itself where it is there already."""
+        if self.input_ids.device == device:
+            return self
+        ids, positions, types = (tensor.to(device) for tensor in (self.input_ids, self.position_ids, self.token_type_ids))
+        return replace(self, input_ids=ids, position_ids=positions, token_type_ids=types)
 
     def arguments(self) -> dict[str, Any]:
         """What a model of transformers is called with; ``sequence_lengths`` travels to the attention function."""

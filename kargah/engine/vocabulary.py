@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 
 class CompactVocabulary(nn.Module):
-    """Stands between token ids and the rows that are trained. The rows left out are to be multiplied by ``decay``."""
+    """Stands between token ids and the rows that are trained. The rows left out, which stay with the processor, are to be multiplied by
+    ``decay``."""
 
     decay: Tensor
 
@@ -41,7 +42,7 @@ class CompactVocabulary(nn.Module):
     def restored(self, trained: Tensor) -> Tensor:
         """The whole embedding [vocabulary, width], the trained rows in their places."""
         whole = self._full * float(self.decay)
-        whole[self._used] = trained.detach()
+        whole[self._used] = trained.detach().to(whole.device)
         return whole
 
 

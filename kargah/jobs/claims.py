@@ -220,7 +220,7 @@ def _wants(session: Session, seat: Seat, heavy: Sequence[Row[Any]], room: Room) 
     wants = {}
     for row in heavy:
         its = terms[row.id]
-        threads, gpus = begun.get(row.id, (row.threads_wanted or seat.job_threads, its.gpus_wanted))
+        threads, gpus = begun.get(row.id, (row.threads_wanted or seat.job_threads, its.gpus_wanted(bool(seat.gpus))))
         of_gpus = CardsWanted(gpus, its.gpu_memory_bytes)
         wants[row.id] = Wants(threads, its.memory_bytes or guesses.get(row.id, 0), of_gpus, its.memory_bytes is None)
     return wants

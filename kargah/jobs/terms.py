@@ -61,8 +61,9 @@ class Retry(BaseModel):
 class Terms(BaseModel):
     """All of it may be left out. ``deadline``: past it, a job that is not over fails.
 
-    ``memory_bytes`` is kept free for it; ``memory_limit_bytes`` (unique memory of its processes) ends it. ``gpus``: null: none, or one
-    where ``gpu_memory_bytes`` is said: so much of each is its own, and the rest may go to others; else they are given whole.
+    ``memory_bytes`` is kept free for it; ``memory_limit_bytes`` (unique memory of its processes) ends it. ``gpus``: null: one where
+    ``gpu_memory_bytes`` is said, or where it ``gains_by_gpu`` and the host has any; else none. With ``gpu_memory_bytes`` so much of each is
+    its own, and the rest may go to others; without they are given whole.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -78,10 +79,12 @@ class Terms(BaseModel):
     memory_limit_bytes: int | None = Field(None, ge=16 * MIB, le=1 << 50)
     gpus: int | None = Field(None, ge=0, le=64)
     gpu_memory_bytes: int | None = Field(None, ge=16 * MIB, le=1 << 50)
+    gains_by_gpu: bool = False
 
-    @property
-    def gpus_wanted(self) -> int:
-        return self.gpus if self.gpus is not None else int(self.gpu_memory_bytes is not None)
+    def gpus_wanted(self, host_has_gpus: bool) -> int:
+        if self.gpus is not None:
+            return self.gpus
+        return int(self.gpu_memory_bytes is not None or (self.gains_by_gpu and host_has_gpus))
 
 
 def estimated_memory_bytes(inputs_bytes: int) -> int:

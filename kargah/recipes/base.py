@@ -98,6 +98,11 @@ def _all_fits(spec: Any, has_base_model: bool) -> None:
     del spec, has_base_model
 
 
+def _of_a_transformer(spec: Any, has_base_model: bool) -> bool:
+    """Smaller networks, where a recipe has any, wait for a graphics card longer than they compute."""
+    return has_base_model or getattr(spec, "preset", "transformer") == "transformer"
+
+
 @dataclass(frozen=True)
 class Recipe:
     """A task the system can learn. ``target`` is the role that is learned ("" where the text itself is), ``runtime`` the package whose
@@ -108,6 +113,7 @@ class Recipe:
     ``evaluates``: its finished models can be measured on rows with known answers (``recipes.evaluation``). ``check``: of a whole spec, and
     whether there is a base model; raises a BadInput for what can be told before the data are read.
     ``compares``: whether, with this spec, rows of a batch are compared with each other: fewer at once teach something else.
+    ``gains_by_gpu``: whether such a training goes to a graphics card where there is one; asked as ``check`` is.
     """
 
     name: str
@@ -124,6 +130,7 @@ class Recipe:
     evaluates: bool = False
     check: Callable[[Any, bool], None] = _all_fits
     compares: Callable[[Any], bool] = _never
+    gains_by_gpu: Callable[[Any, bool], bool] = _of_a_transformer
     version: int = 1
 
     def pipeline_tag(self, kind: str) -> str:

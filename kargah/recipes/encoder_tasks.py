@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kargah.recipes.encoders import Item
+from kargah.engine import devices
+from kargah.recipes.encoders import Item, Transformer
 from kargah.recipes.runtime import Decision, Settings
 
 #: Sequences of like length scored together.
@@ -56,6 +57,11 @@ class EncoderTask:
         self.precision = precision
         return True
 
+    def use_device(self, device: torch.device) -> bool:
+        if isinstance(self.network, Transformer):
+            self.module.to(device)
+        return devices.of(self.module) == device
+
     def recompute(self) -> bool:
         return bool(self.network.recompute())
 
@@ -67,7 +73,7 @@ class EncoderTask:
 
     def logits(self, items: Sequence[Any]) -> Tensor:
         """What the head says of them, in fp32 whatever the precision of the products."""
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
+        with devices.products_in(self.precision, self.module):
             logits: Tensor = self.network(self.batches.collate(items))
         return logits.float()
 

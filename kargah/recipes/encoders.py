@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kargah.engine import devices
 from kargah.engine.classifiers import logits_of_sequences, logits_of_spans, logits_of_tokens
 from kargah.engine.dropout import make_dropout_cheap
 from kargah.engine.encoders import FAMILIES, UnpaddedEncoder
@@ -58,7 +59,8 @@ VECTORS = Head(
 
 
 class Transformer(nn.Module):
-    """``forward`` takes a packed batch, or the keyword arguments of a padded one, and returns what the head makes of it.
+    """``forward`` takes a packed batch, or the keyword arguments of a padded one, and returns what the head makes of it. Both are the
+    processor's, wherever the model computes.
 
     ``first_position`` for packed batches; null for a family that only takes padded ones.
     """
@@ -119,17 +121,24 @@ class Transformer(nn.Module):
             self.vocabulary.stepped(learning_rate, weight_decay)
 
     def forward(self, batch: Batch) -> Tensor:
+        return self.there(batch).to(devices.CPU)
+
+    def there(self, batch: Batch) -> Tensor:
+        """What ``forward`` returns, left where the model is."""
+        device = devices.of(self.model)
         if isinstance(batch, Packed):
             assert self._unpadded is not None
             known = batch if self.vocabulary is None else replace(batch, input_ids=self.vocabulary.rows_of(batch.input_ids))
+            known = known.to(device)
             return self._head.packed(self.model, self._unpadded(known), known)
-        return self._head.padded(self.model, batch)
+        return self._head.padded(self.model, devices.sent(batch, device))
 
     def firsts(self, batch: Batch) -> Tensor:
         """The encoder's vectors of the first tokens of a packed batch, [sequences, width]."""
         assert isinstance(batch, Packed)
         assert self._unpadded is not None
-        return self._unpadded(batch)[batch.starts]
+        there = batch.to(devices.of(self.model))
+        return self._unpadded(there)[there.starts].to(devices.CPU)
 
     @property
     def _embedding(self) -> nn.Embedding:

@@ -31,6 +31,9 @@ class PlainTask:
     def use_precision(self, precision: str) -> bool:
         return precision == "fp32"
 
+    def use_device(self, device: "torch.device") -> bool:
+        return device.type == "cpu"
+
     def recompute(self) -> bool:
         return False
 

@@ -213,6 +213,10 @@ class Task(Protocol):
         """Take the products of training in fp32 or bf16 from now on; what is learnt is kept in fp32 either way. False: cannot."""
         ...
 
+    def use_device(self, device: torch.device) -> bool:
+        """Compute the network there from now on; what it is asked and what it answers stays with the processor. False: cannot."""
+        ...
+
     def recompute(self) -> bool:
         """From now on make activations again on the way back, to save memory: the same gradients, a third more work. False: cannot."""
         ...

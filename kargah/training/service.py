@@ -77,7 +77,8 @@ def start(session: Session, actor: Actor, request: TrainingRequest, beginning: B
     base = _base_model(session, actor, recipe, request.base_model)
     teacher = _teacher(session, actor, recipe, request.teacher_model)
     spec = choosing.complete(recipe, match, request.spec, columns)
-    recipe.check(recipe.spec.model_validate(spec), base is not None)
+    whole = recipe.spec.model_validate(spec)
+    recipe.check(whole, base is not None)
     title = request.title or chosen[0][0].title
     plan = _plan(recipe, title, spec, request, _mixed(recipe, spec, uses, chosen), base)
     plan.teacher_model = _model_input(plan.inputs, "teacher", teacher)
@@ -91,7 +92,7 @@ def start(session: Session, actor: Actor, request: TrainingRequest, beginning: B
         plan.model_dump(mode="json"),
         threads_wanted=spec.get("threads"),
         priority=request.priority,
-        terms=request.terms,
+        terms=request.terms.model_copy(update={"gains_by_gpu": recipe.gains_by_gpu(whole, base is not None)}),
     )
     versions = [version.id for _, version in chosen]
     run = runs.create_for_job(

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
+from kargah.engine import devices
 from kargah.kit import files
 from kargah.kit.clock import iso, utc_now
 
@@ -123,7 +124,7 @@ def snapshot(
     With ``copies`` the snapshot before this one must be done with.
     """
     copies = copies or Copies()
-    tensors = {**copies.of("optimizer", _optimizer_tensors(optimizer)), "random_state": torch.get_rng_state()}
+    tensors = {**copies.of("optimizer", _optimizer_tensors(optimizer)), **devices.random_state(devices.of(module))}
     parts = {"model": copied(module, copies), "optimizer": tensors, **({"best": best} if best else {})}
     if averages:
         parts["averages"] = copies.of("averages", averages)
@@ -181,7 +182,8 @@ def restore(path: Path, module: torch.nn.Module, optimizer: torch.optim.Optimize
     """Put model, optimizer and torch's random state back exactly as they were; return the best weights so far."""
     module.load_state_dict(load_file(path / "model.safetensors"))
     tensors = load_file(path / "optimizer.safetensors")
-    torch.set_rng_state(tensors.pop("random_state"))
+    names = {devices.RANDOM_STATE, devices.RANDOM_STATE_OF_DEVICE} & tensors.keys()
+    devices.set_random_state({name: tensors.pop(name) for name in names}, devices.of(module))
     stored = optimizer.state_dict()
     stored["state"] = {}
     for name, tensor in tensors.items():

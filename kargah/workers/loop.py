@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from kargah.contract.control import Want
+from kargah.engine import devices
 from kargah.engine.averaging import Average
 from kargah.recipes import planning
 from kargah.recipes.base import Spec
@@ -86,6 +87,10 @@ class Loop:
     def settings(self) -> Settings:
         return self.task.settings
 
+    @property
+    def device(self) -> torch.device:
+        return devices.of(self.task.module)
+
     def take_up(self, path: Path, state: TrainState) -> None:
         """Go on from a checkpoint as if nothing had happened."""
         self.state = state
@@ -141,13 +146,13 @@ class Loop:
     def _learnt_from(self, batches: list[list[int]], learning_rate: float) -> tuple[float, int]:
         """(mean loss, samples), the gradients being in the module. What can be mended is, and then it begins again as it had begun."""
         while True:
-            update, random_state = Update(self.shares(batches), self.state.step, learning_rate), torch.get_rng_state()
+            update, random_state = Update(self.shares(batches), self.state.step, learning_rate), devices.random_state(self.device)
             try:
                 return self.group.learn(self.task, update), sum(map(len, update.passes))
             except Exception as error:
                 if not mended(self, batches, error):
                     raise
-            torch.set_rng_state(random_state)
+            devices.set_random_state(random_state, self.device)
             self.optimizer.zero_grad(set_to_none=True)
 
     def shares(self, batches: list[list[int]]) -> list[list[list[int]]]:
@@ -230,14 +235,14 @@ class Loop:
         if self.beside is None:
             return
         beside, self.beside = self.beside, None
-        random_state = torch.get_rng_state()
+        random_state = devices.random_state(self.device)
         try:
             beside()
         except (PauseWanted, TerminateWanted):
-            torch.set_rng_state(random_state)
+            devices.set_random_state(random_state, self.device)
             self._save_and_wait()
             raise
-        torch.set_rng_state(random_state)
+        devices.set_random_state(random_state, self.device)
 
     def _out_of_patience(self) -> bool:
         patience = self.settings.early_stopping_patience

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from kargah.engine import devices
 from kargah.recipes import planning
 from kargah.recipes.planning import Footprint, Network, Passes
 from kargah.recipes.runtime import Task
@@ -33,7 +34,7 @@ class Planned:
 def plan(loop: Loop, free_bytes: int | None = None) -> Planned:
     """Fit ``loop`` to what memory is free, and say how in its task's decisions. Nothing that is learnt changes."""
     task = loop.task
-    free_bytes = memory.free_bytes() // loop.group.count if free_bytes is None else free_bytes
+    free_bytes = memory.free_bytes(loop.device) // loop.group.count if free_bytes is None else free_bytes
     found = _fitted(loop, free_bytes)
     if not found.passes.fits and task.recompute():
         again = _fitted(loop, free_bytes)
@@ -48,7 +49,7 @@ def plan(loop: Loop, free_bytes: int | None = None) -> Planned:
 
 def _fitted(loop: Loop, free_bytes: int) -> Planned:
     network = measured(loop.task)
-    base = max(0, memory.used_bytes() - network.weights_bytes)
+    base = max(0, memory.used_bytes(loop.device) - network.weights_bytes)
     if loop.settings.ema_decay is not None:  # the averages, and their copy on the way to a checkpoint
         base += 2 * network.trained_bytes
     fitted = planning.passes(network, whole_tokens(loop), max(loop.costs), base, free_bytes, keeps=True)
@@ -85,14 +86,15 @@ def _saved_bytes(task: Task, rows: Sequence[int]) -> int:
             sizes[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    random_state = torch.get_rng_state()
+    device = devices.of(task.module)
+    random_state = devices.random_state(device)
     task.module.train()
     try:
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
             task.loss(rows)
     except (RuntimeError, IndexError, ValueError):  # a row that the model cannot take, or not here: the step that meets it says so
         sizes.clear()
-    torch.set_rng_state(random_state)
+    devices.set_random_state(random_state, device)
     return sum(sizes.values())
 
 
@@ -115,7 +117,7 @@ class Foresight:
             return
         self.told = True
         if self.loop.total_steps >= 2 * len(self.steps):
-            self.loop.tell.log("train.forecast", **self.forecast(memory.peak_bytes()))
+            self.loop.tell.log("train.forecast", **self.forecast(memory.peak_bytes(self.loop.device)))
 
     def forecast(self, peak_bytes: int, evaluation_seconds: float | None = None) -> dict[str, Any]:
         """``peak_bytes``: the most that was used in the steps so far. Times are of the network, without its baselines."""

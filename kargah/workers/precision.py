@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import torch
 
+from kargah.engine import devices
 from kargah.recipes.base import AUTO
 from kargah.recipes.errors import PrecisionHurts
 from kargah.recipes.runtime import Decision
@@ -23,7 +24,7 @@ _LEAST_GAIN, _CLEAR_GAIN = 1.1, 1.2
 _HOPELESS = 4.0
 #: Smaller networks and shorter trainings are over before bf16 is worth measuring.
 _LEAST_WEIGHTS, _LEAST_STEPS = 1_000_000, 40
-_SHAPE, _PRODUCTS, _KINDS = (64, 384, 384), 10, (torch.float32, torch.bfloat16)
+_SHAPE, _SHAPE_OF_CARDS, _PRODUCTS, _KINDS = (64, 384, 384), (2048, 2048, 2048), 10, (torch.float32, torch.bfloat16)
 _TRIES = 3
 _MOST_TOKENS, _MOST_SECONDS = 256, 1.0
 
@@ -58,7 +59,7 @@ def _asked(loop: Loop, gain: float | None) -> Decision:
 
 def _begun(loop: Loop, begun_in: str, gain: float | None) -> Decision:
     """As it began, so that it ends with the same weights; on a machine that cannot, exactly, and that is said."""
-    if begun_in == HALF and ((products_gain() if gain is None else gain) < 1 / _HOPELESS or not loop.task.use_precision(HALF)):
+    if begun_in == HALF and ((products_gain(loop.device) if gain is None else gain) < 1 / _HOPELESS or not loop.task.use_precision(HALF)):
         loop.tell.log("train.precision_lost", "warning", precision=begun_in)
         return Decision("precision", EXACT, "adapted", "why.precision_lost", {"precision": begun_in})
     return Decision("precision", begun_in, "adapted", "why.precision_begun")
@@ -82,18 +83,24 @@ def _rounded(gain: float) -> float:
     return float(f"{gain:.2g}")
 
 
-def products_gain() -> float:
+def products_gain(device: torch.device = devices.CPU) -> float:
     """How many times as fast a product is in bf16 as in fp32: of one thread, by its own time, so that what else runs does not count."""
-    rows, inner, columns = _SHAPE
-    operands = {dtype: (torch.ones(rows, inner, dtype=dtype), torch.ones(inner, columns, dtype=dtype)) for dtype in _KINDS}
+    rows, inner, columns = _SHAPE if device == devices.CPU else _SHAPE_OF_CARDS
+    operands = {dtype: [torch.ones(shape, dtype=dtype, device=device) for shape in ((rows, inner), (inner, columns))] for dtype in _KINDS}
     quickest = dict.fromkeys(_KINDS, float("inf"))
     with _one_thread():
         for _ in range(_PRODUCTS):
             for dtype, (left, right) in operands.items():
-                started = time.thread_time()
+                started = _moment(device)
                 torch.mm(left, right)
-                quickest[dtype] = min(quickest[dtype], time.thread_time() - started)
+                quickest[dtype] = min(quickest[dtype], _moment(device) - started)
     return quickest[torch.float32] / quickest[torch.bfloat16]
+
+
+def _moment(device: torch.device) -> float:
+    """Seconds of this thread; those of the clock where it only waits for a graphics card."""
+    devices.wait(device)
+    return time.thread_time() if device == devices.CPU else time.perf_counter()
 
 
 @contextmanager
@@ -109,18 +116,18 @@ def _one_thread() -> Iterator[None]:
 
 def gain_of_half(loop: Loop) -> float | None:
     """How many times as fast a step is in bf16 as in fp32, by this network on some of its rows; None where they could not be tried."""
-    products = products_gain()
+    products = products_gain(loop.device)
     if products < 1 / _HOPELESS or not loop.task.use_precision(HALF):
         return products
     rows = _typical(loop)
-    random_state = torch.get_rng_state()
+    random_state = devices.random_state(loop.device)
     try:
         with _one_thread():
             seconds = _quickest_steps(loop, rows)
     except (RuntimeError, IndexError, ValueError):  # a row that the model cannot take, or not here: the step that meets it says so
         return None
     finally:
-        torch.set_rng_state(random_state)
+        devices.set_random_state(random_state, loop.device)
         loop.optimizer.zero_grad(set_to_none=True)
     return seconds[EXACT] / seconds[HALF]
 
@@ -133,7 +140,7 @@ def _typical(loop: Loop) -> list[int]:
 
 
 def _quickest_steps(loop: Loop, rows: Sequence[int]) -> dict[str, float]:
-    """Seconds of this thread, forward and backward, by precision in turn: what else runs does not count. The first of each warms up."""
+    """Seconds, forward and backward, by precision in turn: what else runs does not count. The first of each warms up."""
     loop.task.module.train()
     taken: dict[str, list[float]] = {EXACT: [], HALF: []}
     began = time.perf_counter()
@@ -142,7 +149,7 @@ def _quickest_steps(loop: Loop, rows: Sequence[int]) -> dict[str, float]:
             break
         for precision, seconds in taken.items():
             loop.task.use_precision(precision)
-            started = time.thread_time()
+            started = _moment(loop.device)
             loop.task.loss(rows).backward()  # type: ignore[no-untyped-call]
-            seconds.append(time.thread_time() - started)
+            seconds.append(_moment(loop.device) - started)
     return {precision: min(seconds[1:]) for precision, seconds in taken.items()}

@@ -24,10 +24,10 @@ def rehearse(loop: Loop, planned: Planned, plan: TrainPlan, attempt: Attempt) ->
     """The Running event comes from the caller. Raises what the training itself would raise on its longest samples."""
     prepared = loop.prepared
     foresight = Foresight(loop, planned, told=True)
-    loading_bytes = memory.peak_bytes()
-    memory.forget_peak()
+    loading_bytes = memory.peak_bytes(loop.device)
+    memory.forget_peak(loop.device)
     _probe(loop, foresight)
-    peak_bytes = memory.peak_bytes()
+    peak_bytes = memory.peak_bytes(loop.device)
     evaluation_seconds = _evaluated(loop, foresight)
     model_bytes = planned.network.weights_bytes
     forecast: dict[str, Any] = foresight.forecast(peak_bytes, evaluation_seconds)

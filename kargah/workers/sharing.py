@@ -1,4 +1,4 @@
-"""By how many processes the steps of a training are shared: as many as were asked for, else one for each GPU that was granted."""
+"""Where a training computes, and by how many processes its steps are shared: as many as were asked for, else one for each GPU granted."""
 
 import os
 from typing import TYPE_CHECKING
@@ -9,7 +9,7 @@ from kargah.workers.edge import Attempt
 from kargah.workers.threads import limit_threads
 
 if TYPE_CHECKING:
-    from kargah.recipes.runtime import Decision
+    from kargah.recipes.runtime import Decision, Task
     from kargah.workers.steps import Group
 
 
@@ -42,6 +42,19 @@ def granted_gpus() -> list[str]:
     import torch
 
     return ids if torch.cuda.is_available() else []
+
+
+def place(task: "Task") -> None:
+    """On the GPU that was granted, where there is one and the network gains by it; and said."""
+    from kargah.engine import devices
+    from kargah.recipes.runtime import Decision
+
+    device = devices.granted()
+    if device == devices.CPU:
+        return
+    gains = task.use_device(device)
+    place, why = (device.type, "why.device_granted") if gains else (devices.CPU.type, "why.device_small")
+    task.decisions.append(Decision("device", place, "adapted", why))
 
 
 def _count(plan: TrainPlan, recipe: Recipe, attempt: Attempt, gpus: int) -> int:

@@ -122,7 +122,7 @@ def _outcome(loop: "Loop", network: ModelOutput) -> dict[str, Any]:
         "train_seconds": training,
         "evaluation_seconds": evaluating,
         "total_seconds": round(training + evaluating, 1),
-        "peak_memory_bytes": memory.peak_bytes(),
+        "peak_memory_bytes": memory.peak_bytes(loop.device),
         "disk_bytes": network.size_bytes + sum(path.stat().st_size for path in loop.keeper.folder.rglob("*") if path.is_file()),
         "total_steps": loop.state.step,
     }
@@ -166,12 +166,14 @@ def tell_running(attempt: Attempt, task: "Task", prepared: "Prepared") -> None:
 
 
 def build(plan: TrainPlan, runtime: "RecipeRuntime", prepared: "Prepared", request: "Request") -> "Task":
-    """A recipe may take fewer threads than the plan grants, never more."""
+    """A recipe may take fewer threads than the plan grants, never more; and compute on the processor where a card would gain nothing."""
     import torch
 
     torch.set_num_threads(plan.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    return runtime.build(prepared, request)
+    task = runtime.build(prepared, request)
+    sharing.place(task)
+    return task
 
 
 def _loop(plan: TrainPlan, prepared: "Prepared", task: "Task", request: "Request", attempt: Attempt) -> "Loop":
@@ -246,6 +248,8 @@ def _begin_from(folder: Path, loop: "Loop") -> None:
 
 
 def _network(loop: "Loop", plan: TrainPlan, recipe: Recipe, attempt: Attempt) -> ModelOutput:
+    import torch
+
     from kargah.workers import keeper
     from kargah.workers.outputs import Made, describe
 
@@ -262,6 +266,7 @@ def _network(loop: "Loop", plan: TrainPlan, recipe: Recipe, attempt: Attempt) ->
     settings = {decision.name: decision.value for decision in [*loop.prepared.decisions, *loop.task.decisions]}
 
     def write() -> ModelOutput:
+        loop.task.use_device(torch.device("cpu"))
         loop.task.save(folder)
         return describe(folder, made, loop.prepared, plan, recipe.version, settings)
 

@@ -238,6 +238,17 @@ def test_each_gpu_has_one_job_and_a_job_goes_on_with_as_many(database: Database,
     assert last.claimed is not None and last.claimed.id == jobs[2] and last.grant is not None and last.grant.gpus == ["GPU-a"]
 
 
+def test_what_gains_by_a_gpu_gets_one_where_there_is_any_unless_none_is_wanted(database: Database, actor: Actor) -> None:
+    gains = {"gains_by_gpu": True}
+    without, on_one, waits = (submitted(database, actor, terms=terms) for terms in ({**gains, "gpus": 0}, gains, gains))
+    mine = seat(cores=8, gpus={"GPU-a": 0})
+    found = [look(database, mine) for _ in range(3)]
+    assert [(one.claimed.id, one.grant.gpus) for one in found if one.claimed and one.grant] == [(without, []), (on_one, ["GPU-a"])]
+    assert found[2].waiting[waits].code == "GPUS_BUSY"
+    elsewhere = look(database, seat(cores=8))
+    assert elsewhere.claimed is not None and elsewhere.claimed.id == waits
+
+
 def test_the_memory_of_gpus_is_granted_to_several_and_none_gets_what_another_has(database: Database, actor: Actor) -> None:
     shared = [submitted(database, actor, terms={"gpu_memory_bytes": size * GIB}) for size in (10, 12, 14)]
     whole = submitted(database, actor, terms={"gpus": 1})

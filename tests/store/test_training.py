@@ -55,6 +55,16 @@ def test_the_task_and_the_roles_are_guessed_when_not_named(database: Database, a
     assert (plan.recipe, plan.spec["columns"]["target"], plan.title) == ("tabular", "y", "x, y")
 
 
+def test_a_training_whose_network_gains_by_a_gpu_says_so_whatever_else_it_asks_for(database: Database, actor: Actor, line: str) -> None:
+    def terms(**request: Any) -> dict[str, Any]:
+        return start(database, actor, datasets=[line], terms={"time_limit_seconds": 60}, **request).job.terms
+
+    texts = {"recipe": "text-classification", "spec": {"columns": {"text": "x", "label": "y"}, "preset": "transformer"}}
+    assert terms(**texts) == {"time_limit_seconds": 60.0, "gains_by_gpu": True}
+    small = {**texts, "spec": {**texts["spec"], "preset": "cnn"}}
+    assert terms(**small) == terms() == {"time_limit_seconds": 60.0}
+
+
 def test_what_was_set_is_in_the_plan_and_marked_as_chosen(database: Database, actor: Actor, line: str) -> None:
     plan = plan_of(database, start(database, actor, datasets=[line], title="خط", spec={"epochs": 3, "columns": {"target": "x"}}))
     assert (plan.title, plan.spec["epochs"], plan.spec["columns"]["target"], plan.chosen) == ("خط", 3.0, "x", ["columns", "epochs"])

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from kargah.engine import devices
 from kargah.recipes import weights
 from kargah.recipes.decoders import model, sizes, writing
 from kargah.recipes.decoders.data import TokenData
@@ -68,6 +69,13 @@ class DecoderTask:
         self.precision = precision
         return True
 
+    def use_device(self, device: torch.device) -> bool:
+        if devices.of(self.network) != device:  # weights in four bits are where they were read to
+            self.network.to(device)
+        if self.teacher is not None:
+            self.teacher.decoder.to(device)
+        return True
+
     def recompute(self) -> bool:
         return self.network.recompute()
 
@@ -79,7 +87,7 @@ class DecoderTask:
 
     def loss(self, rows: Sequence[int]) -> Tensor:
         batch, learnt = model.packed([self.items[row] for row in rows])
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
+        with devices.products_in(self.precision, self.network):
             if self.teacher is not None:
                 return self.teacher.loss(self.network, batch, learnt).float()
             return self.network.packed.loss(batch, learnt).float()

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from kargah.engine import devices
 from kargah.engine.attention import use_packed_attention
 
 
@@ -33,20 +34,22 @@ def written(model: Any, tokenizer: Any, opening: str, manner: Manner, stop: Sequ
         if manner.temperature
         else {"do_sample": False}
     )
-    given = torch.tensor([ids])
+    device = devices.of(model)
+    given = torch.tensor([ids]).to(device)
     was_training, attention = model.training, model.config._attn_implementation
+    before = devices.random_state(device)
     model.eval()
     model.set_attn_implementation("sdpa")
     try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(manner.seed)
-            found = model.generate(
-                given, attention_mask=torch.ones_like(given), max_new_tokens=new, eos_token_id=list(stop) or None,
-                pad_token_id=(list(stop) or [0])[0], **sampled,
-            )  # fmt: skip
+        torch.manual_seed(manner.seed)
+        found = model.generate(
+            given, attention_mask=torch.ones_like(given), max_new_tokens=new, eos_token_id=list(stop) or None,
+            pad_token_id=(list(stop) or [0])[0], **sampled,
+        )  # fmt: skip
     finally:
+        devices.set_random_state(before, device)
         model.train(was_training)
         if attention != "sdpa":
             use_packed_attention(model)
-    text: str = tokenizer.decode(found[0, len(ids) :], skip_special_tokens=True)
+    text: str = tokenizer.decode(found[0, len(ids) :].cpu(), skip_special_tokens=True)
     return text.rstrip("\ufffd")  # of a letter whose last bytes were not written any more

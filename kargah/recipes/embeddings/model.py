@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from kargah.engine import devices
 from kargah.kit import files
 from kargah.recipes.embeddings.hashing import HashedTerms, signed_places
 from kargah.recipes.encoders import Batch, TokenBatches, Transformer
@@ -57,10 +58,10 @@ class MeanOfTokens(nn.Module):
         self.encoder = encoder
 
     def forward(self, batch: Batch) -> Tensor:
-        vectors = self.encoder(batch)
+        vectors = self.encoder.there(batch)
         lengths = batch["attention_mask"].sum(dim=1) if isinstance(batch, dict) else torch.tensor(batch.lengths)
-        of_text = torch.repeat_interleave(torch.arange(len(lengths)), lengths)
-        summed = vectors.new_zeros(len(lengths), vectors.shape[1]).index_add(0, of_text, vectors)
+        of_text = torch.repeat_interleave(torch.arange(len(lengths)), lengths).to(vectors.device)
+        summed = vectors.new_zeros(len(lengths), vectors.shape[1]).index_add(0, of_text, vectors).to(devices.CPU)
         return nn.functional.normalize((summed / lengths[:, None]).float(), dim=1)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from kargah.engine import devices
 from kargah.recipes import base_models
 from kargah.recipes.embeddings.data import EmbeddingData, scores_by
 from kargah.recipes.embeddings.hashing import HashedTerms
@@ -67,6 +68,11 @@ class EmbeddingTask:
         self.precision = precision if isinstance(self.embedder.network, MeanOfTokens) else "fp32"
         return self.precision == precision
 
+    def use_device(self, device: torch.device) -> bool:
+        if isinstance(self.embedder.network, MeanOfTokens):
+            self.module.to(device)
+        return devices.of(self.module) == device
+
     def recompute(self) -> bool:
         network = self.embedder.network
         return isinstance(network, MeanOfTokens) and network.encoder.recompute()
@@ -81,7 +87,7 @@ class EmbeddingTask:
     def loss(self, rows: Sequence[int]) -> Tensor:
         chosen = self.data.train_rows[list(rows)]
         texts = self.data.used_by(chosen)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
+        with devices.products_in(self.precision, self.module):
             vectors = self.embedder.network(self.embedder.reader.collate([self.items[text] for text in texts])).float()
         places = {text: place for place, text in enumerate(texts)}
         if self.data.problem.kind == "similarity":

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kargah.engine import devices
 from kargah.engine.distilling import Likeness, distilled, shares_at
 from kargah.recipes import base_models
 from kargah.recipes.encoders import VECTORS, Item, TokenBatches, Transformer
@@ -28,7 +29,7 @@ HEADS: dict[str, Callable[[Any, Tensor], Tensor]] = {
 
 
 class GapFiller(nn.Module):
-    """A ``…ForMaskedLM``: of the tokens at ``places`` of a batch, logits [places, vocabulary]; the others cost no logits."""
+    """A ``…ForMaskedLM``: of the tokens at ``places`` of a batch, logits [places, vocabulary], where the model is; the others cost none."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
@@ -40,8 +41,7 @@ class GapFiller(nn.Module):
         return self.logits(self.vectors(batch, places))
 
     def vectors(self, batch: Any, places: Tensor) -> Tensor:
-        found: Tensor = self.encoder(batch)[places]
-        return found
+        return self.encoder.there(batch)[places.to(devices.of(self))]
 
     def logits(self, vectors: Tensor) -> Tensor:
         model = self.encoder.model
@@ -87,7 +87,7 @@ class Teacher:
             answers = self.filler.logits(told).float()
         logits = student.logits(vectors).float()
         soft = shares_at(answers, self.temperature, logits.shape[1])
-        loss = distilled(nn.functional.cross_entropy(logits, wanted), logits, soft, self.temperature, self.share)
+        loss = distilled(nn.functional.cross_entropy(logits, wanted.to(logits.device)), logits, soft, self.temperature, self.share)
         return loss if self.likeness is None else loss + self.likeness(vectors, told)
 
 

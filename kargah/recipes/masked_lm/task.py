@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from kargah.engine import devices
 from kargah.recipes import new_tokens
 from kargah.recipes.distillation import settled
 from kargah.recipes.encoder_tasks import SCORING_BATCH, EncoderTask
@@ -42,6 +43,11 @@ class MaskedTask(EncoderTask):
     def module(self) -> nn.Module:
         return self.filler
 
+    def use_device(self, device: torch.device) -> bool:
+        if self.teacher is not None:
+            self.teacher.filler.to(device)
+        return super().use_device(device)
+
     def weight(self, rows: Sequence[int]) -> float:
         return sum(self.tokens.masked_count(int(self.rows[row])) for row in rows)
 
@@ -56,9 +62,10 @@ class MaskedTask(EncoderTask):
             start += len(ids)
         hidden, tokens = np.concatenate(places), torch.from_numpy(np.concatenate(wanted))
         if self.teacher is None:
-            return nn.functional.cross_entropy(self._logits(items, hidden), tokens)
+            logits = self._logits(items, hidden)
+            return nn.functional.cross_entropy(logits, tokens.to(logits.device))
         gaps = torch.from_numpy(hidden)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
+        with devices.products_in(self.precision, self.module):
             vectors = self.filler.vectors(self.batches.collate(items), gaps)
             return self.teacher.loss(self.filler, vectors, tokens, items, gaps)
 
@@ -76,7 +83,7 @@ class MaskedTask(EncoderTask):
         return [int(token) for token in changed]
 
     def _logits(self, items: Sequence[Item], places: IntArray) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
+        with devices.products_in(self.precision, self.module):
             logits: Tensor = self.filler(self.batches.collate(items), torch.from_numpy(places))
         return logits.float()
 
@@ -103,8 +110,8 @@ class MaskedTask(EncoderTask):
             items.append((ids.tolist(), self.tokens.items[row][1]))
         wanted = torch.from_numpy(np.concatenate([np.asarray(self.tokens.items[row][0])[p] for row, p in zip(rows, masked, strict=True)]))
         logits = self._logits(items, np.concatenate([start + places for start, places in zip(starts, masked, strict=False)]))
-        lost = nn.functional.cross_entropy(logits, wanted, reduction="none").double().numpy()
-        hits = (logits.argmax(dim=1) == wanted).numpy()
+        lost = nn.functional.cross_entropy(logits, wanted.to(logits.device), reduction="none").double().cpu().numpy()
+        hits = logits.argmax(dim=1).cpu().numpy() == wanted.numpy()
         of_row = np.repeat(np.arange(len(rows)), [len(places) for places in masked])
         sums = [np.bincount(of_row, weights=values, minlength=len(rows)) for values in (lost, np.ones_like(lost), hits)]
         return np.stack(sums, axis=1)

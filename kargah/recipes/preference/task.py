@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kargah.engine import devices
 from kargah.recipes.decoders import model, sizes
 from kargah.recipes.decoders.data import TokenData
 from kargah.recipes.decoders.task import DecoderTask, network_of, read_sequences
@@ -39,7 +40,7 @@ class PreferenceTask(DecoderTask):
     def loss(self, rows: Sequence[int]) -> Tensor:
         samples = [self.items[row] for row in rows]
         batch, learnt = model.packed(samples)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
+        with devices.products_in(self.precision, self.network):
             likelihoods = self.network.packed.likelihoods(batch, learnt).float()
         return self.told(likelihoods.view(len(rows), -1), self.references[TRAIN][list(rows)], _tokens(samples)).losses.mean()
 

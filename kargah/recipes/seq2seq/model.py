@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from kargah.engine import devices
 from kargah.recipes.seq2seq.metrics import Written
 
 _SCORING_BATCH = 32
@@ -42,7 +43,8 @@ class Writer:
         padding = self.tokenizer.pad_token_id
         read = _padded([item[0] for item in items], padding)
         mask = _padded([[1] * len(item[0]) for item in items], 0)
-        return {"input_ids": read, "attention_mask": mask, "labels": _padded([item[1] for item in items], _IGNORED)}
+        batch = {"input_ids": read, "attention_mask": mask, "labels": _padded([item[1] for item in items], _IGNORED)}
+        return devices.sent(batch, devices.of(self.model))
 
     def written(self, items: Sequence[Item], check: Check) -> list[Written]:
         """For each item what the model writes of it, and how likely it held the given target."""
@@ -67,12 +69,12 @@ class Writer:
     def _losses(self, batch: dict[str, Tensor]) -> tuple[list[float], list[int]]:
         logits = self.model(**batch).logits.float()
         lost = torch.nn.functional.cross_entropy(logits.transpose(1, 2), batch["labels"], ignore_index=_IGNORED, reduction="none")
-        return lost.double().sum(dim=1).tolist(), (batch["labels"] != _IGNORED).sum(dim=1).tolist()
+        return lost.double().sum(dim=1).cpu().tolist(), (batch["labels"] != _IGNORED).sum(dim=1).cpu().tolist()
 
     def _texts(self, batch: dict[str, Tensor]) -> list[str]:
         asked = {name: batch[name] for name in ("input_ids", "attention_mask")}
         ids = self.model.generate(**asked, max_new_tokens=self.max_target_length, num_beams=self.num_beams, do_sample=False)
-        return [text.strip() for text in self.tokenizer.batch_decode(ids, skip_special_tokens=True)]
+        return [text.strip() for text in self.tokenizer.batch_decode(ids.cpu(), skip_special_tokens=True)]
 
     def save(self, folder: Path) -> None:
         """So that ``generate`` of bare transformers writes the same."""

@@ -9,6 +9,7 @@ import torch
 from tokenizers import processors
 from torch import Tensor, nn
 
+from kargah.engine import devices
 from kargah.engine.dropout import make_dropout_cheap
 from kargah.engine.products import make_products_quick
 from kargah.recipes import base_models
@@ -63,6 +64,10 @@ class Seq2SeqTask:
         self.precision = precision
         return True
 
+    def use_device(self, device: torch.device) -> bool:
+        self.module.to(device)
+        return True
+
     def recompute(self) -> bool:
         if not self.writer.model.supports_gradient_checkpointing:
             return False
@@ -79,7 +84,7 @@ class Seq2SeqTask:
 
     def loss(self, rows: Sequence[int]) -> Tensor:
         batch = self.writer.batch([self.items[row] for row in rows])
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
+        with devices.products_in(self.precision, self.module):
             loss: Tensor = self.writer.model(**batch, use_cache=False).loss
         return loss.float()
 

@@ -67,4 +67,5 @@ RECIPE = Recipe(
     questions=asked_features,
     pipeline_tags={"": "tabular-classification", "regression": "tabular-regression"},
     evaluates=True,
+    gains_by_gpu=lambda _spec, _has_base_model: False,
 )

@@ -107,6 +107,11 @@ def check(spec: TextClassificationSpec, has_base_model: bool) -> None:
         raise SettingUnfit(field=f"spec.{wrong}", setting=wrong, value=str(getattr(spec, wrong)), problem=spec.problem_type)
 
 
+def gains_by_gpu(spec: TextClassificationSpec, has_base_model: bool) -> bool:
+    """Above a frozen encoder only a small head learns."""
+    return (has_base_model and not spec.frozen_encoder) or spec.preset == "transformer"
+
+
 RECIPE = Recipe(
     name="text-classification",
     spec=TextClassificationSpec,
@@ -121,4 +126,5 @@ RECIPE = Recipe(
     learns_from_teachers=True,
     evaluates=True,
     check=check,
+    gains_by_gpu=gains_by_gpu,
 )

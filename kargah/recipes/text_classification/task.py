@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from kargah.engine import devices
 from kargah.kit import files
 from kargah.recipes.distillation import Lessons, lessons_of, settled
 from kargah.recipes.encoders import Transformer, fast_tokenizer, fitting_length
@@ -117,6 +118,11 @@ class TextTask:
         self.precision = precision if isinstance(self.model.network, Transformer) else "fp32"
         return self.precision == precision
 
+    def use_device(self, device: torch.device) -> bool:
+        if isinstance(self.model.network, Transformer):
+            self.module.to(device)
+        return devices.of(self.module) == device
+
     def recompute(self) -> bool:
         network = self.model.network
         return isinstance(network, Transformer) and network.recompute()
@@ -134,7 +140,7 @@ class TextTask:
 
     def loss(self, rows: Sequence[int]) -> Tensor:
         batch = self.model.encoding.collate([self.items[row] for row in rows])
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
+        with devices.products_in(self.precision, self.module):
             logits = self.model.network(batch)
         loss = self.loss_function(logits.float(), self.goals[list(rows)])
         return self.lessons.loss(loss, logits.float(), rows) if self.lessons else loss

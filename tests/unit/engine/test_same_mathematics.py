@@ -150,6 +150,27 @@ def test_gradients_of_a_grouped_causal_decoder_are_those_of_each_sequence_alone(
         assert float((one - other).norm() / other.norm()) <= 1e-5
 
 
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("groups", [4, 2])
+def test_attention_as_graphics_cards_compute_it_is_that_of_each_sequence_alone(causal: bool, groups: int) -> None:
+    from kargah.engine.attention import side_by_side
+
+    torch.manual_seed(0)
+    lengths = (4, 1, 40, 6, 33)
+    inputs = [torch.randn(1, count, sum(lengths) + 2, 8, dtype=torch.float64, requires_grad=True) for count in (4, groups, groups)]
+    found = side_by_side(*inputs, lengths, 0.0, causal, 0.3)
+    alone, start = list[Tensor](), 0
+    for length in lengths:
+        part = [tensor[:, :, start : start + length] for tensor in inputs]
+        answer = nn.functional.scaled_dot_product_attention(*part, is_causal=causal, scale=0.3, enable_gqa=groups < 4)
+        alone.append(answer[0].transpose(0, 1))
+        start += length
+    torch.testing.assert_close(found, torch.cat(alone))
+    weights = torch.randn_like(found)
+    by_groups, one_by_one = (torch.autograd.grad((told * weights).sum(), inputs) for told in (found, torch.cat(alone)))
+    torch.testing.assert_close(by_groups, one_by_one)
+
+
 def test_a_sequence_is_not_touched_by_its_neighbours() -> None:
     model = fresh(CONFIGS["bert"])
     unpadded = UnpaddedClassifier(model)
