@@ -22,7 +22,8 @@ FOLDER_VARIABLE = "KARGAH_RUN_FOLDER"
 LONGEST_LINE_BYTES = 64 << 10
 LONGEST_TEXT = 4000
 MOST_METRICS = 64
-_GREATEST_STEP = 2**53
+#: As much as the columns of every database hold.
+_GREATEST_STEP = 2**31 - 1
 #: A figure that is no number (NaN) is null, as everywhere.
 MetricName = Annotated[str, Field(pattern=r"^[A-Za-z][\w./@-]{0,63}$")]
 Step = Annotated[int, Field(ge=0, le=_GREATEST_STEP)]

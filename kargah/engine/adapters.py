@@ -27,7 +27,8 @@ class QuickLoraLinear(Linear):
     """peft's layer; what it does beside plain training (merging, switching off, several adapters) is left to peft."""
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        if args or kwargs or self.disable_adapters or self.merged or len(self.active_adapters) != 1:
+        cast = torch.is_autocast_enabled(x.device.type)  # which casts nothing inside of what is written out
+        if cast or args or kwargs or self.disable_adapters or self.merged or len(self.active_adapters) != 1:
             plain: Tensor = super().forward(x, *args, **kwargs)
             return plain
         name = self.active_adapters[0]

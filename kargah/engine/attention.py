@@ -79,6 +79,9 @@ def packed_attention(
     return torch.cat([part.transpose(1, 2) for part in parts], dim=1), None
 
 
+_WIDEST_HEAD = 256
+
+
 def _on_a_card(
     query: Tensor, key: Tensor, value: Tensor, lengths: tuple[int, ...], dropout: float, causal: bool, scale: float
 ) -> Tensor:  # fmt: skip
@@ -92,9 +95,18 @@ def _on_a_card(
 
 
 def _flashes(query: Tensor, dropout: float) -> bool:
-    """Whether the kernels for sequences of any length take it: half precision, no dropout, FlashAttention 2's cards."""
-    half = query.dtype in (torch.bfloat16, torch.float16)
-    return half and not dropout and query.device.type == "cuda" and torch.cuda.get_device_capability(query.device) >= (8, 0)
+    """Whether the kernels for sequences of any length take it: half precision, no dropout, FlashAttention 2's cards and widths."""
+    if dropout or query.device.type != "cuda" or query.shape[-1] % 8 or query.shape[-1] > _WIDEST_HEAD:
+        return False
+    return _half(query) is not None and torch.cuda.get_device_capability(query.device) >= (8, 0)
+
+
+def _half(query: Tensor) -> torch.dtype | None:
+    """Under autocast what positions were turned into is fp32 again; its products are to be half as exact all the same."""
+    if query.dtype in (torch.bfloat16, torch.float16):
+        return query.dtype
+    kind = query.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
 
 
 def _flash(query: Tensor, key: Tensor, value: Tensor, lengths: tuple[int, ...], causal: bool, scale: float) -> Tensor:
@@ -102,7 +114,7 @@ def _flash(query: Tensor, key: Tensor, value: Tensor, lengths: tuple[int, ...], 
     from torch.nn.attention.varlen import varlen_attn
 
     ends, longest = _ends(lengths, query.device), max(lengths)
-    queries, keys, values = (tensor[0].transpose(0, 1)[: sum(lengths)].to(query.dtype) for tensor in (query, key, value))
+    queries, keys, values = (tensor[0].transpose(0, 1)[: sum(lengths)].to(_half(query)) for tensor in (query, key, value))
     window = (-1, 0) if causal else (-1, -1)
     found = varlen_attn(queries, keys, values, ends, ends, longest, longest, scale=scale, window_size=window, enable_gqa=True)
     assert isinstance(found, Tensor)

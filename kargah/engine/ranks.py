@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import distributed, nn
 
 #: They wait for each other as long as an evaluation, or a disk without room, takes; one that died is seen at once.
 _PATIENCE = timedelta(days=365)
@@ -59,16 +59,31 @@ class Ranks:
     def sum_gradients(self, parameters: Iterable[nn.Parameter], loss: float) -> float:
         """Give all processes the sum of their gradients; return the sum of their losses.
 
-        What has a gradient nowhere is left without one: an optimizer passes it by, as it would in one process.
+        What has a gradient nowhere is left without one: an optimizer passes it by, as it would in one process. Raises MemoryError, or what
+        torch does, in all of them where one lacks memory for it.
         """
         trained = [parameter for parameter in parameters if parameter.requires_grad]
         present = torch.tensor([float(parameter.grad is not None) for parameter in trained] + [loss], dtype=torch.float64)
         with _together():
             distributed.all_reduce(present)
-            summed = [parameter for parameter, count in zip(trained, present[:-1].tolist(), strict=True) if count]
-            for kind in sorted({parameter.dtype for parameter in summed}, key=str):
-                _sum([parameter for parameter in summed if parameter.dtype == kind])
+        summed = [parameter for parameter, count in zip(trained, present[:-1].tolist(), strict=True) if count]
+        for one in self._joined_in_all(summed):
+            with _together():
+                distributed.all_reduce(one.flat)
+            one.take_apart()
         return float(present[-1])
+
+    def _joined_in_all(self, parameters: list[nn.Parameter]) -> list["_Joined"]:
+        """By kind of number. Whether there was room for it is told to all before anybody waits for the others' gradients."""
+        joined, failure = list[_Joined](), None
+        try:
+            for kind in sorted({parameter.dtype for parameter in parameters}, key=str):
+                joined.append(_Joined([parameter for parameter in parameters if parameter.dtype == kind]))
+        except RuntimeError as error:
+            failure = error
+        if self.worst(int(failure is not None)):
+            raise failure or MemoryError("another process had too little memory for its gradients")
+        return joined
 
 
 ALONE = Ranks()
@@ -95,16 +110,16 @@ def _together() -> Iterator[None]:
         raise Parted(str(error)) from error
 
 
-def _sum(parameters: list[nn.Parameter]) -> None:
-    """One message for all of them: many small ones wait for each other."""
-    parts = [torch.zeros_like(parameter) if parameter.grad is None else parameter.grad for parameter in parameters]
-    flat = torch.cat([part.reshape(-1) for part in parts])
-    distributed.all_reduce(flat)
-    offset = 0
-    for parameter, part in zip(parameters, parts, strict=True):
-        parameter.grad = _view(flat, offset, part)
-        offset += part.numel()
+class _Joined:
+    """Gradients as one message: many small ones wait for each other."""
 
+    def __init__(self, parameters: list[nn.Parameter]) -> None:
+        self._parameters = parameters
+        self._parts = [torch.zeros_like(parameter) if parameter.grad is None else parameter.grad for parameter in parameters]
+        self.flat = torch.cat([part.reshape(-1) for part in self._parts])
 
-def _view(flat: Tensor, offset: int, like: Tensor) -> Tensor:
-    return flat[offset : offset + like.numel()].view_as(like)
+    def take_apart(self) -> None:
+        offset = 0
+        for parameter, part in zip(self._parameters, self._parts, strict=True):
+            parameter.grad = self.flat[offset : offset + part.numel()].view_as(part)
+            offset += part.numel()

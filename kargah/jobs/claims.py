@@ -221,6 +221,8 @@ def _wants(session: Session, seat: Seat, heavy: Sequence[Row[Any]], room: Room) 
     for row in heavy:
         its = terms[row.id]
         threads, gpus = begun.get(row.id, (row.threads_wanted or seat.job_threads, its.gpus_wanted(bool(seat.gpus))))
+        if its.gpus is None and its.gpu_memory_bytes is None and not seat.gpus:
+            gpus = 0  # it began with one that it had not asked for: it goes on without
         of_gpus = CardsWanted(gpus, its.gpu_memory_bytes)
         wants[row.id] = Wants(threads, its.memory_bytes or guesses.get(row.id, 0), of_gpus, its.memory_bytes is None)
     return wants

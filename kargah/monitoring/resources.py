@@ -24,6 +24,7 @@ from kargah.runs.tables import Run
 from kargah.store import access
 from kargah.store.access import Actor
 from kargah.training import uses
+from kargah.training.scripts import KIND as SCRIPT
 
 Kind = Literal["model", "dataset", "checkpoint", "artifact"]
 MOST = 200
@@ -70,8 +71,11 @@ def list_for(
 
 
 def trainable(session: Session, actor: Actor) -> list[Resource]:
-    """What a training can be made of."""
-    return [one for one in list_for(session, actor) if one.kind != "artifact"]
+    """What a training can be made of; of checkpoints those of trainings, where they are whole."""
+    found = [one for one in list_for(session, actor) if one.kind != "artifact"]
+    runs = {one.page_id for one in found if one.kind == "checkpoint" and one.page_id and one.status is Status.READY}
+    trainings = set(session.scalars(select(Run.id).where(Run.id.in_(runs), Run.recipe != SCRIPT)))
+    return [one for one in found if one.kind != "checkpoint" or (one.status is Status.READY and one.page_id in trainings)]
 
 
 def totals(session: Session, actor: Actor) -> Totals:

@@ -119,5 +119,6 @@ def softened(shares: FloatArray, temperature: float, independent: bool) -> Float
     kept = np.clip(shares, _LEAST_SHARE, 1 - _LEAST_SHARE)
     if independent:
         return np.asarray(1 / (1 + ((1 - kept) / kept) ** (1 / temperature)), dtype=np.float32)
-    powers = kept ** (1 / temperature)
+    logits = np.log(kept) / temperature
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))  # the greatest is 1, however small the temperature
     return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)

@@ -16,6 +16,7 @@ from kargah.assets.tables import Asset
 from kargah.contract.attempt import AttemptDirectory
 from kargah.contract.events import Event, Failed, Finished, Interrupted, Paused, Resumed, Saved, Stopped
 from kargah.jobs import service as jobs
+from kargah.jobs import states
 from kargah.jobs.tables import Job
 from kargah.kit.ids import new_id
 from kargah.kit.settings import Settings
@@ -47,8 +48,10 @@ def settle(session: Session, home: Path, job: Job) -> None:
     if gone:
         session.execute(delete(Asset).where(Asset.id.in_(gone)))
     for name, found in standing.items():
-        if name in known:
-            known[name].status = _status(found)
+        if row := known.get(name):
+            row.status = _status(found)
+            if found.files:  # a script may save the same step again
+                row.size_bytes, row.sha256 = found.size_bytes, content_sha256(found.files)
         else:
             session.add(_record(job, found))
     session.flush()
@@ -56,7 +59,8 @@ def settle(session: Session, home: Path, job: Job) -> None:
 
 def refresh(session: Session, actor: Actor, job_id: str, home: Path) -> None:
     """After somebody has looked at its files."""
-    settle(session, home, jobs.get_for(session, actor, job_id))
+    jobs.get_for(session, actor, job_id)
+    settle(session, home, states.lock(session, job_id))  # its agent may be doing the same
 
 
 def _record(job: Job, found: CheckpointOut) -> Asset:

@@ -177,7 +177,7 @@ def begin_with(session: Session, actor: Actor, asset_id: str, request: TrainingR
     if job.kind != "train":
         raise NotATraining(id=job.id)
     like = service.request_like(job.plan)
-    said = request.model_dump(include={"title", "dry_run", "priority"}, exclude_none=True)
+    said = request.model_dump(include={"title", "dry_run", "priority", "teacher_model"}, exclude_none=True)
     changed = {"datasets": request.datasets or like.datasets, "spec": like.spec | request.spec, "terms": request.terms, **said}
     return begin_at(session, actor, job.id, asset.place, like.model_copy(update=changed), home)
 

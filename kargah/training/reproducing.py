@@ -14,6 +14,7 @@ from kargah.jobs import service as jobs
 from kargah.jobs.schemas import JobOut
 from kargah.jobs.states import State
 from kargah.jobs.tables import Attempt
+from kargah.jobs.terms import Terms
 from kargah.kit.errors import Conflict, NotFound
 from kargah.models import service as models
 from kargah.models.schemas import ModelVersionOut
@@ -76,7 +77,7 @@ class Reproduction(BaseModel):
 
 
 def reproduce(session: Session, actor: Actor, run_id: str) -> TrainingStarted:
-    """The same plan as a new job: data set versions, settings, seed, threads, precision, size of passes. Raises NothingToReproduce."""
+    """The same plan as a new job: data set versions, settings, seed, GPUs, threads, precision, passes. Raises NothingToReproduce."""
     require_creator(actor)
     first = runs.get_for(session, actor, run_id)
     job = jobs.get_for(session, actor, first.job_id) if first.job_id else None
@@ -88,7 +89,9 @@ def reproduce(session: Session, actor: Actor, run_id: str) -> TrainingStarted:
     _check_inputs(session, actor, plan)
     plan.precision = (first.params.get("precision") or {}).get("value") or plan.precision
     threads = session.get_one(Attempt, (job.id, job.attempt)).threads
-    again = jobs.submit(session, actor, "train", job.title, plan.model_dump(mode="json"), threads_wanted=threads)
+    its = Terms.model_validate(job.terms)
+    terms = Terms(gpus=its.gpus, gpu_memory_bytes=its.gpu_memory_bytes, gains_by_gpu=its.gains_by_gpu)
+    again = jobs.submit(session, actor, "train", job.title, plan.model_dump(mode="json"), threads_wanted=threads, terms=terms)
     versions = [dataset.version_id for dataset in plan.datasets if dataset.version_id]
     tags = {"dry_run": False, TAG: first.id}
     run = runs.create_for_job(session, actor, again, plan.recipe, dataset_version_ids=versions, sources=service.sources_of(plan), tags=tags)

@@ -62,10 +62,19 @@ async def once(
         return JSONResponse(made.model_dump(mode="json"), 201)
     sha256 = hashlib.sha256(body.encode("utf-8", "replace") if isinstance(body, str) else body).hexdigest()
     route = ask.connection.scope["path"][:200]
-    known = await ask.write(_claim, key, route, sha256)
-    if known is not None:
-        return JSONResponse(known, 201, headers={"Idempotency-Replayed": "true"})
+    answer = await ask.write(_claim, key, route, sha256)
+    if answer is not None:
+        return _again(answer)
     return JSONResponse(await _do(ask, key, route, lambda session, actor: use_case(session, actor, *args, **kwargs)), 201)
+
+
+async def known(ask: Asking, key: str | None, body: str) -> Response | None:
+    """What the same key got before, for doors that must first look at what the first time has used up."""
+    if key is None:
+        return None
+    sha256 = hashlib.sha256(body.encode("utf-8", "replace")).hexdigest()
+    answer = await ask.read(_answer, key, ask.connection.scope["path"][:200], sha256)
+    return None if answer is None else _again(answer)
 
 
 async def once_of_form(ask: Asking, form_id: str, body: str, use_case: Callable[[Session, Actor], BaseModel]) -> dict[str, Any]:
@@ -80,13 +89,23 @@ async def once_of_form(ask: Asking, form_id: str, body: str, use_case: Callable[
     key, route = f"{form_id[:64]}.{sha256}", ask.connection.scope["path"][:200]
     for wait_seconds in (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 0.0):
         try:
-            known = await ask.write(_claim, key, route, sha256)
+            answer = await ask.write(_claim, key, route, sha256)
             break
         except StillInFlight:
             if not wait_seconds:
                 raise
             await asyncio.sleep(wait_seconds)
-    return known if known is not None else await _do(ask, key, route, use_case)
+    return answer if answer is not None else await _do(ask, key, route, use_case)
+
+
+def _again(answer: dict[str, Any]) -> Response:
+    return JSONResponse(answer, 201, headers={"Idempotency-Replayed": "true"})
+
+
+def _answer(session: Session, actor: Actor, key: str, route: str, sha256: str) -> dict[str, Any] | None:
+    row = session.get(IdempotentAnswer, (key, actor.user_id, route))
+    is_told = row is not None and row.status is not None and row.body_sha256 == sha256 and row.expires_at >= utc_now()
+    return row.answer if row is not None and is_told else None
 
 
 async def _do(ask: Asking, key: str, route: str, use_case: Callable[[Session, Actor], BaseModel]) -> dict[str, Any]:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from kargah.recipes.table import Table
 
 _PROGRESS_SECONDS = 0.5
+#: Settings of a base model, which is not at hand here; they change nothing of which rows taught.
+_OF_A_BASE_MODEL = frozenset({"new_tokens", "frozen_encoder"})
 _MOST_NAMED = 20
 FOLDER = "evaluation"
 
@@ -112,7 +114,7 @@ class _Work:
         plan = TrainPlan.model_validate(files.read_json(inputs / folder / "plan.json"))
         runtime = importlib.import_module(f"{self.recipe.runtime}.train")
         tables = [_table(inputs / taught, dataset) for dataset in plan.datasets]
-        spec = self.recipe.spec.model_validate(plan.spec)
+        spec = self.recipe.spec.model_validate({name: value for name, value in plan.spec.items() if name not in _OF_A_BASE_MODEL})
         request = Request(
             recipe=self.recipe.name, spec=spec, chosen=frozenset(plan.chosen), tables=tables, base_model=None, threads=self.plan.threads,
             scratch=self.attempt.directory.path, log=lambda *_, **__: None, check=self.attempt.wants.check,

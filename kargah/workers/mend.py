@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from kargah.contract.attempt import AttemptDirectory
-from kargah.contract.fixes import ORDER, Cast, CastDates, Fix, JoinRows, MaskPersonal, PadRows, RenameColumn, SetKind
+from kargah.contract.fixes import ORDER, Cast, CastDates, DropColumns, Fix, JoinRows, MaskPersonal, PadRows, RenameColumn, SetKind
 from kargah.contract.plans import MendPlan, Plan
 from kargah.contract.results import IngestResult
 from kargah.kit import files
@@ -142,9 +142,12 @@ class Mending:
     def _keep_left_out(self) -> None:
         """Rows of the file that are still left out are spoken of again, and go on with the version."""
         kept = RaggedFile(self._folder / ragged.FILE)
+        gone = {name for fix in self._fixes if isinstance(fix, DropColumns) for name in fix.columns}
         for row in self._parent.left_out.staying():
-            names = [self._renamed.get(name, name) for name in row.shape.names]
-            known = replace(row, shape=replace(row.shape, names=names, also=self._by_new_name(row.shape.also)))
+            # What was dropped keeps its place, under a name that no column can have: its own may come to be another's.
+            names = [f"\0{place}" if name in gone else self._renamed.get(name, name) for place, name in enumerate(row.shape.names)]
+            also = self._by_new_name({name: cell for name, cell in row.shape.also.items() if name not in gone})
+            known = replace(row, shape=replace(row.shape, names=names, also=also))
             self._findings.file = row.shape.file
             known.note(self._findings)
             kept.add(known)

@@ -34,7 +34,8 @@ class Planned:
 def plan(loop: Loop, free_bytes: int | None = None) -> Planned:
     """Fit ``loop`` to what memory is free, and say how in its task's decisions. Nothing that is learnt changes."""
     task = loop.task
-    free_bytes = memory.free_bytes(loop.device) // loop.group.count if free_bytes is None else free_bytes
+    sharing = loop.group.count if loop.device == devices.CPU else 1  # each has a card of its own
+    free_bytes = memory.free_bytes(loop.device) // sharing if free_bytes is None else free_bytes
     found = _fitted(loop, free_bytes)
     if not found.passes.fits and task.recompute():
         again = _fitted(loop, free_bytes)

@@ -26,7 +26,7 @@ _HOPELESS = 4.0
 _LEAST_WEIGHTS, _LEAST_STEPS = 1_000_000, 40
 _SHAPE, _SHAPE_OF_CARDS, _PRODUCTS, _KINDS = (64, 384, 384), (2048, 2048, 2048), 10, (torch.float32, torch.bfloat16)
 _TRIES = 3
-_MOST_TOKENS, _MOST_SECONDS = 256, 1.0
+_MOST_TOKENS, _MOST_TOKENS_OF_CARDS, _MOST_SECONDS = 256, 8192, 1.0
 
 
 def settle(loop: Loop, dry_run: bool, begun_in: str | None = None, gain: float | None = None) -> Decision:
@@ -136,7 +136,8 @@ def _typical(loop: Loop) -> list[int]:
     """As many rows of middling length as a batch has, within a bound."""
     costs = loop.task.costs
     middling = sorted(range(len(costs)), key=lambda row: costs[row])[len(costs) // 2 :][: loop.settings.batch_size]
-    return middling[: max(1, _MOST_TOKENS // max(1, costs[middling[-1]]))]
+    most = _MOST_TOKENS if loop.device == devices.CPU else _MOST_TOKENS_OF_CARDS  # fewer are over before a card has warmed to them
+    return middling[: max(1, most // max(1, costs[middling[-1]]))]
 
 
 def _quickest_steps(loop: Loop, rows: Sequence[int]) -> dict[str, float]:

@@ -28,7 +28,7 @@ def group_of(plan: TrainPlan, recipe: Recipe, attempt: Attempt) -> tuple["Group"
         limit_threads(plan.threads)
         from kargah.workers.crew import Crew
 
-        return Crew(attempt, count, plan.threads, gpus if len(gpus) == count else ()), plan
+        return Crew(attempt, count, plan.threads, gpus[:count]), plan
     from kargah.workers.steps import Group
 
     return Group(), plan
@@ -59,6 +59,9 @@ def place(task: "Task") -> None:
 
 def _count(plan: TrainPlan, recipe: Recipe, attempt: Attempt, gpus: int) -> int:
     count = max(1, plan.spec.get("processes") or gpus)
+    if 0 < gpus < count:  # no two can share one
+        attempt.tell.log("train.processes_by_gpus", "warning", processes=count, gpus=gpus)
+        count = gpus
     if count > 1 and compares(plan, recipe):
         attempt.tell.log("train.processes_compare", "warning", processes=count)
         return 1

@@ -22,6 +22,8 @@ from kargah.workers import sharing
 from kargah.workers.edge import Attempt, run_attempt
 
 if TYPE_CHECKING:
+    import torch
+
     from kargah.recipes.runtime import Prepared, RecipeRuntime, Request, Task
     from kargah.recipes.table import Table
     from kargah.workers.checkpoint import TrainState
@@ -87,7 +89,7 @@ def _begin(loop: "Loop", planned: "Planned", found: "Found | None") -> None:
     from kargah.workers import precision
     from kargah.workers.steps import Start
 
-    loop.state.processes = loop.group.count
+    loop.state.processes, loop.state.device = loop.group.count, loop.device.type
     checkpoint = found[0] if found else None
     loop.group.begin(loop.task, Start(loop.state.precision or precision.EXACT, planned.passes.recomputed, checkpoint))
 
@@ -103,6 +105,7 @@ def _baselines(
 def _learn(
     plan: TrainPlan, recipe: Recipe, prepared: "Prepared", attempt: Attempt, loop: "Loop", baselines: list[ModelOutput]
 ) -> TrainResult:
+    device = loop.device  # from which the network comes back at its end
     models = [_network(loop, plan, recipe, attempt), *baselines]
     return TrainResult(
         models=models,
@@ -110,11 +113,11 @@ def _learn(
         primary_metric=prepared.problem.primary_metric,
         lower_is_better=prepared.problem.lower_is_better,
         steps=loop.state.step,
-        outcome=_outcome(loop, models[0]),
+        outcome=_outcome(loop, models[0], device),
     )
 
 
-def _outcome(loop: "Loop", network: ModelOutput) -> dict[str, Any]:
+def _outcome(loop: "Loop", network: ModelOutput, device: "torch.device") -> dict[str, Any]:
     from kargah.workers import memory
 
     training, evaluating = round(loop.state.train_seconds, 1), round(loop.state.evaluation_seconds, 1)
@@ -122,7 +125,7 @@ def _outcome(loop: "Loop", network: ModelOutput) -> dict[str, Any]:
         "train_seconds": training,
         "evaluation_seconds": evaluating,
         "total_seconds": round(training + evaluating, 1),
-        "peak_memory_bytes": memory.peak_bytes(loop.device),
+        "peak_memory_bytes": memory.peak_bytes(device),
         "disk_bytes": network.size_bytes + sum(path.stat().st_size for path in loop.keeper.folder.rglob("*") if path.is_file()),
         "total_steps": loop.state.step,
     }
@@ -209,10 +212,12 @@ def _found(loop: "Loop", attempt: Attempt) -> "Found | None":
 
 def _resume(loop: "Loop", plan: TrainPlan, attempt: Attempt, found: "Found | None") -> None:
     """Go on from ``found``, or, in a later attempt without it, from the beginning; tell which points count."""
-    precision, exact = loop.state.precision, found is None or _is_as_it_was(loop, plan, found[1])
+    fitted, exact = loop.state, found is None or _is_as_it_was(loop, plan, found[1])
     if found is not None:
         loop.take_up(*found)
-        loop.state.precision = precision
+        loop.state.precision = fitted.precision
+        if loop.state.micro_batch_tokens is None:  # of an older release, which counted passes in rows
+            loop.state.micro_batch_tokens = fitted.micro_batch_tokens
     elif plan.start_from is not None:
         _begin_from(attempt.directory.inputs / plan.start_from.folder, loop)
     if plan.memory_splits > 1:
@@ -223,9 +228,10 @@ def _resume(loop: "Loop", plan: TrainPlan, attempt: Attempt, found: "Found | Non
 
 
 def _is_as_it_was(loop: "Loop", plan: TrainPlan, before: "TrainState") -> bool:
-    """Whether going on from ``before`` makes the very weights that there would have been."""
+    """Whether going on from ``before`` makes the very weights that there would have been. (A card adds up gradients in any order.)"""
+    on_processor = before.device == loop.device.type == "cpu"
     same_precision = before.precision in (None, loop.state.precision)
-    return same_precision and (before.threads, before.processes) == (plan.threads, loop.group.count)
+    return on_processor and same_precision and (before.threads, before.processes) == (plan.threads, loop.group.count)
 
 
 def _split(loop: "Loop", splits: int) -> None:

@@ -247,6 +247,10 @@ def test_what_gains_by_a_gpu_gets_one_where_there_is_any_unless_none_is_wanted(d
     assert found[2].waiting[waits].code == "GPUS_BUSY"
     elsewhere = look(database, seat(cores=8))
     assert elsewhere.claimed is not None and elsewhere.claimed.id == waits
+    for state in (State.RUNNING, State.PAUSED, State.QUEUED):
+        walk(database, on_one, state)
+    gone_on = look(database, seat(cores=8))  # with a host whose card is gone
+    assert (gone_on.claimed and gone_on.claimed.id, gone_on.grant and gone_on.grant.gpus) == (on_one, [])
 
 
 def test_the_memory_of_gpus_is_granted_to_several_and_none_gets_what_another_has(database: Database, actor: Actor) -> None:

@@ -24,6 +24,7 @@ from support.sites import Site, open_site
 from kargah.assets.manifest import FileEntry, commit_id
 from kargah.bundles import signing
 from kargah.cli.agent import all_trades
+from kargah.contract.attempt import AttemptDirectory
 from kargah.contract.container import Layout, Member
 from kargah.kit import files, packing
 from kargah.kit.settings import Settings
@@ -168,6 +169,19 @@ def test_an_unknown_signer_is_said_and_confirmed_and_then_known(here: Site, far_
     assert admin.delete(f"/api/v1/bundles/signers/{far}").status_code == 404
     assert bring_in(trainer, content).status_code == 409
     assert stat.S_IMODE(signing.key_path(here.settings.home).stat().st_mode) == 0o600
+
+
+def test_the_same_key_gets_the_same_answer_also_when_the_upload_is_used_up(here: Site, far_home: Path, contents: dict[str, bytes]) -> None:
+    content, admin = bundles.made(far_home, contents), here.client("admin")
+    wish, key = {"upload_id": send(admin, content), "signer": fingerprint(far_home)}, {"Idempotency-Key": "bundle-1"}
+    first = admin.post("/api/v1/bundles", json=wish, headers=key)
+    job = finished(admin, first)
+    assert (job["state"], admin.get(f"/api/v1/uploads/{wish['upload_id']}").status_code) == ("COMPLETED", 404)
+    again = admin.post("/api/v1/bundles", json=wish, headers=key)
+    assert (again.status_code, again.json(), again.headers["Idempotency-Replayed"]) == (201, first.json(), "true")
+    outputs = AttemptDirectory.of(here.settings.home, job["id"], 1).outputs
+    assert [path for path in outputs.rglob("*") if path.is_file()] == [], "links to what is kept would hold its room for ever"
+    admin.delete(f"/api/v1/bundles/signers/{fingerprint(far_home)}").raise_for_status()
 
 
 def _path(path: str) -> Change:

@@ -21,6 +21,9 @@ def test_shares_are_softened_as_their_logits_would_be() -> None:
     assert shares == pytest.approx((logits / 3.0).softmax(dim=1).numpy(), abs=1e-6)
     flags = softened(logits.sigmoid().numpy(), 3.0, independent=True)
     assert flags == pytest.approx((logits / 3.0).sigmoid().numpy(), abs=1e-6)
+    sharp = softened(np.array([[0.3, 0.3, 0.4], [0.2, 0.5, 0.3]]), 0.001, independent=False)
+    assert sharp == pytest.approx(np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0]]), abs=1e-6)
+    assert softened(np.zeros((0, 3)), 2.0, independent=False).shape == (0, 3)
 
 
 def test_at_the_temperature_one_the_teachers_part_is_the_cross_entropy_with_its_shares() -> None:

@@ -1,6 +1,7 @@
 """Real small models measured on rows with known answers, their figures counted again by others; and who of two is better."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,18 @@ def test_rows_that_taught_a_model_are_left_out_and_named(texts: AttemptDirectory
     assert start(nothing_left, "kargah.workers.evaluate").wait(timeout=240) == 0
     (failed,) = of_kind(events_of(nothing_left), "Failed")
     assert (failed.code, failed.params["taught"]) == ("NOTHING_TO_EVALUATE", 20)
+
+
+@pytest.mark.parametrize("of_a_base_model", [{"frozen_encoder": True}, {"new_tokens": 50}])
+def test_what_taught_a_model_is_known_without_the_base_model_that_it_began_with(
+    texts: AttemptDirectory, tmp_path: Path, of_a_base_model: dict[str, Any]
+) -> None:
+    folder = tmp_path / "linear"
+    shutil.copytree(texts.outputs / "linear", folder)
+    plan = files.read_json(folder / "plan.json")
+    files.write_json(folder / "plan.json", {**plan, "spec": {**plan["spec"], **of_a_base_model}})
+    result = evaluated(laid_out(tmp_path, "text-classification", sentiments(120), [folder], texts.inputs))
+    assert result.left_out == {"taught": 120 - result.rows}
 
 
 def test_taggers_are_measured_by_whole_entities_in_any_scheme_and_a_part_can_be_asked_for(tmp_path: Path) -> None:

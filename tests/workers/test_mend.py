@@ -214,6 +214,15 @@ def test_rows_of_another_width_come_back_as_is_wanted_whatever_was_mended_before
         assert not (made.folder / "ragged.jsonl").exists()
 
 
+def test_rows_that_come_back_bring_nothing_of_a_dropped_column_under_a_name_that_another_has_taken(tmp_path: Path) -> None:
+    lines = [f"u{number},{number}x,نظر شمارهٔ {number} دربارهٔ این کتاب" for number in range(12)]
+    before = read(tmp_path / "1", "user,id,text\n" + "\n".join([*lines[:4], "u99,99x", *lines[4:]]) + "\n")
+    without = mended(tmp_path / "2", before, {"kind": "drop_columns", "columns": ["id"]})
+    renamed = mended(tmp_path / "3", without, {"kind": "rename_column", "column": "user", "to": "id"})
+    padded = mended(tmp_path / "4", renamed, next(fix for fix in renamed.problems["RAGGED_ROWS"]["fixes"] if fix["kind"] == "pad_rows"))
+    assert rows(padded)[-1] == ("u99", None)
+
+
 def test_rows_that_come_back_are_of_the_types_and_the_part_of_the_others(tmp_path: Path) -> None:
     parts = {f"{part}.csv": "متن,بها,تازه\n" + "".join(f"{part} {n} و باز هم,{n},true\n" for n in range(5)) for part in ("train", "test")}
     parts["test.csv"] += "این, هم,2.5,FALSE\nتنها,نامعلوم\n"

@@ -74,6 +74,8 @@ async def bundle_manifest(model_version_id: str, ask: Ask, datasets: bool = Fals
 async def import_bundle(wish: BundleWish, ask: Ask, key: idempotency.Key = None) -> Response:
     """Its words are looked at at once: what is no bundle, or of a signer whom nobody here knows (409 UNKNOWN_SIGNER names the key to be
     confirmed as ``signer``), is refused. Then a job verifies every content and registers all of it, or nothing."""
+    if (told := await idempotency.known(ask, key, wish.model_dump_json())) is not None:
+        return told  # what was sent is kept no longer than its job
     bundle = await looked_at(ask, wish)
     return await idempotency.once(ask, key, wish.model_dump_json(), importing.start, ask.settings, bundle, wish.signer, wish.upload_id)
 

@@ -122,7 +122,8 @@ async def control(request: Request, download_id: str, action: str, ask: Ask) -> 
         ACTS.get(action, jobs.stop)(session, actor, downloads.show(session, actor, download_id).job.id)
 
     await ask.write(act)
-    return see(f"{_back(values, values.get('kind', 'models'))}done=download_{action if action in ACTS else 'stop'}")
+    hours = hours_form.read(page_of(request, "models").words, values)
+    return see(f"{_back(values, values.get('kind', 'models'), hours.kept)}done=download_{action if action in ACTS else 'stop'}")
 
 
 def _back(values: dict[str, str], kind: str, hours: Mapping[str, str] = {}) -> str:

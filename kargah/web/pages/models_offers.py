@@ -156,8 +156,8 @@ def row_of(words: Words, one: Resource) -> ResourceRow:
 
 
 def _page_of(one: Resource) -> str:
-    """Its own page; of a checkpoint that of its run, of an artifact the file itself."""
-    if one.kind == "artifact":
+    """Its own page; of a checkpoint that of its run, of an artifact, or a checkpoint that was sent here, the file itself."""
+    if one.kind == "artifact" or (one.kind == "checkpoint" and one.page_id is None):
         return f"/api/v1/assets/{one.id}/download"
     if one.page_id is None:
         kind = f"{one.kind}s" if one.kind in {"model", "dataset"} else "models"

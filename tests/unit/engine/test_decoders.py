@@ -90,6 +90,18 @@ def test_folded_adapters_are_pefts_and_take_their_gradients() -> None:
     torch.testing.assert_close(packed_loss(merged, sequences()), found.detach(), rtol=1e-5, atol=1e-6)
 
 
+def test_folded_adapters_learn_in_half_precision_too() -> None:
+    torch.manual_seed(2)
+    model = get_peft_model(decoder("llama"), LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
+    make_adapters_cheap(model)
+    expected = packed_loss(model.get_base_model(), sequences())
+    with torch.autocast("cpu", torch.bfloat16):
+        found = packed_loss(model.get_base_model(), sequences())
+    torch.testing.assert_close(found, expected, rtol=1e-2, atol=1e-2)
+    found.backward()
+    assert all(parameter.grad is not None for name, parameter in model.named_parameters() if "lora_B" in name)
+
+
 def test_adapters_that_drop_or_decompose_are_left_to_peft() -> None:
     for options in ({"lora_dropout": 0.1}, {"use_dora": True}, {"lora_bias": True}):
         config = LoraConfig(r=4, target_modules=["q_proj"], bias="none", task_type="CAUSAL_LM", **options)
