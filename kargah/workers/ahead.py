@@ -10,13 +10,15 @@ from contextlib import suppress
 from pathlib import Path
 
 from kargah.contract.attempt import AttemptDirectory
+from kargah.kit import collecting
 
 
 def main() -> int:
     path, module, *wanted = sys.argv[1:]
-    for name in (module, *wanted):
-        with suppress(ImportError):
-            importlib.import_module(name)
+    with collecting.put_off():
+        for name in (module, *wanted):
+            with suppress(ImportError):
+                importlib.import_module(name)
     sys.stdin.read()
     if not AttemptDirectory(Path(path)).plan.exists():
         return 0

@@ -20,6 +20,7 @@ from typing import Any
 
 from kargah.contract.attempt import AttemptDirectory, hold_alive
 from kargah.contract.process import per_attempt
+from kargah.kit import collecting
 from kargah.recipes import catalogue
 
 WORKER = "kargah.workers.train"
@@ -58,12 +59,12 @@ def main() -> int:
 
 def _warm_up() -> None:
     runtimes = [f"{recipe.runtime}.{part}" for recipe in catalogue.RECIPES.values() for part in ("train", "task")]
-    for module in ("torch", *USED_SOON, *runtimes, WORKER, "kargah.workers.loop", "kargah.workers.baselines", "kargah.workers.outputs"):
-        importlib.import_module(module)
-    if threading.active_count() > 1:
-        raise RuntimeError("a library has started a thread, which a fork would lose")
-    gc.collect()
-    gc.freeze()
+    with collecting.put_off():
+        for module in ("torch", *USED_SOON, *runtimes, WORKER, "kargah.workers.loop", "kargah.workers.baselines", "kargah.workers.outputs"):
+            importlib.import_module(module)
+        if threading.active_count() > 1:
+            raise RuntimeError("a library has started a thread, which a fork would lose")
+        gc.collect()
 
 
 def _start(request: dict[str, Any], answers: Any, own: tuple[int, ...]) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 from kargah.contract.control import Want
 from kargah.contract.plans import Plan, PredictPlan
+from kargah.kit import collecting
 from kargah.kit.errors import BadInput, KargahError
 from kargah.recipes.predictor import Predictor, load_predictor
 from kargah.workers.edge import Attempt, run_attempt
@@ -100,7 +101,8 @@ class Desk:
 def serve(plan: Plan, attempt: Attempt) -> dict[str, Any]:
     assert isinstance(plan, PredictPlan)
     limit_threads(plan.threads)
-    predictor = load_predictor(attempt.directory.inputs / plan.folder, plan.threads)
+    with collecting.put_off():
+        predictor = load_predictor(attempt.directory.inputs / plan.folder, plan.threads)
     socket = Path(plan.socket)
     socket.unlink(missing_ok=True)
     try:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from kargah.contract.attempt import AttemptDirectory
 from kargah.contract.plans import DatasetInput, Plan, TrainPlan
 from kargah.contract.results import ModelOutput, TrainResult
+from kargah.kit import collecting
 from kargah.recipes import catalogue
 from kargah.recipes.base import Recipe
 from kargah.recipes.errors import CheckpointUnfit, NotYetSupported
@@ -49,13 +50,14 @@ def train(plan: Plan, attempt: Attempt) -> dict[str, Any]:
 
 
 def _trained(plan: TrainPlan, recipe: Recipe, attempt: Attempt, group: "Group") -> TrainResult:
-    runtime = cast("RecipeRuntime", importlib.import_module(f"{recipe.runtime}.train"))
     request = request_of(plan, recipe, attempt.directory, attempt.tell.log, attempt.wants.check)
-    prepared = runtime.prepare(request)
-    if plan.dry_run and request.spec.baselines:
-        for library in runtime.BASELINE_LIBRARIES:
-            importlib.import_module(library)
-    loop = _loop(plan, prepared, build(plan, runtime, prepared, request), request, attempt)
+    with collecting.put_off():
+        runtime = cast("RecipeRuntime", importlib.import_module(f"{recipe.runtime}.train"))
+        prepared = runtime.prepare(request)
+        if plan.dry_run and request.spec.baselines:
+            for library in runtime.BASELINE_LIBRARIES:
+                importlib.import_module(library)
+        loop = _loop(plan, prepared, build(plan, runtime, prepared, request), request, attempt)
     loop.group, loop.compares = group, sharing.compares(plan, recipe)
     found = None if plan.dry_run else _found(loop, attempt)
     planned = _planned(loop, plan, found)
