@@ -158,21 +158,18 @@ def prepare(home: Path, job: Job, event: Event) -> None:
         return
     plan = UnbundlePlan.model_validate(job.plan)
     folder = AttemptDirectory.of(home, job.id, job.attempt).outputs / FOLDER
-    places = {content.sha256: folder / content.sha256 for content in plan.contents}
-    places = {hashed: path if path.exists() else blobs.path_of(home, hashed) for hashed, path in places.items()}  # a second time
     try:
-        _require_loadable(_words_of(plan).manifest.model, places)
+        _require_loadable(_words_of(plan).manifest.model, {content.sha256: folder / content.sha256 for content in plan.contents})
     except KargahError:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     fresh = [content.sha256 for content in plan.contents if not blobs.path_of(home, content.sha256).exists()]
     try:
         for content in plan.contents:
-            blobs.keep(home, places[content.sha256], content.sha256, content.size_bytes)
+            blobs.keep(home, folder / content.sha256, content.sha256, content.size_bytes)
     except BaseException:
         blobs.discard(home, fresh)
         raise
-    shutil.rmtree(folder, ignore_errors=True)  # links to what is kept: they would hold its room when it is deleted
 
 
 def on_event(session: Session, home: Path, job: Job, event: Event) -> None:

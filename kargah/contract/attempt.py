@@ -6,10 +6,10 @@
       checkpoints/            kept over attempts
       attempts/<number>/
         plan.json             in: what to do (contract.plans)
-        inputs/               in: files laid out by the agent
+        inputs/               in: files laid out by the agent, until it is over
         control.json          in: run, pause or stop (contract.control)
         events.jsonl          out: what happened (contract.events)
-        outputs/              out: what was made (contract.results)
+        outputs/              out: what was made (contract.results), until that is kept elsewhere
         worker.log            out: stdout and stderr, whole
         memory.jsonl          out: how much memory there was and was used (contract.memory)
         usage.jsonl           how much memory its processes have to themselves, noted by the agent (jobs.usage)
@@ -19,6 +19,7 @@
 
 import fcntl
 import os
+import shutil
 from pathlib import Path
 
 
@@ -51,6 +52,11 @@ class AttemptDirectory:
     @property
     def checkpoints(self) -> Path:
         return self.job_path / "checkpoints"
+
+    def give_back(self) -> None:
+        """Of an attempt that is over. Its files are links to what is kept: they would hold the room of what is deleted."""
+        for folder in (self.inputs, self.outputs):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def hold_alive(path: Path) -> int:

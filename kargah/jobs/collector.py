@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from kargah.contract.attempt import AttemptDirectory
 from kargah.contract.events import Event, Failed, Finished, Logged, Paused, Running, Started, Step, Stopped
 from kargah.contract.wire import decode
 from kargah.jobs import history, states
@@ -114,6 +115,8 @@ class Collector:
             attempt, place = locked[load.job_id][1], load.attempt.place
             place.offset_bytes, place.line = attempt.offset_bytes, attempt.line
             place.is_closed = load.job_id in closed
+            if place.is_closed:
+                AttemptDirectory.of(self._home, load.job_id, load.attempt.fence.attempt).give_back()
 
     def _prepared(self, loads: Sequence[Load]) -> list[Load]:
         """The file work of each ``Finished``, outside of any transaction; what goes wrong turns it into a ``Failed``."""

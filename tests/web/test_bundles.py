@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import json
+import os
 import re
 import stat
 import tarfile
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from support import bundles
 from support.agents import scheduler
@@ -179,8 +181,7 @@ def test_the_same_key_gets_the_same_answer_also_when_the_upload_is_used_up(here:
     assert (job["state"], admin.get(f"/api/v1/uploads/{wish['upload_id']}").status_code) == ("COMPLETED", 404)
     again = admin.post("/api/v1/bundles", json=wish, headers=key)
     assert (again.status_code, again.json(), again.headers["Idempotency-Replayed"]) == (201, first.json(), "true")
-    outputs = AttemptDirectory.of(here.settings.home, job["id"], 1).outputs
-    assert [path for path in outputs.rglob("*") if path.is_file()] == [], "links to what is kept would hold its room for ever"
+    assert gives_back(AttemptDirectory.of(here.settings.home, job["id"], 1))
     admin.delete(f"/api/v1/bundles/signers/{fingerprint(far_home)}").raise_for_status()
 
 
@@ -297,6 +298,42 @@ def test_a_bundle_on_a_stick_is_read_where_it_lies(
         assert (refused.status_code, refused.json()["code"]) == (403, "BUNDLE_PATH_NOT_ALLOWED"), elsewhere
     assert client.post("/api/v1/bundles", json={}).status_code == 422
     assert here.client("viewer").post("/api/v1/bundles", json={"path": str(roots / "بسته.kargah")}).status_code == 403
+
+
+def test_killed_in_the_middle_it_is_read_anew_and_only_what_is_registered_stays(
+    here: Site, roots: Path, far_home: Path, contents: dict[str, bytes]
+) -> None:
+    large = os.urandom(96 << 20)
+    path = roots / "large.kargah"
+    path.write_bytes(bundles.made(far_home, {**contents, "notes.txt": large}))
+    admin = here.client("admin")
+    begun = admin.post("/api/v1/bundles", json={"path": str(path), "signer": fingerprint(far_home)})
+    first = AttemptDirectory.of(here.settings.home, begun.json()["job"]["id"], 1)
+    until = time.monotonic() + 60
+    while not any(lies.stat().st_size > 1 << 20 for lies in first.outputs.rglob("*") if lies.is_file()):
+        assert time.monotonic() < until, admin.get(f"/api/v1/jobs/{begun.json()['job']['id']}").json()
+    [worker] = [one for one in psutil.process_iter(["cmdline"]) if str(first.path) in (one.info["cmdline"] or [])]
+    worker.kill()
+    job = finished(admin, begun)
+    assert (job["state"], job["attempt"]) == ("COMPLETED", 2)
+    assert (here.settings.home / "blobs").is_dir() and hashlib.sha256(large).hexdigest() in {lies.name for lies in blobs_of(here)}
+    assert all(gives_back(AttemptDirectory.of(here.settings.home, job["id"], number)) for number in (1, 2))
+    admin.delete(f"/api/v1/bundles/signers/{fingerprint(far_home)}").raise_for_status()
+    path.unlink()
+
+
+def gives_back(attempt: AttemptDirectory) -> bool:
+    """Whether, once it is closed, it holds nothing any more: links to what is kept would hold its room for ever."""
+    until = time.monotonic() + 60
+    while attempt.outputs.exists() or attempt.inputs.exists():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def blobs_of(site: Site) -> list[Path]:
+    return [path for path in (site.settings.home / "blobs").rglob("*") if path.is_file()]
 
 
 def test_a_packed_model_folder_on_a_stick_is_read_too(here: Site, roots: Path, tmp_path: Path) -> None:
