@@ -5,7 +5,7 @@ but the network, its optimizer and losses over a vocabulary need know of any dev
 """
 
 from contextlib import AbstractContextManager
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,6 @@ from torch import Tensor, nn
 CPU = torch.device("cpu")
 #: Names of what ``random_state`` tells.
 RANDOM_STATE, RANDOM_STATE_OF_DEVICE = "random_state", "random_state_of_device"
-Sent = TypeVar("Sent", Tensor, dict[str, Tensor])
 
 
 def granted() -> torch.device:
@@ -26,10 +25,8 @@ def of(module: nn.Module) -> torch.device:
     return next(module.parameters()).device
 
 
-def sent(batch: Sent, device: torch.device) -> Sent:
-    """``batch`` itself where it is there already."""
-    if isinstance(batch, Tensor):
-        return batch.to(device)
+def sent(batch: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """Tensors that are there already are not copied."""
     return {name: tensor.to(device) for name, tensor in batch.items()}
 
 

@@ -53,8 +53,8 @@ def place(task: "Task") -> None:
     if device == devices.CPU:
         return
     gains = task.use_device(device)
-    place, why = (device.type, "why.device_granted") if gains else (devices.CPU.type, "why.device_small")
-    task.decisions.append(Decision("device", place, "adapted", why))
+    where, why = (device.type, "why.device_granted") if gains else (devices.CPU.type, "why.device_small")
+    task.decisions.append(Decision("device", where, "adapted", why))
 
 
 def _count(plan: TrainPlan, recipe: Recipe, attempt: Attempt, gpus: int) -> int:

@@ -70,7 +70,7 @@ class DecoderTask:
         return True
 
     def use_device(self, device: torch.device) -> bool:
-        if devices.of(self.network) != device:  # weights in four bits are where they were read to
+        if not getattr(self.network.model, "is_quantized", False):  # weights in four bits stay where they were read to
             self.network.to(device)
         if self.teacher is not None:
             self.teacher.decoder.to(device)
