@@ -6,25 +6,20 @@ processor, else the greatest difference of a loss, of a metric, and of a weight 
 
 import json
 import sys
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
-from attempts import write_dataset
+from loops import small_loop
 from safetensors.torch import load_file
 from support.second_device import SECOND, Making
-from test_resuming import SMALL, families, sample_of
+from test_resuming import families
 
 from kargah.contract.wire import EventWriter
 from kargah.recipes.base import Recipe
 from kargah.recipes.parts import VALIDATION
-from kargah.recipes.runtime import Request
-from kargah.recipes.table import read
-from kargah.text.normalise import NormaliserSettings
 from kargah.workers import checkpoint
-from kargah.workers.checkpoint import Keeping, TrainState
-from kargah.workers.keeper import Keeper
+from kargah.workers.checkpoint import TrainState
 from kargah.workers.loop import Loop
 from kargah.workers.telling import Teller
 from kargah.workers.wants import Wants
@@ -34,22 +29,11 @@ STEPS = 4
 
 def loop_of(folder: Path, recipe: Recipe, preset: str | None, device: torch.device) -> Loop | None:
     """Without dropout, whose numbers each device draws for itself; None where the network does not go there."""
-    write_dataset(folder / "set", sample_of(recipe))
-    small = {name: value for name, value in {**SMALL, "dropout": 0.0}.items() if name in recipe.spec.model_fields}
-    chosen = {**small, "max_steps": STEPS, "batch_size": 8, "checkpoint_seconds": 3600, "ema_decay": 0.9}
-    spec = recipe.spec.model_validate({**chosen, **({"preset": preset} if preset else {})})
-    table = read(folder / "set", NormaliserSettings().model_dump(mode="json"))
-    runtime = import_module(f"{recipe.runtime}.train")
-    request = Request(
-        recipe.name, spec, frozenset(chosen), [table], None, folder, 1, log=lambda *_, **__: None, check=lambda: None
+    wants = Wants(folder / "control.json", Teller(EventWriter(folder / "unused.jsonl")), folder / "memory")
+    state = TrainState(plan="p", threads=1)
+    return small_loop(
+        folder, recipe, preset, wants, lambda task: task.use_device(device), state, dropout=0.0, max_steps=STEPS, ema_decay=0.9
     )  # fmt: skip
-    prepared = runtime.prepare(request)
-    task = runtime.build(prepared, request)
-    if not task.use_device(device):
-        return None
-    tell = Teller(EventWriter(folder / "events.jsonl"))
-    wants = Wants(folder / "control.json", tell, folder / "memory")
-    return Loop(task, prepared, TrainState(plan="p", threads=1), tell, wants, Keeper(folder, Keeping(), tell), spec)
 
 
 def trained(folder: Path, recipe: Recipe, preset: str | None, device: torch.device) -> dict[str, Any] | None:

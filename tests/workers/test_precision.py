@@ -1,25 +1,18 @@
 """Less exact products are as repeatable as exact ones: every recipe that takes them ends, when interrupted, with the very weights."""
 
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 import torch
-from attempts import write_dataset
-from test_resuming import SMALL, families, sample_of
+from loops import small_loop
+from test_resuming import families
 
-from kargah.contract.wire import EventWriter
 from kargah.recipes.base import Recipe
-from kargah.recipes.runtime import Request
-from kargah.recipes.table import read
-from kargah.text.normalise import NormaliserSettings
 from kargah.workers import checkpoint
-from kargah.workers.checkpoint import Keeping, TrainState
-from kargah.workers.keeper import Keeper
+from kargah.workers.checkpoint import TrainState
 from kargah.workers.loop import Loop
 from kargah.workers.precision import HALF
-from kargah.workers.telling import Teller
 from kargah.workers.wants import Wants
 
 SAVED_EVERY, KILLED_AT = 4, 6
@@ -39,21 +32,10 @@ def one_thread() -> Iterator[None]:
 
 def in_half(folder: Path, wants: Wants, recipe: Recipe, preset: str | None) -> Loop | None:
     """A small training in bf16; None where the network does not take it."""
-    write_dataset(folder / "set", sample_of(recipe))
-    small = {name: value for name, value in SMALL.items() if name in recipe.spec.model_fields}
-    chosen = {**small, "max_steps": 10, "batch_size": 8, "checkpoint_steps": SAVED_EVERY, "checkpoint_seconds": 3600}
-    spec = recipe.spec.model_validate({**chosen, **({"preset": preset} if preset else {})})
-    table = read(folder / "set", NormaliserSettings().model_dump(mode="json"))
-    runtime = import_module(f"{recipe.runtime}.train")
-    request = Request(
-        recipe.name, spec, frozenset(chosen), [table], None, folder, 1, log=lambda *_, **__: None, check=lambda: None
+    state = TrainState(plan="p", threads=1, precision=HALF)
+    return small_loop(
+        folder, recipe, preset, wants, lambda task: task.use_precision(HALF), state, max_steps=10, checkpoint_steps=SAVED_EVERY
     )  # fmt: skip
-    prepared = runtime.prepare(request)
-    task = runtime.build(prepared, request)
-    if not task.use_precision(HALF):
-        return None
-    tell = Teller(EventWriter(folder / "events.jsonl"))
-    return Loop(task, prepared, TrainState(plan="p", threads=1, precision=HALF), tell, wants, Keeper(folder, Keeping(), tell), spec)
 
 
 @pytest.mark.parametrize(("recipe", "preset"), list(families()))
