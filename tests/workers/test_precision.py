@@ -16,6 +16,7 @@ from kargah.workers.precision import HALF
 from kargah.workers.wants import Wants
 
 SAVED_EVERY, KILLED_AT = 4, 6
+SMALL_NETWORKS = {"bag", "cnn", "bilstm"}
 
 
 class Killed(BaseException):
@@ -42,7 +43,8 @@ def in_half(folder: Path, wants: Wants, recipe: Recipe, preset: str | None) -> L
 def test_in_bf16_too_a_killed_training_ends_with_the_same_weights(tmp_path: Path, wants: Wants, recipe: Recipe, preset: str | None) -> None:
     whole = in_half(tmp_path / "whole", wants, recipe, preset)
     if whole is None:
-        pytest.skip("this network is trained in fp32 only")
+        assert preset in SMALL_NETWORKS or recipe.name == "tabular", "no network of transformers is left in fp32"
+        return
     whole.run()
     killed = in_half(tmp_path / "killed", wants, recipe, preset)
     assert killed is not None
