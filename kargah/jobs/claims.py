@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, Select, bindparam, exists, func, insert, literal_column, or_, select
+from sqlalchemy import Row, Select, bindparam, exists, func, literal_column, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from kargah.contract.events import Claimed, Waiting
@@ -18,6 +18,7 @@ from kargah.jobs.tables import Attempt, Dependency, Job
 from kargah.jobs.terms import Terms, estimated_memory_bytes
 from kargah.kit.clock import utc_now
 from kargah.store.database import began_at, now_of
+from kargah.store.rows import insert_rows
 
 LOOKED_AT = 100
 #: Those who wait for these keep nobody behind them from starting.
@@ -53,11 +54,15 @@ class Seat:
 
 @dataclass
 class Look:
-    """What one look at the queue led to: the jobs claimed, each with what it gets; why others must wait, and of whom to say so."""
+    """What one look at the queue led to: the jobs claimed, each with what it gets; why others must wait, and of whom to say so.
+
+    ``leaves_some``: more are due than were claimed.
+    """
 
     claims: list[tuple[Job, Grant]] = field(default_factory=list)
     waiting: dict[str, Lack] = field(default_factory=dict)
     news: list[str] = field(default_factory=list)
+    leaves_some: bool = False
 
     @property
     def claimed(self) -> Job | None:
@@ -90,6 +95,7 @@ def claim_next(session: Session, seat: Seat, left_alone: frozenset[str] = frozen
                 line.keep_room_for(row)
     if granted:
         look.claims = [(job, granted[job.id]) for job in _claim(session, seat, line.now, granted)]
+    look.leaves_some = len(line.queue) > len(granted)
     return look
 
 
@@ -100,7 +106,7 @@ class _Line:
         self.now = began_at(session)
         self._seat = seat
         terms = {"kinds": sorted(seat.kinds), "now": self.now}
-        self.queue = [row for row in session.execute(_in_turn(session), terms) if row.id not in left_alone]
+        self.queue = [row for row in _in_turn(session, terms) if row.id not in left_alone]
         self._heavy = [row for row in self.queue if row.kind not in seat.light_kinds]
         self._active = _active_of_owners(session, seat) if self._heavy else Counter()
         self._waiting = Counter(row.owner_id for row in self._heavy)
@@ -170,13 +176,15 @@ def unfinished_dependency() -> Any:
     return exists().where(Dependency.job_id == Job.id, before.id == Dependency.after_id, before.state != State.COMPLETED)
 
 
-def _in_turn(session: Session) -> Select[Any]:
-    first, last = session.execute(_OWNERS_AT_BOTH_ENDS).one()
-    return _OF_ONE_OWNER if first == last else _OF_MANY_OWNERS
+def _in_turn(session: Session, terms: dict[str, Any]) -> Sequence[Row[Any]]:
+    """Most often one owner is alone in the line: no turns need be reckoned, and the order can be read from an index."""
+    rows = session.execute(_OF_ONE_OWNER, terms).all()
+    are_all = len(rows) < LOOKED_AT
+    owners = {row.owner_id for row in rows} if are_all else set(session.execute(_OWNERS_AT_BOTH_ENDS).one())
+    return session.execute(_OF_MANY_OWNERS, terms).all() if len(owners) > 1 else rows
 
 
 def _of_one_owner() -> Select[Any]:
-    """Nobody to take turns with: their order can be read from an index."""
     return _due(*_LOOKED_AT).order_by(Job.priority.desc(), Job.place, Job.queued_at, Job.id).limit(LOOKED_AT)
 
 
@@ -200,7 +208,7 @@ def _due(*columns: Any, now: Any = None) -> Select[Any]:
 _LOOKED_AT = (Job.id, Job.kind, Job.owner_id, Job.threads_wanted, Job.attempt, Job.terms, Job.waiting)
 _OF_ONE_OWNER, _OF_MANY_OWNERS = _of_one_owner(), _of_many_owners()
 _ANY, _ANY_NOW = _due(Job.id).limit(1), _due(Job.id, now=func.now()).limit(1)
-_INSERT_ATTEMPT = insert(Attempt.metadata.tables[Attempt.__tablename__])
+_ATTEMPTS = Attempt.metadata.tables[Attempt.__tablename__]
 
 
 def _active_of_owners(session: Session, seat: Seat) -> Counter[str]:
@@ -229,13 +237,17 @@ def _wants(session: Session, seat: Seat, heavy: Sequence[Row[Any]], room: Room) 
 
 
 def _guessed_memory_bytes(session: Session, job_ids: Sequence[str]) -> dict[str, int]:
-    plans = session.execute(select(Job.id, Job.plan).where(Job.id.in_(job_ids))) if job_ids else ()
+    if not job_ids:
+        return {}
+    plans = session.execute(select(Job.id, Job.plan).where(Job.id.in_(job_ids)))
     return {job_id: estimated_memory_bytes(sum(file.get("size_bytes", 0) for file in plan.get("inputs", []))) for job_id, plan in plans}
 
 
 def _first_attempts(session: Session, job_ids: Sequence[str]) -> dict[str, tuple[int | None, int]]:
+    if not job_ids:
+        return {}
     first = select(Attempt.job_id, Attempt.threads, Attempt.gpus).where(Attempt.job_id.in_(job_ids), Attempt.number == 1)
-    return {job_id: (threads, len(gpus)) for job_id, threads, gpus in (session.execute(first) if job_ids else ())}
+    return {job_id: (threads, len(gpus)) for job_id, threads, gpus in session.execute(first)}
 
 
 def _claim(session: Session, seat: Seat, now: datetime, grants: Mapping[str, Grant]) -> list[Job]:
@@ -243,8 +255,9 @@ def _claim(session: Session, seat: Seat, now: datetime, grants: Mapping[str, Gra
     until = now + timedelta(seconds=seat.lease_seconds)
     jobs = states.start(session, list(grants), seat.agent_id, now, until)
     if jobs:
-        session.execute(
-            _INSERT_ATTEMPT,
+        insert_rows(
+            session,
+            _ATTEMPTS,
             [
                 {
                     "job_id": job.id, "number": job.attempt, "host": seat.host, "boot_id": seat.boot_id, "threads": grants[job.id].threads,

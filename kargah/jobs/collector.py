@@ -54,6 +54,7 @@ class Carried(Protocol):
     job_id: str
     kind: str
     fence: Fence
+    directory: AttemptDirectory
     carrier: Carrier
     place: Place
 
@@ -116,7 +117,7 @@ class Collector:
             place.offset_bytes, place.line = attempt.offset_bytes, attempt.line
             place.is_closed = load.job_id in closed
             if place.is_closed:
-                AttemptDirectory.of(self._home, load.job_id, load.attempt.fence.attempt).give_back()
+                load.attempt.directory.give_back()
 
     def _prepared(self, loads: Sequence[Load]) -> list[Load]:
         """The file work of each ``Finished``, outside of any transaction; what goes wrong turns it into a ``Failed``."""

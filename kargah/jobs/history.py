@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Select, insert, select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from kargah.contract.events import Asked, Event, Queued
@@ -15,8 +15,7 @@ from kargah.jobs.tables import EventRow, Job, StepBlock
 from kargah.store import wake
 from kargah.store.access import Actor, visible_to
 
-#: Of the table, not of the class: what is written here is not read again by this transaction.
-_INSERT = insert(EventRow.metadata.tables[EventRow.__tablename__])
+_ROWS = EventRow.metadata.tables[EventRow.__tablename__]
 
 __all__ = ["append", "append_lines", "curve", "events_after", "latest_position", "life_cycle", "steps"]
 
@@ -39,20 +38,19 @@ def append_batches(
     if not count:
         return latest_position(session)
     with session.no_autoflush:  # what is pending of the jobs is none of these statements' business, and is written once
-        position = positions.take(session, count)
-        rows, said = [], []
+        rows: list[dict[str, Any]] = []
+        said = []
         for job, attempt, lines in batches:
             for seq, (line, event) in enumerate(lines, job.last_seq + 1 - (len(lines) if counted else 0)):
-                rows.append(_row(job, attempt, line, event, position, seq))
-                said.append((job, position, event))
-                position += 1
+                rows.append(_row(job, attempt, line, event, len(rows), seq))
+                said.append((job, event))
             if not counted:
                 job.last_seq += len(lines)
-        session.execute(_INSERT, rows)
-        notices.note(session, said)
-    if any(isinstance(event, Queued | Asked) for _, _, event in said):
+        first = positions.insert_in_order(session, _ROWS, rows)
+        notices.note(session, [(job, position, event) for position, (job, event) in enumerate(said, first)])
+    if any(isinstance(event, Queued | Asked) for _, event in said):
         wake.after_commit(session)
-    return position - 1
+    return first + count - 1
 
 
 def events_after(

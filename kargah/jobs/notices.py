@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from kargah.contract.events import Event, Failed, Finished, Logged, Paused
@@ -17,6 +17,7 @@ from kargah.kit.clock import utc_now
 from kargah.kit.ids import new_id
 from kargah.store.access import Actor
 from kargah.store.database import now_of
+from kargah.store.rows import insert_rows
 
 PAGE = 30
 FINISHED, FAILED, ATTENTION = "finished", "failed", "attention"
@@ -25,8 +26,7 @@ LONGEST_RETRY_SECONDS = 3600.0
 #: Warnings after which everything goes on, but not from where one thinks.
 WORTH_KNOWING = frozenset({"train.checkpoint_damaged"})
 
-_INSERT_NOTICE = insert(Notice.metadata.tables[Notice.__tablename__])
-_INSERT_OUTGOING = insert(Outgoing.metadata.tables[Outgoing.__tablename__])
+_NOTICES, _OUTBOX = (table.metadata.tables[table.__tablename__] for table in (Notice, Outgoing))
 
 JsonDict = dict[str, Any]
 
@@ -69,9 +69,8 @@ def note(session: Session, said: Iterable[tuple[Job, int, Event]]) -> None:
         told.append({"id": notice_id, "created_at": event.at, **place, **words})
         payload = {**words, **place, "id": notice_id, "job_kind": job.kind, "at": event.at.isoformat()}
         outgoing.append({"notice_id": notice_id, "payload": payload})
-    if told:
-        session.execute(_INSERT_NOTICE, told)
-        session.execute(_INSERT_OUTGOING, outgoing)
+    insert_rows(session, _NOTICES, told)
+    insert_rows(session, _OUTBOX, outgoing)
 
 
 def _worth_telling(session: Session, job: Job, position: int, event: Event) -> tuple[str, JsonDict | None] | None:

@@ -1,8 +1,13 @@
 """The one order of all events: a counter row, raised in the transaction that uses its numbers."""
 
-from sqlalchemy import select, text
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Select, Table, bindparam, insert, select, text, true
 from sqlalchemy.orm import Session
 
+from kargah.store.rows import as_arrays, insert_rows
 from kargah.store.tables import Counter
 
 POSITION = "position"
@@ -17,7 +22,32 @@ def latest_position(session: Session) -> int:
     return session.scalar(_LATEST) or 0
 
 
-def take(session: Session, count: int) -> int:
-    """Take ``count`` numbers; returns the first. The row stays locked until the commit, so that positions become visible in order."""
-    last: int = session.execute(_TAKE, {"name": POSITION, "count": count}).scalar_one()
+def insert_in_order(session: Session, table: Table, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Write rows whose ``position`` counts from 0 behind all that there are. Returns the position of the first.
+
+    The counter's row stays locked until the commit, so that positions become visible in order.
+    """
+    count = len(rows)
+    if session.get_bind().dialect.name == "sqlite":
+        first: int = session.execute(_TAKE, {"name": POSITION, "count": count}).scalar_one() - count + 1
+        insert_rows(session, table, [{**row, "position": first + row["position"]} for row in rows])
+        return first
+    names = tuple(rows[0])
+    arrays = {name: [row[name] for row in rows] for name in names}
+    last: int = session.execute(_counted(table, names), {**arrays, "name": POSITION, "count": count}).scalar_one()
     return last - count + 1
+
+
+@lru_cache(maxsize=8)
+def _counted(table: Table, names: tuple[str, ...]) -> Select[Any]:
+    """The numbers are taken and used by one statement, which answers with the last of them."""
+    from sqlalchemy.dialects import postgresql  # slow to import, and of no use without such a database
+
+    count = bindparam("count", type_=Counter.value.type)
+    fresh = postgresql.insert(Counter).values(name=bindparam("name"), value=count)
+    raised = {"value": Counter.value + count}
+    taken = fresh.on_conflict_do_update(index_elements=["name"], set_=raised).returning(Counter.value).cte("taken")
+    given = as_arrays(table, names)
+    columns = [taken.c.value - count + 1 + given.c[name] if name == POSITION else given.c[name] for name in names]
+    written = insert(table).from_select(names, select(*columns).select_from(given.join(taken, true()))).cte("written")
+    return select(taken.c.value).add_cte(written)

@@ -12,7 +12,8 @@ from kargah.jobs import cards, states
 from kargah.jobs.cards import Cards, CardsWanted
 from kargah.jobs.tables import Attempt, Job
 
-LIGHT_BEYOND_CORES = 2
+#: More than the imports that somebody waits for: downloads are light too, and wait for a slow link for hours.
+LIGHT_BEYOND_CORES = 4
 #: More than any machine has; stands for "not counted".
 ENDLESS_BYTES = 1 << 60
 

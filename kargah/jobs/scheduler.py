@@ -63,6 +63,7 @@ class Scheduler:
         self._seen = 0
         self._signs: dict[str, Signs] = {}
         self._accepting = True
+        self._left_some = False
         self.held: dict[str, Held] = {}
 
     def run(self, stopping: threading.Event) -> None:
@@ -219,11 +220,13 @@ class Scheduler:
 
     def _claim(self) -> None:
         while True:
-            with self._database.ask() as session:
-                if not claims.has_queue(session, self._seat):
-                    return
+            if not self._left_some:  # else the last look knows already that one is worth the lock
+                with self._database.ask() as session:
+                    if not claims.has_queue(session, self._seat):
+                        return
             with self._database.serialised() as session:
                 look = claims.claim_next(session, self._seat, frozenset(self.held), at_most=CLAIMED_AT_ONCE)
+            self._left_some = look.leaves_some
             for job, grant in look.claims:
                 self._launch(job, grant)
             if len(look.claims) < CLAIMED_AT_ONCE:

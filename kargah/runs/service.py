@@ -24,6 +24,8 @@ PAGE = 50
 PAGE_LIMIT = 200
 #: Said by a worker once its first steps tell what the whole will take.
 FORESEEN = "train.forecast"
+#: The kinds of jobs that may have a run; of the others nobody asks.
+HAVE_RUNS = frozenset({"train", "script"})
 _OF_JOBS = select(Run).where(Run.job_id.in_(bindparam("job_ids", expanding=True)))
 
 
@@ -38,6 +40,7 @@ def create_for_job(
     tags: dict[str, Any] | None = None,
 ) -> Run:
     """The one run of a training job over all its attempts; its data set versions can no longer be purged. ``sources``: see RunSource."""
+    assert job.kind in HAVE_RUNS, job.kind
     run = Run(
         id=new_id("run"), job_id=job.id, title=job.title, title_folded=fold(job.title)[:300], recipe=recipe, status=job.state,
         params={}, tags=tags or {}, summary={}, visibility=job.visibility, **owned_by(actor),
@@ -103,6 +106,9 @@ def curve(
 
 def on_events(session: Session, told: Sequence[tuple[Job, Sequence[Event]]]) -> None:
     """Carry a batch of events of each job into its run, in the batch's own transaction. A job without a run is none of ours."""
+    told = [(job, events) for job, events in told if job.kind in HAVE_RUNS]
+    if not told:
+        return
     runs = {run.job_id: run for run in session.scalars(_OF_JOBS, {"job_ids": [job.id for job, _ in told]})}
     for job, events in told:
         if job.id in runs:

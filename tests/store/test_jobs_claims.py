@@ -82,6 +82,34 @@ def test_none_overtakes_a_job_that_waits_for_more_cores(database: Database, acto
     assert next(iter(look.waiting)) == wide
 
 
+def test_downloads_that_go_on_for_hours_beside_a_training_leave_room_for_an_import(database: Database, actor: Actor) -> None:
+    mine = seat(cores=1)
+    submitted(database, actor)
+    claimed(database, mine)
+    waiting = [submitted(database, actor, "quick") for _ in range(3)]
+    assert [claimed_id(database, mine) for _ in waiting] == waiting
+
+
+def test_a_look_says_whether_it_leaves_some(database: Database, actor: Actor) -> None:
+    mine = seat(cores=2)
+    for _ in range(2):
+        submitted(database, actor)
+    assert [claimed(database, mine).leaves_some for _ in range(3)] == [True, False, False]
+
+
+@pytest.mark.parametrize("owners", [1, 2])
+def test_a_long_line_keeps_its_turns(database: Database, actor: Actor, owners: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few of a line are looked at: those of another owner are not behind all of the first one's."""
+    monkeypatch.setattr(claims, "LOOKED_AT", 3)
+    monkeypatch.setattr(claims, "_OF_ONE_OWNER", claims._of_one_owner())
+    monkeypatch.setattr(claims, "_OF_MANY_OWNERS", claims._of_many_owners())
+    first = [submitted(database, actor, "quick") for _ in range(4)]
+    others = [submitted(database, person(database, Role.TRAINER), "quick") for _ in range(owners - 1)]
+    with database.serialised() as session:
+        look = claims.claim_next(session, seat(cores=8), at_most=3)
+    assert [job.id for job, _ in look.claims] == [first[0], *others, *first[1:]][:3]
+
+
 def test_free_cores_are_shared_among_those_that_wait(database: Database, actor: Actor) -> None:
     mine = seat(cores=4, job_threads=None)
     submitted(database, actor)

@@ -108,7 +108,7 @@ def test_a_run_shows_its_jobs_state_and_latest_metrics(database: Database, actor
     from kargah.contract.events import AnyEvent
 
     with database.write() as session:
-        job = service.submit(session, actor, "count", "x", {})
+        job = service.submit(session, actor, "train", "x", {})
         run_id = runs.create_for_job(session, actor, job, "tabular").id
         job_id = job.id
     at = "2026-11-21T10:00:00Z"
