@@ -35,6 +35,8 @@ log = structlog.get_logger(__name__)
 POLL_SECONDS = 0.05
 HEARTBEAT_SECONDS = 15.0
 GIVE_BACK_SECONDS = 2.0
+#: So many more streams than ever since the last rest are put out of the garbage collector's sight.
+CROWD = 100
 #: A stream is asked to come back after this long.
 LONGEST_SECONDS = 30 * 60.0
 #: Whether the listeners' credentials still hold is asked this often: of all of them in one query.
@@ -60,6 +62,7 @@ class Live:
         self._threads = threads
         self._listeners: set[Listener] = set()
         self._checked_at = 0.0
+        self._most = 0
         self._position: int | None = None
         self._someone = asyncio.Event()
         self._placed = asyncio.Event()
@@ -86,6 +89,7 @@ class Live:
                 continue
             try:
                 full = await self._tick()
+                self._spare_the_crowd()
                 await self._check()
             except Exception as error:  # the edge of all streams: the database may be away for a while
                 log.error("tailer_failed", exc_info=error)
@@ -99,9 +103,26 @@ class Live:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._someone.wait(), GIVE_BACK_SECONDS)
             return
-        gc.collect()
+        self._collect()
         give_back()
         await self._someone.wait()
+
+    def _collect(self) -> None:
+        if not self._most:
+            gc.collect()
+            return
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()  # what was loaded at the start is out of sight again
+        self._most = 0
+
+    def _spare_the_crowd(self) -> None:
+        """Streams stay for long and are no garbage. To walk through a thousand of them over and over took the collector a quarter of a
+        second each time, in which nobody was told anything. What is garbage just then is found at the next rest.
+        """
+        if len(self._listeners) >= self._most + CROWD:
+            self._most = len(self._listeners)
+            gc.freeze()
 
     async def _tick(self) -> bool:
         """Returns whether there may be more at once."""
