@@ -18,6 +18,7 @@ from kargah.cli.logs import configure_logs
 from kargah.cli.words import t
 from kargah.contract.plans import BundledFiles
 from kargah.hardware import gpus, profile
+from kargah.jobs import leftovers
 from kargah.jobs.claims import Seat
 from kargah.jobs.launchers.forge import Forge
 from kargah.jobs.projection import Trade, Trades
@@ -54,6 +55,7 @@ def run_agent(settings: Settings, trades: Trades | None = None) -> int:
     try:
         bring_up_to_date(database, settings.run_folder)
         downloaded.sweep(settings.home, settings.unfinished_upload_days)
+        leftovers.sweep(database, settings.home, settings.run_folder, host)
         predictors = Supervisor(database, settings)
         forge = Forge() if forge_pays(settings) else None
         also = [
