@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from kargah.kit import files
 
 OnEvent = Callable[[str, dict[str, Any]], None]
 
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.05
 #: How long a worker may take to stop by itself, before SIGTERM and before SIGKILL.
 STOP_SECONDS, TERM_SECONDS = 5.0, 3.0
 _LOG_TAIL_BYTES = 4000
@@ -66,14 +67,15 @@ def run(
 
 @contextmanager
 def ahead(kind: str, directory: AttemptDirectory, threads: int, imports: Sequence[str]) -> "Iterator[subprocess.Popen[bytes]]":
-    """A worker that imports what it will need while its plan is made; gone at the end, whatever happened."""
+    """A worker that imports what it will need while its plan is made; gone when that fails, or when its work does."""
     process = start_ahead(f"kargah.workers.{kind}", directory, threads, imports)
     try:
         yield process
-    finally:
-        if process.poll() is None:
-            process.kill()
+    except BaseException:
+        process.kill()
         process.wait()
+        raise
+    finally:
         if process.stdin is not None:
             process.stdin.close()
 
@@ -116,11 +118,17 @@ def events_of(process: subprocess.Popen[bytes], directory: AttemptDirectory) -> 
 
 
 def _follow(process: subprocess.Popen[bytes], directory: AttemptDirectory, on_event: OnEvent) -> Event | None:
-    last: Event | None = None
+    """The last word, as soon as it is said: what it tells of is on the disk, and the process has only its memory to give back."""
     for event in events_of(process, directory):
-        last = event
         on_event(event.kind, event.model_dump(exclude={"kind", "at"}))
-    return last if last is not None and last.kind in LAST_WORDS else None
+        if event.kind in LAST_WORDS:
+            _let_end(process)
+            return event
+    return None
+
+
+def _let_end(process: subprocess.Popen[bytes]) -> None:
+    threading.Thread(target=process.wait, name="ending", daemon=True).start()
 
 
 def _result_of(last: Event | None, process: subprocess.Popen[bytes], directory: AttemptDirectory) -> dict[str, Any]:

@@ -139,9 +139,17 @@ def _keep(result: TrainResult, outputs: Path, target: Path) -> Path | None:
     """The recommended model at ``target``; the others beside it (``others_of``), so that a comparison stays possible."""
     if result.recommended is None:
         return None
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(outputs / result.recommended, target, dirs_exist_ok=True)
+    _move(outputs / result.recommended, target)
     for model in result.models:
         if model.name != result.recommended:
-            shutil.copytree(outputs / model.name, others_of(target) / model.name, dirs_exist_ok=True)
+            _move(outputs / model.name, others_of(target) / model.name)
     return target
+
+
+def _move(source: Path, target: Path) -> None:
+    """What is in one folder into the other, which may be there; copied only where they are on different disks."""
+    target.mkdir(parents=True, exist_ok=True)
+    for path in source.iterdir():
+        if (there := target / path.name).is_dir():
+            shutil.rmtree(there)
+        shutil.move(path, there)

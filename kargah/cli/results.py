@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kargah.cli import screen
 from kargah.cli.words import language, t
-from kargah.client import ModelVersion
 from kargah.contract.results import ModelOutput, TrainResult
 from kargah.kit import i18n
+
+if TYPE_CHECKING:
+    from kargah.client import ModelVersion
 
 HEADINGS = (
     "cli.results.model",
@@ -62,7 +64,7 @@ def _choice(choice: dict[str, Any]) -> list[str]:
     return [name, shown(choice["value"]), t(f"source.{choice['source']}"), t(choice["why"], **choice.get("params", {}))]
 
 
-def show_versions(versions: Sequence[ModelVersion]) -> None:
+def show_versions(versions: "Sequence[ModelVersion]") -> None:
     """Models as a server tells of them, in its order: the recommended one first."""
     _table([_of_version(version) for version in versions], None)
 
@@ -89,7 +91,7 @@ def _of_output(model: ModelOutput, result: TrainResult) -> Line:
     )
 
 
-def _of_version(version: ModelVersion) -> Line:
+def _of_version(version: "ModelVersion") -> Line:
     metric, interval = version.primary_metric or "", version.detail.get("interval")
     return Line(
         name=version.name,
