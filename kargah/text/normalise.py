@@ -8,7 +8,7 @@ import re
 import tomllib
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -27,6 +27,8 @@ _EDGE = r"[\s!-/:-@\[-`{-~،؛؟٪٫٬٭۔«»…–—‘’“”]"
 _KEPT_FORMS = frozenset("ﷺﷻ﷼﷽")
 
 _FORM = re.compile(f"[{_FORMS}]")
+#: Patterns that begin with a character are looked for far more quickly than alternatives.
+_ZWNJ_AT_EDGE = re.compile(f"{ZWNJ}(?:(?:(?<=\\A{ZWNJ})|(?<={_EDGE}{ZWNJ})){ZWNJ}*|{ZWNJ}*(?={_EDGE}|\\Z))")
 _RARE = re.compile(f"[{_FORMS}{INVISIBLE}{BIDI_CONTROLS}{ZWNJ}\u200d\u0640]")
 
 Counts = dict[str, int]
@@ -79,6 +81,10 @@ class Step(Protocol):
         """The same as places: (start, end, new text), in order, none of them idle."""
         ...
 
+    def counted(self, text: str) -> tuple[str, int]:
+        """The new text, and how many edits make it."""
+        ...
+
 
 @dataclass(frozen=True)
 class Replace:
@@ -95,8 +101,27 @@ class Replace:
         found = ((match, self._new(match)) for match in self.pattern.finditer(text))
         return [(*match.span(), new) for match, new in found if match[0] != new]
 
+    def counted(self, text: str) -> tuple[str, int]:
+        if self.pattern.search(text) is None:
+            return text, 0
+        edits = self.edits(text)
+        return _edited(text, edits), len(edits)
+
     def _new(self, match: re.Match[str]) -> str:
         return self.replacement if isinstance(self.replacement, str) else self.replacement(match)
+
+
+@dataclass(frozen=True)
+class Letters(Replace):
+    """Each character of ``table`` by what stands there; none of what stands there is replaced itself."""
+
+    table: Mapping[str, str] = field(default_factory=dict)
+
+    def counted(self, text: str) -> tuple[str, int]:
+        found = self.pattern.findall(text)
+        for letter in set(found):
+            text = text.replace(letter, self.table[letter])
+        return text, len(found)
 
 
 @dataclass(frozen=True)
@@ -116,15 +141,22 @@ class Compose:
         segments = ((start, end, self.apply(text[start:end])) for start, end in _composable_segments(text))
         return [(start, end, new) for start, end, new in segments if new != text[start:end]]
 
+    def counted(self, text: str) -> tuple[str, int]:
+        edits = self.edits(text)
+        return _edited(text, edits) if edits else text, len(edits)
+
 
 class Whitespace(Replace):
     """One space for a run of blanks; line breaks stay, at most an empty line of them; nothing at the ends."""
 
     def __init__(self) -> None:
-        super().__init__("whitespace", re.compile(r"\s{2,}|[^\S \n]|\A\s|\s\Z"), _one_space)
+        super().__init__("whitespace", re.compile(r"\s(?:\s+|(?<=[^ \n])|(?<=\A\s)|\Z)"), _one_space)
 
     def apply(self, text: str) -> str:
         return text if " ".join(text.split()) == text else super().apply(text)
+
+    def counted(self, text: str) -> tuple[str, int]:
+        return (text, 0) if " ".join(text.split()) == text else super().counted(text)
 
 
 class Normaliser:
@@ -146,9 +178,9 @@ class Normaliser:
         """The text and, by step, in how many places it changed. Steps that changed nothing are absent."""
         counts: Counts = {}
         for step in self._steps_for(text):
-            if edits := step.edits(text):
-                counts[step.name] = counts.get(step.name, 0) + len(edits)
-                text = _edited(text, edits)
+            text, edits = step.counted(text)
+            if edits:
+                counts[step.name] = counts.get(step.name, 0) + edits
         return text, counts
 
     def apply_mapped(self, text: str) -> tuple[str, list[int]]:
@@ -206,14 +238,14 @@ def _steps(settings: NormaliserSettings) -> list[Step]:
         (settings.invisible, Replace("invisible", re.compile(f"[{INVISIBLE}]+"), "", rare=True)),
         (settings.bidi_controls, Replace("bidi_controls", re.compile(f"[{BIDI_CONTROLS}]+"), "", rare=True)),
         (settings.kashida, Replace("kashida", re.compile("\u0640+"), "", rare=True)),
-        (settings.zwnj, Replace("zwnj", re.compile(f"\u200d(?!{_EMOJI})|(?<!{_EMOJI})\u200d"), "", rare=True)),
+        (settings.zwnj, Replace("zwnj", re.compile(f"\u200d(?:(?!{_EMOJI})|(?<!{_EMOJI}\u200d))"), "", rare=True)),
         (settings.compose, Compose()),
         (settings.harakat, Replace("harakat", re.compile("[\u064b-\u0652]+"), "", guarded=True)),
         (settings.letters, _letters("letters", data["letters"])),
         (settings.hamza, _letters("hamza", data["hamza"])),
         (settings.digits != "keep", _digits(settings.digits)),
-        (settings.zwnj, Replace("zwnj", re.compile(f"(?:\\A|(?<={_EDGE})){ZWNJ}+|{ZWNJ}+(?={_EDGE}|\\Z)"), "", rare=True)),
-        (settings.zwnj, Replace("zwnj", re.compile(f"{ZWNJ}{{2,}}"), ZWNJ, rare=True)),
+        (settings.zwnj, Replace("zwnj", _ZWNJ_AT_EDGE, "", rare=True)),
+        (settings.zwnj, Replace("zwnj", re.compile(f"{ZWNJ}{ZWNJ}+"), ZWNJ, rare=True)),
         (settings.whitespace, Whitespace()),
         (settings.compose, Compose()),
     ]
@@ -221,7 +253,7 @@ def _steps(settings: NormaliserSettings) -> list[Step]:
 
 
 def _letters(name: str, table: Mapping[str, str]) -> Step:
-    return Replace(name, re.compile(f"[{''.join(table)}]"), _looked_up(table), guarded=True)
+    return Letters(name, re.compile(f"[{''.join(table)}]"), _looked_up(table), guarded=True, table=table)
 
 
 def _digits(form: str) -> Step:

@@ -14,6 +14,7 @@ from kargah.contract.attempt import AttemptDirectory
 from kargah.contract.plans import IngestPlan, Plan
 from kargah.contract.results import IngestResult
 from kargah.kit import files
+from kargah.kit.collecting import seldom
 from kargah.recipes import catalogue
 from kargah.recipes.columns import Column, ColumnKind
 from kargah.text.normalise import Normaliser, NormaliserSettings
@@ -79,7 +80,8 @@ class Import:
     def run(self) -> IngestResult:
         self._scratch.mkdir(parents=True, exist_ok=True)
         try:
-            return self._imported()
+            with seldom():
+                return self._imported()
         except RecursionError:  # what could just be read may be too deep for what comes after
             raise NestedTooDeeply() from None
         finally:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ from hypothesis import strategies as st
 
 from kargah.kit.errors import KargahError
 from kargah.text import numbers
-from kargah.workers.doctor.likeness import exact_loose_key, loose_key, loose_keys
+from kargah.workers.doctor.likeness import LIKE_ENOUGH, LikeTexts, exact_loose_key, loose_key, loose_keys
 from kargah.workers.reading import bulk, signs
 from kargah.workers.reading.amounts import PLAIN_NUMBER
 from kargah.workers.reading.batch import behind, of_rows
 from kargah.workers.reading.delimited import DelimitedTable
+from kargah.workers.reading.distinct import Distinct
 from kargah.workers.reading.findings import Findings
 from kargah.workers.reading.source import examine
 
@@ -144,7 +146,9 @@ def test_the_rough_patterns_let_nothing_through_that_the_exact_ones_find(values:
     column = pa.array(values, pa.string())
     assert signs.missing(column) == {value for value in values if numbers.is_missing(value)}
     suspicious = set(signs.suspicious(column))
-    assert signs.remarkable(column) == signs.Remarkable(signs.missing(column), signs.suspicious(column), signs.personal(column))
+    found = signs.remarkable(column)
+    assert (found.missing, found.suspicious, found.personal) == (signs.missing(column), signs.suspicious(column), signs.personal(column))
+    assert {*found.missing, *found.suspicious} <= set(column.take(found.places).to_pylist())
     assert {value for value in values for _, _, exact in signs.SIGNS if exact.search(value)} <= suspicious
 
 
@@ -164,3 +168,31 @@ FOLDED = st.one_of(st.text("سلامكيىةأؤئ۱٢3aZ_ \t\x1e\u200c\u064b\u0
 @settings(max_examples=300, deadline=None)
 def test_the_table_of_bytes_folds_texts_together_as_the_exact_rules_do_each(texts: list[str]) -> None:
     assert loose_keys(texts) == [loose_key(text) for text in texts] == [exact_loose_key(text) for text in texts]
+
+
+@given(texts=st.lists(st.lists(st.sampled_from("abcdefgh"), min_size=6, max_size=30), min_size=2, max_size=12), changed=st.integers(0, 5))
+@settings(max_examples=300, deadline=None)
+def test_a_text_is_like_one_before_where_they_share_nearly_all_pairs_of_words(texts: list[list[str]], changed: int) -> None:
+    words = [*texts, *([*text[:changed], "z", *text[changed:]] for text in texts)]
+    pairs = [set(pairwise(text)) for text in words]
+    known = LikeTexts()
+    for number, text in enumerate(words):
+        shares = [len(pairs[number] & other) / len(pairs[number] | other) for other in pairs[:number] if len(other) >= 5]
+        is_like = known.add(" ".join(text))
+        assert is_like <= any(share >= LIKE_ENOUGH for share in shares)
+        assert is_like or len(pairs[number]) < 5 or 1.0 not in shares
+
+
+@given(
+    batches=st.lists(st.lists(st.integers(-9, 40), max_size=12), max_size=12),
+    ignored=st.sets(st.integers(-9, 9), max_size=4),
+    most=st.integers(1, 60),
+)
+@settings(max_examples=500, deadline=None)
+def test_different_values_are_counted_exactly_until_there_are_too_many(batches: list[list[int]], ignored: set[int], most: int) -> None:
+    distinct, expected = Distinct(most), set[int]()
+    for batch in batches:
+        distinct.add(batch, ignored.intersection(batch))
+        if len(expected) < most:
+            expected = (expected | set(batch)) - ignored
+        assert len(distinct) == len(expected)

@@ -18,6 +18,7 @@ from kargah.workers.reading import signs
 from kargah.workers.reading.amounts import NumberProfile
 from kargah.workers.reading.batch import Lines
 from kargah.workers.reading.days import DateProfile
+from kargah.workers.reading.distinct import Distinct
 from kargah.workers.reading.findings import MAX_LINES, Findings
 
 MAX_TOP, MAX_COUNTED, SHOWN_CHARACTERS, EXAMPLES = 200, 1000, 160, 3
@@ -36,6 +37,10 @@ class Stretch:
     values: Any
     lines: Lines
 
+    def at(self, places: Any) -> "Stretch":
+        """Of these rows alone; ``places``: an Arrow array of their numbers in the batch."""
+        return Stretch(self.values.take(places), lambda: [self.lines()[place] for place in places.to_pylist()])
+
     def are(self, wanted: Collection[str]) -> Any:
         """A mask of the rows that have one of these values."""
         return pc.is_in(self.values, value_set=pa.array(wanted, pa.string()))
@@ -51,9 +56,13 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Look:
-    """What a thread may find out of a batch beforehand: hashes of the values as bytes; of running text, what stands out."""
+    """What a thread may find out of a batch beforehand: hashes of the values as bytes; of running text, what stands out.
+
+    ``different``: each of the hashes at least once.
+    """
 
     hashes: list[int]
+    different: Sequence[int]
     remarkable: signs.Remarkable | None = None
 
 
@@ -67,7 +76,7 @@ class ColumnProfile:
         self.values_changed = self.values_normalised = 0
         self.personal_rows = signs.PersonalRows()
         self._findings, self._normaliser = findings, normaliser
-        self._hashes: set[int] = set()
+        self._distinct = Distinct(max_distinct)
         self._numbers = NumberProfile(max_distinct)
         self._dates = DateProfile()
         self._max_distinct = max_distinct
@@ -79,10 +88,12 @@ class ColumnProfile:
 
     def look(self, values: Any) -> Look:
         """Changes nothing: may be asked of the next batch while this one is added."""
-        hashes = list(map(hash, values.cast(pa.binary()).to_pylist()))
-        if self._is_varied and not self._numbers.possible:
-            return Look(hashes, signs.remarkable(values))
-        return Look(hashes)
+        if self._is_varied:
+            hashes = _hashes_of(values)
+            return Look(hashes, hashes, None if self._numbers.possible else signs.remarkable(values))
+        few = values.dictionary_encode(null_encoding="encode")
+        different = _hashes_of(few.dictionary)
+        return Look(list(map(different.__getitem__, few.indices.to_pylist())), different)
 
     def add(self, values: Any, look: Look, lines: Lines) -> Any:
         """Take in a batch; give it back with the spellings of "missing" as null."""
@@ -96,9 +107,10 @@ class ColumnProfile:
         stretch = self._without_missing(Stretch(values, lines), missing)
         present = None if counted is None else {value: count for value, count in counted.items() if value not in missing}
         self._measure(stretch, present, different, missing)
-        self._remember(look.hashes, missing, has_nulls=values.null_count > 0)
+        self._remember(look, missing, has_nulls=values.null_count > 0)
         if not self._are_all_numbers(stretch, present):
-            self._inspect(stretch, present, signs.suspicious(different) if remarkable is None else remarkable.suspicious)
+            suspicious = signs.suspicious(different) if remarkable is None else remarkable.suspicious
+            self._inspect(stretch, present, suspicious, stretch if remarkable is None else stretch.at(remarkable.places))
         return stretch.values
 
     @property
@@ -108,7 +120,7 @@ class ColumnProfile:
     @property
     def distinct(self) -> int:
         """Of numbers ``1``, ``1.0`` and ``۱`` are one value."""
-        return len(self._numbers.values) if self._numbers.fits(self.filled) else len(self._hashes)
+        return len(self._numbers.values) if self._numbers.fits(self.filled) else len(self._distinct)
 
     def kind(self) -> ColumnKind:
         if not self.filled:
@@ -213,13 +225,9 @@ class ColumnProfile:
                 if len(self._examples) == EXAMPLES:
                     return
 
-    def _remember(self, hashes: Sequence[int], missing: set[str], has_nulls: bool) -> None:
-        if len(self._hashes) >= self._max_distinct:
-            return
-        self._hashes.update(hashes)
-        if missing or has_nulls:
-            self._hashes.difference_update(hash(value.encode()) for value in missing)
-            self._hashes.discard(hash(None))
+    def _remember(self, look: Look, missing: set[str], has_nulls: bool) -> None:
+        gone = [hash(value.encode()) for value in missing]
+        self._distinct.add(look.different, [*gone, hash(None)] if has_nulls else gone)
 
     def _are_all_numbers(self, stretch: Stretch, present: dict[str, int] | None) -> bool:
         if not self._numbers.possible or present is None:
@@ -228,16 +236,17 @@ class ColumnProfile:
         self._numbers.bad_lines += stretch.lines_of(not_numbers, MAX_LINES - len(self._numbers.bad_lines))
         return not not_numbers and self._numbers.possible
 
-    def _inspect(self, stretch: Stretch, present: dict[str, int] | None, suspicious: list[str]) -> None:
+    def _inspect(self, stretch: Stretch, present: dict[str, int] | None, suspicious: list[str], suspects: Stretch) -> None:
+        """``suspects``: those rows of the stretch, or more, in which the suspicious values stand."""
         if self._dates.possible and present is not None:
             self._dates.add(present, stretch)
         for code, severity, pattern in signs.SIGNS if suspicious else ():
             signed = [value for value in suspicious if pattern.search(value)]
-            found = stretch.are(signed)
+            found = suspects.are(signed)
             if count := pc.sum(found).as_py():
-                noted = self._findings.note(code, severity, column=self.name, count=count, lines=stretch.lines_at(found))
+                noted = self._findings.note(code, severity, column=self.name, count=count, lines=suspects.lines_at(found))
                 if code == "MOJIBAKE":
-                    sure = stretch.are([value for value in signed if mojibake.repaired(value) is not None])
+                    sure = suspects.are([value for value in signed if mojibake.repaired(value) is not None])
                     noted.params["repairable"] = noted.params.get("repairable", 0) + pc.sum(sure).as_py()
         if self._characters_normalised <= NORMALISED_CHARACTERS:
             self._count_normalising(
@@ -293,6 +302,10 @@ class ColumnProfile:
                 merges=[[{"value": value, "count": counter[value]} for value in group] for group in merges[:20]],
                 classes=len(groups),
             )
+
+
+def _hashes_of(values: Any) -> list[int]:
+    return list(map(hash, values.cast(pa.binary()).to_pylist()))
 
 
 def _rounded(length: int) -> int:

@@ -43,6 +43,13 @@ def test_counting_and_mapping_give_the_same_text_as_applying(text: str, chosen: 
     assert all(0 <= offset < len(text) for offset in offsets[:-1])
 
 
+@given(TEXTS, SETTINGS)
+@settings(max_examples=400, deadline=None)
+def test_a_step_counts_as_many_edits_as_it_makes(text: str, chosen: NormaliserSettings) -> None:
+    for step in Normaliser(chosen).steps:
+        assert step.counted(text) == (step.apply(text), len(step.edits(text)))
+
+
 @given(TEXTS)
 def test_keys_do_not_change_when_taken_again(text: str) -> None:
     assert label_key(label_key(text)) == label_key(text)
