@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kargah.cli.options import Json, Server, Token, group
+from kargah.cli.options import Hours, Json, Server, Token, group, window_of
 from kargah.cli.words import error_text, t
 
 app = group("bundle")
@@ -58,12 +58,14 @@ def fetch(
     item: Annotated[str | None, typer.Argument(help=t("cli.bundle.item"), metavar="ID")] = None,
     peer_token: Annotated[str, typer.Option(envvar="KARGAH_PEER_TOKEN", help=t("cli.bundle.peer_token"))] = "",
     signer: Annotated[str | None, typer.Option(help=t("cli.bundle.signer"), metavar="FINGERPRINT")] = None,
+    hours: Hours = None,
     json: Json = False,
     server: Server = None,
     token: Token = None,
 ) -> None:
     from kargah.cli import connection, screen
 
+    window = window_of(hours)
     bundles = connection.connect(server, token).bundles
     if item is None:
         found = bundles.peer_items(url, peer_token)
@@ -71,7 +73,7 @@ def fetch(
         screen.as_json(found) if json else screen.table(["cli.heading.id", "cli.heading.kind", "cli.heading.title"], rows)
         return
     kind = "model" if item.startswith("mv_") else "dataset"
-    made = _asked(lambda signer: bundles.fetch(url, peer_token, item, kind=kind, signer=signer), signer)
+    made = _asked(lambda signer: bundles.fetch(url, peer_token, item, kind=kind, signer=signer, window=window), signer)
     if json:
         screen.as_json(made)
         return

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kargah.cli.options import Json, Server, Token, group
+from kargah.cli.options import Hours, Json, Server, Token, group, window_of
 from kargah.cli.words import t
 
 app = group("models")
@@ -87,6 +87,7 @@ def get(
     datasets: Annotated[bool, typer.Option("--dataset", help=t("cli.models.datasets"))] = False,
     no_wait: Annotated[bool, typer.Option("--no-wait", help=t("cli.models.no_wait"))] = False,
     update: Annotated[bool, typer.Option("--update", help=t("cli.models.update"))] = False,
+    hours: Hours = None,
     json: Json = False,
     server: Server = None,
     token: Token = None,
@@ -94,7 +95,7 @@ def get(
     from kargah.cli import connection, screen
 
     known = connection.connect(server, token).models
-    got = known.get(repository, kind="dataset" if datasets else "model", wait=not no_wait, update=update)
+    got = known.get(repository, kind="dataset" if datasets else "model", wait=not no_wait, update=update, window=window_of(hours))
     if json:
         screen.as_json(got)
     elif got["status"] == "ready":

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,25 @@ def test_a_model_and_its_data_come_from_another_kargah_over_the_network(
         assert [path.name for path in (other.home / "secrets").iterdir() if path.name.startswith("peer_")] == []
         said = "".join(path.read_text(errors="replace") for path in (other.home / "jobs").rglob("*.json*"))
         assert server.token not in said, "the token stands in no plan and no event"
+
+
+def test_what_the_terminal_has_fetched_keeps_to_the_hours_that_were_written(
+    server: Server, other: Server, finished_job: dict[str, Any]
+) -> None:
+    with Kargah(server.url, server.token) as home:
+        version = next(model for model in home.models.list().items if model["recipe"])["versions"][0]["id"]
+        signer = home.bundles.signers()["own"]["fingerprint"]
+    begins = datetime.now(UTC) + timedelta(hours=2)
+    ends = begins + timedelta(hours=1)
+    asked = ["bundle", "fetch", server.url, version, "--peer-token", server.token, "--signer", signer, "--json", "--hours"]
+    refused = kargah(other, *asked, "by night")
+    assert (refused.returncode, "22:00-06:00" in refused.stderr) == (2, True), refused.stderr
+    begun = kargah(other, *asked, f"{begins:%H:%M}-{ends:%H:%M}")
+    assert begun.returncode == 0, begun.stderr
+    job = json.loads(begun.stdout)["job"]
+    assert job["terms"]["window"] == {"start": f"{begins:%H:%M}:00", "end": f"{ends:%H:%M}:00", "zone": "UTC"}
+    with Kargah(other.url, other.token) as there:
+        there.transport.json("POST", f"/api/v1/jobs/{job['id']}/stop")
 
 
 def test_only_a_kargah_that_an_admin_has_named_is_asked(server: Server, other: Server) -> None:

@@ -385,8 +385,18 @@ def test_the_page_lists_another_kargah_and_has_what_is_chosen_fetched(here: Site
     wrong = browser.post("/models/bundles/peer", data={**asked, "token": "wrong"})
     assert (wrong.status_code, 'id="url-error"' in wrong.text) == (502, True)
     assert browser.post("/models/bundles/peer", data={**asked, "token": ""}).status_code == 422
-    begun = browser.post("/models/bundles/peer/import", data={**asked, "kind": "model", "id": version})
+    for hours, field in ((("22:00", ""), "window_end"), (("25:00", "06:00"), "window_start")):
+        for address, besides in (("peer", {}), ("peer/import", {"kind": "model", "id": version})):
+            written = {**asked, **besides, "window_start": hours[0], "window_end": hours[1]}
+            refused = browser.post(f"/models/bundles/{address}", data=written)
+            assert (refused.status_code, f'id="{field}-error"' in refused.text) == (422, True), (hours, address)
+    nights = {"window_start": "22:00", "window_end": "۰۶:۰۰"}
+    shown = browser.post("/models/bundles/peer", data={**asked, **nights}).text.partition('id="peer"')[2].partition("</section>")[0]
+    assert shown.count('name="window_end" value="۰۶:۰۰"') == shown.count("<form") > 0, "each button takes them along"
+    begun = browser.post("/models/bundles/peer/import", data={**asked, **nights, "kind": "model", "id": version})
     assert begun.status_code == 303, begun.text
+    [made] = [one for one in here.client("trainer").get("/api/v1/downloads").json()["items"] if one["repository"] == version]
+    assert made["job"]["terms"]["window"] == {"start": "22:00:00", "end": "06:00:00", "zone": "UTC"}
     secrets = [path for path in (here.settings.home / "secrets").iterdir() if path.name.startswith("peer_")]
     assert [stat.S_IMODE(path.stat().st_mode) for path in secrets] == [0o600]
     jobs = here.client("trainer").get("/api/v1/jobs").text

@@ -19,9 +19,11 @@ from kargah.store.access import Actor, require_creator
 from kargah.web import uploads
 from kargah.web.api.bundles import BundleWish, looked_at
 from kargah.web.deps import Ask, Asking
+from kargah.web.pages import hours as hours_form
 from kargah.web.pages import models_offers
 from kargah.web.pages.access import see
 from kargah.web.pages.forms import Errors, errors_of, form_of, schema_errors
+from kargah.web.pages.hours import Hours
 from kargah.web.pages.parts import Badge, badge_of
 from kargah.web.pages.render import render
 from kargah.web.pages.shell import page_of
@@ -59,9 +61,11 @@ async def _page(
     unknown: dict[str, str] | None = None,
     peer: Peer | None = None,
     found: list[PeerItem] | None = None,
-    url: str = "",
+    given: dict[str, str] | None = None,
 ) -> Response:
-    """``unknown``: the signer that is to be confirmed, the title of what it signed, and where that lies. ``found``: what ``peer`` has."""
+    """``unknown``: the signer that is to be confirmed, the title of what it signed, and where that lies. ``found``: what ``peer`` has.
+    ``given``: what was written of it.
+    """
     name = page_of(request, "models").words.text("models.tab.bundles")
     position, imports = await ask.read(_imports)
     page = page_of(request, "models", crumbs=((name, ""),), stream=f"/api/v1/events?since={position}")
@@ -81,7 +85,8 @@ async def _page(
         peer=peer,
         found=[(one, page.words.size(one.size_bytes) if one.size_bytes is not None else "") for one in found or []],
         kinds={kind: page.words.text(f"resource.kind.{kind}") for kind in ("model", "dataset")},
-        values={"url": url},
+        values={"url": (given or {}).get("url", "")},
+        hours=hours_form.read(page.words, given or {}),
     )
 
 
@@ -144,12 +149,14 @@ async def show_peer(request: Request, ask: Ask) -> Response:
     values = await form_of(request)
     try:
         peer = Peer(url=values.get("url", "").strip(), token=values.get("token", "").strip())
+        if _hours(request, values).errors:
+            return await _page(request, ask, status=422, given=values)
         found = await ask.compute(peers.items_of, ask.settings, peer)
     except ValidationError as problem:
-        return await _page(request, ask, errors=schema_errors(request, problem), status=422, url=values.get("url", ""))
+        return await _page(request, ask, errors=schema_errors(request, problem), status=422, given=values)
     except KargahError as error:
-        return await _refused(request, ask, "url", error, url=values.get("url", ""))
-    return await _page(request, ask, peer=peer, found=found, url=peer.url)
+        return await _refused(request, ask, "url", error, values)
+    return await _page(request, ask, peer=peer, found=found, given=values)
 
 
 @router.post("/models/bundles/peer/import")
@@ -157,16 +164,23 @@ async def import_from_peer(request: Request, ask: Ask) -> Response:
     require_creator(ask.actor)
     values = await form_of(request)
     said = {name: values[name] for name in ("url", "token", "kind", "id", "title", "signer") if values.get(name)}
+    hours = _hours(request, values)
+    if hours.errors:
+        return await _page(request, ask, status=422, given=values)
     try:
-        wish = PeerWish.model_validate(said)
+        wish = PeerWish.model_validate({**said, "window": hours.window})
         await ask.write(peers.start, ask.settings, wish, await ask.compute(peers.words_of, ask.settings, wish))
     except ValidationError as problem:
-        return await _page(request, ask, errors=schema_errors(request, problem), status=422, url=said.get("url", ""))
+        return await _page(request, ask, errors=schema_errors(request, problem), status=422, given=values)
     except UnknownSigner as error:
-        return await _page(request, ask, status=error.status, unknown={**said, **error.params}, url=said.get("url", ""))
+        return await _page(request, ask, status=error.status, unknown={**said, **hours.kept, **error.params}, given=values)
     except KargahError as error:
-        return await _refused(request, ask, "url", error, url=said.get("url", ""))
+        return await _refused(request, ask, "url", error, values)
     return see("/models/resources?done=peer_started")
+
+
+def _hours(request: Request, values: dict[str, str]) -> Hours:
+    return hours_form.read(page_of(request, "models").words, values)
 
 
 @router.post("/models/bundles/signers/{fingerprint}/delete")
@@ -187,5 +201,5 @@ async def _import(request: Request, ask: Asking, wish: BundleWish, field: str) -
     return see("/models/bundles?done=bundle_begun")
 
 
-async def _refused(request: Request, ask: Asking, field: str, error: KargahError, url: str = "") -> Response:
-    return await _page(request, ask, errors={field: next(iter(errors_of(request, error).values()))}, status=error.status, url=url)
+async def _refused(request: Request, ask: Asking, field: str, error: KargahError, given: dict[str, str] | None = None) -> Response:
+    return await _page(request, ask, errors={field: next(iter(errors_of(request, error).values()))}, status=error.status, given=given)
