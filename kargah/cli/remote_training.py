@@ -28,6 +28,7 @@ def train(plan: PlanFile, server: str, token: str | None) -> None:
         return
     versions = kargah.trainings.models(training.run_id)
     results.show_versions(versions)
+    results.show_teacher(result.get("teacher"), result.get("primary_metric") or "")
     for version in versions:
         screen.say("cli.train.version_best" if version.recommended else "cli.train.version", name=version.name, version=version.id)
 

@@ -42,6 +42,13 @@ def show(result: TrainResult) -> None:
         _foreseen(result.forecast)
         return
     _table([_of_output(model, result) for model in result.models], result.lower_is_better)
+    show_teacher(result.teacher.model_dump() if result.teacher else None, result.primary_metric)
+
+
+def show_teacher(teacher: dict[str, Any] | None, metric: str) -> None:
+    """On the rows that its students are told of."""
+    if teacher is not None and teacher["metrics"].get(metric) is not None:
+        screen.say("cli.results.teacher", title=teacher["title"], metric=metric, value=shown(teacher["metrics"][metric]))
 
 
 def _foreseen(forecast: dict[str, Any]) -> None:

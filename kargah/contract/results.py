@@ -47,6 +47,17 @@ class ModelOutput(BaseModel):
     size_bytes: int
 
 
+class TeacherMeasured(BaseModel):
+    """A model that taught others, on the very rows that they are measured on; no output of the training."""
+
+    title: str
+    version_id: str | None = None
+    architecture: str
+    split: str
+    metrics: dict[str, float | None]
+    interval: Interval | None = None
+
+
 class TrainResult(BaseModel):
     """``recommended`` names the model that is best by the primary metric; it need not be the network. A dry run has no models.
 
@@ -61,6 +72,7 @@ class TrainResult(BaseModel):
     dry_run: bool = False
     forecast: JsonDict = {}
     outcome: JsonDict = {}
+    teacher: TeacherMeasured | None = None
 
 
 class Measured(BaseModel):

@@ -5,7 +5,7 @@ language is asked at every step, and must be a network of the student's own toke
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +14,10 @@ import numpy as np
 from kargah.recipes.errors import SettingUnfit, TeacherTokensUnfit, TeacherUnfit
 from kargah.recipes.measures import FloatArray
 from kargah.recipes.predictor import about, load_predictor
-from kargah.recipes.problem import ColumnProblem, Problem, ProblemType
-from kargah.recipes.runtime import Decision, Request, given
+from kargah.recipes.problem import Problem, ProblemType
+from kargah.recipes.runtime import Decision, Prepared, Request, given
 from kargah.recipes.spec_parts import TaughtSpec
+from kargah.recipes.splits import IntArray
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -89,29 +90,52 @@ def settled(request: Request) -> list[Decision]:
     return [teacher, *(given(request, name) for name in _SETTINGS if name in type(request.spec).model_fields)]
 
 
-def lessons_of(request: Request, problem: ColumnProblem, fields: dict[str, list[str]]) -> Lessons | None:
-    """What the teacher says of the training rows: ``fields`` are their texts by role. None without a teacher."""
+@dataclass
+class AskedTeacher:
+    """What a teacher says of rows. ``ask``: of a predictor and the numbers of rows, one answer a row; ``joined``: such answers as
+    ``Problem`` takes scores. Each row is asked about once, and between two askings the model takes no memory."""
+
+    folder: Path
+    request: Request
+    ask: Callable[[Any, list[int]], Sequence[Any]]
+    joined: Callable[[list[Any]], FloatArray]
+    _told: dict[int, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def __call__(self, rows: IntArray) -> FloatArray:
+        if unasked := [row for row in rows.tolist() if row not in self._told]:
+            predictor = load_predictor(self.folder, self.request.threads)
+            for start in range(0, len(unasked), AT_ONCE):
+                self.request.check()
+                asked = unasked[start : start + AT_ONCE]
+                self._told.update(zip(asked, self.ask(predictor, asked), strict=True))
+        return self.joined([self._told[row] for row in rows.tolist()])
+
+
+def lessons_of(data: Prepared, request: Request) -> Lessons | None:
+    """What the teacher says of the training rows. None without a teacher."""
     import torch
 
-    spec = request.spec
-    assert isinstance(spec, TaughtSpec)
-    if request.teacher_model is None:
+    if data.teacher is None:
         return None
-    teacher = load_predictor(request.teacher_model, request.threads)
-    rows: list[Any] = [dict(zip(fields, texts, strict=True)) for texts in zip(*fields.values(), strict=True)]
-    shares = _asked(teacher.predict, rows, problem.labels, request.check)
-    independent, temperature = problem.type is ProblemType.MULTI_LABEL, spec.distillation_temperature
-    return Lessons(torch.from_numpy(softened(shares, temperature, independent)), temperature, spec.distillation_share, independent)
+    soft, spec = softened_rows(data, request), request.spec
+    assert isinstance(spec, TaughtSpec)
+    shares = [torch.from_numpy(row) for row in soft]
+    return Lessons(shares, spec.distillation_temperature, spec.distillation_share, independent_of(data.problem))
 
 
-def _asked(
-    predict: Callable[[Sequence[Any]], list[dict[str, Any]]], rows: list[Any], labels: tuple[str, ...], check: Callable[[], None]
-) -> FloatArray:
-    told = []
-    for start in range(0, len(rows), AT_ONCE):
-        check()
-        told += [[answer["scores"][label] for label in labels] for answer in predict(rows[start : start + AT_ONCE])]
-    return np.array(told, dtype=np.float64)
+def softened_rows(data: Prepared, request: Request) -> list[FloatArray]:
+    """The teacher's shares of each training row at the temperature that is set: float32 [labels], or [words, labels]."""
+    spec, independent = request.spec, independent_of(data.problem)
+    assert data.teacher is not None and isinstance(spec, TaughtSpec)
+    shares = data.teacher(data.train_rows)
+    if shares.dtype != object:
+        return list(softened(shares, spec.distillation_temperature, independent))
+    return [softened(row, spec.distillation_temperature, independent) for row in shares]
+
+
+def independent_of(problem: Problem) -> bool:
+    """Whether each label is a yes or no of its own."""
+    return problem.kind == ProblemType.MULTI_LABEL
 
 
 def softened(shares: FloatArray, temperature: float, independent: bool) -> FloatArray:

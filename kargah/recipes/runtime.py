@@ -88,6 +88,15 @@ class Settings:
         return self.learning_rate * (total_steps - step) / max(1, total_steps - warmup)
 
 
+class Teacher(Protocol):
+    """A finished model in ``folder``. Called with the numbers of rows, it says of them what ``Problem`` takes as scores."""
+
+    @property
+    def folder(self) -> Path: ...
+
+    def __call__(self, rows: IntArray) -> FloatArray: ...
+
+
 @dataclass
 class Prepared:
     """Rows ready to learn from. ``targets``: label index [rows], flags [rows, labels] or value [rows].
@@ -95,6 +104,7 @@ class Prepared:
     Models learn from ``train_rows``; the best weights and the best model are chosen by ``validation_rows``; what is told of them
     is measured on ``test_rows``, where the data set some apart by ``split_column``, else on the validation rows.
     ``describe`` is what kargah.json keeps: all that is needed to treat a question as the rows were treated.
+    ``teacher``: null without one, or where it is asked token by token.
     """
 
     problem: Problem
@@ -106,6 +116,7 @@ class Prepared:
     test_rows: IntArray = field(default_factory=lambda: NO_ROWS, kw_only=True)
     split_column: str | None = field(default=None, kw_only=True)
     sources: Sources | None = field(default=None, kw_only=True)
+    teacher: Teacher | None = field(default=None, kw_only=True)
 
     @property
     def draws(self) -> list[Draw]:

@@ -153,7 +153,7 @@ def _summary(result: dict[str, Any]) -> dict[str, Any]:
     """Per model what lists and comparisons show; the files and tables stay with the model versions."""
     shown = ("family", "architecture", "parameters", "split", "primary_metric", "metrics", "interval", "train_seconds", "size_bytes")
     models = {model["name"]: {key: model.get(key) for key in shown} for model in result.get("models", [])}
-    whole = ("recommended", "primary_metric", "lower_is_better", "steps", "dry_run", "forecast", "outcome")
+    whole = ("recommended", "primary_metric", "lower_is_better", "steps", "dry_run", "forecast", "outcome", "teacher")
     return {"models": models, **{key: result[key] for key in whole if key in result}}
 
 

@@ -45,4 +45,5 @@ def on_event(session: Session, home: Path, job: Job, event: Event) -> None:
         "dry_run": result.dry_run,
         "forecast": result.forecast,
         "steps": result.steps,
+        "teacher": result.teacher.model_dump(mode="json") if result.teacher else None,
     }

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from kargah.contract.attempt import AttemptDirectory
 from kargah.contract.plans import DatasetInput, Plan, TrainPlan
-from kargah.contract.results import ModelOutput, TrainResult
+from kargah.contract.results import Interval, ModelOutput, TeacherMeasured, TrainResult
 from kargah.kit import collecting
 from kargah.recipes import catalogue
 from kargah.recipes.base import Recipe
@@ -116,6 +116,27 @@ def _learn(
         lower_is_better=prepared.problem.lower_is_better,
         steps=loop.state.step,
         outcome=_outcome(loop, models[0], device),
+        teacher=_teacher(plan, prepared),
+    )
+
+
+def _teacher(plan: TrainPlan, prepared: "Prepared") -> TeacherMeasured | None:
+    """On the rows that its students are told of. After the training: a network that is loaded changes threads."""
+    from kargah.recipes.parts import VALIDATION
+    from kargah.recipes.predictor import about
+
+    if plan.teacher_model is None or prepared.teacher is None:
+        return None
+    if prepared.problem.learns_limits:
+        prepared.evaluate(VALIDATION, prepared.teacher(prepared.validation_rows))
+    told = prepared.report(prepared.teacher(prepared.rows_of(prepared.reported)))
+    return TeacherMeasured(
+        title=plan.teacher_model.title,
+        version_id=plan.teacher_model.version_id,
+        architecture=about(prepared.teacher.folder)["architecture"],
+        split=prepared.reported,
+        metrics=told.metrics,
+        interval=Interval(low=told.interval[0], high=told.interval[1]) if told.interval else None,
     )
 
 

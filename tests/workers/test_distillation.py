@@ -11,6 +11,7 @@ from samples import sentiments
 
 from kargah.contract.attempt import AttemptDirectory
 from kargah.contract.events import Event
+from kargah.contract.results import TrainResult
 from kargah.recipes.distillation import Lessons, softened
 from kargah.recipes.predictor import load_predictor
 
@@ -45,14 +46,22 @@ def test_a_student_whose_labels_tell_nothing_learns_them_from_a_linear_teacher(t
     first, _ = Job(tmp_path / "teacher", "text-classification", columns, spec={"max_steps": 1}).run()
     labels = [("خوب", "بد")[number // 2 % 2] if number < 120 else label for number, label in enumerate(columns["label"])]
     spoilt = {**columns, "label": labels, "split": ["train"] * 120 + ["validation"] * 40}
-    spec = {"distillation_share": 1.0, "epochs": 12, "baselines": False}
+    spec = {"distillation_share": 1.0, "epochs": 12}
     student, events = taught(tmp_path / "student", first.outputs / "linear", spoilt, spec)
     assert events[-1].kind == "Finished"
     choices = {choice.name: choice for event in of_kind(events, "Running") for choice in event.choices}
     assert (choices["teacher_model"].value, choices["distillation_share"].source) == ("tfidf-linear", "chosen")
     fresh = sentiments(60, seed=9)
-    answers = load_predictor(student.outputs / "model").predict(fresh["text"])
-    assert np.mean([answer["label"] == label for answer, label in zip(answers, fresh["label"], strict=True)]) > 0.8
+    right = {}
+    for name in ("model", "linear", "linear-student"):
+        answers = load_predictor(student.outputs / name).predict(fresh["text"])
+        right[name] = np.mean([answer["label"] == label for answer, label in zip(answers, fresh["label"], strict=True)])
+    assert min(right["model"], right["linear-student"]) > 0.8 > right["linear"]
+    result = TrainResult.model_validate(events[-1].result)
+    teacher = load_predictor(first.outputs / "linear").predict(spoilt["text"][120:])
+    accuracy = np.mean([answer["label"] == label for answer, label in zip(teacher, spoilt["label"][120:], strict=True)])
+    assert result.teacher is not None
+    assert (result.teacher.title, result.teacher.metrics["accuracy"]) == ("آموزگار", pytest.approx(accuracy))
     other = {**columns, "label": [{"خوب": "مثبت", "بد": "منفی"}[label] for label in columns["label"]]}
     _, events = taught(tmp_path / "stranger", first.outputs / "linear", other, spec)
     assert (events[-1].kind, events[-1].code, events[-1].params["reason"]) == ("Failed", "TEACHER_UNFIT", "labels")

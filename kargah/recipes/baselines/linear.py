@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from kargah.kit import files
+from kargah.recipes.baselines import taught
+from kargah.recipes.baselines.taught import SoftTargets
 from kargah.recipes.measures import FloatArray
 from kargah.recipes.ngrams import NgramVocabulary
 from kargah.recipes.problem import ColumnProblem, ProblemType
@@ -15,6 +17,8 @@ from kargah.recipes.problem import ColumnProblem, ProblemType
 _C = 0.5
 Texts = Sequence[str]
 Check = Callable[[], None]
+#: (coefficients [outputs, features], intercept [outputs])
+Solved = tuple[FloatArray, FloatArray]
 
 
 @dataclass
@@ -35,10 +39,19 @@ class LinearModel:
     @classmethod
     def fit(cls, problem: ColumnProblem, fields: Sequence[Texts], targets: FloatArray, check: Check) -> "LinearModel":
         """``fields``: for each field the texts of all training rows."""
+        return cls._fitted(problem, fields, lambda matrix: _solve(problem, matrix, targets), check)
+
+    @classmethod
+    def taught(cls, problem: ColumnProblem, fields: Sequence[Texts], targets: SoftTargets, check: Check) -> "LinearModel":
+        """By a teacher as well. What it says are probabilities as they stand: the scale stays 1."""
+        return cls._fitted(problem, fields, lambda matrix: taught.solve(matrix, targets, check), check)
+
+    @classmethod
+    def _fitted(cls, problem: ColumnProblem, fields: Sequence[Texts], solve: Callable[[Any], Solved], check: Check) -> "LinearModel":
         vocabularies = [NgramVocabulary.fit(texts, check) for texts in fields]
         matrix = _stacked([vocabulary.matrix(texts, check) for vocabulary, texts in zip(vocabularies, fields, strict=True)])
         check()
-        coefficients, intercept = _solve(problem, matrix, targets)
+        coefficients, intercept = solve(matrix)
         return cls(problem, vocabularies, coefficients.astype(np.float32), intercept.astype(np.float32))
 
     def margins(self, fields: Sequence[Texts], check: Check = lambda: None) -> FloatArray:

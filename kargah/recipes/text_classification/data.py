@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from kargah.recipes import catalogue, weights
-from kargah.recipes.distillation import check_teacher
+from kargah.recipes.distillation import AskedTeacher, check_teacher
 from kargah.recipes.errors import NormalisersDiffer, NotNumeric, OneClassOnly, RoleMissing, TooFewRows
 from kargah.recipes.labels import LabelKind, as_flags, decide_kind, label_sets, numbers_of, ordered
 from kargah.recipes.parts import divide, named_parts, require_all, source_decisions, sources_of
+from kargah.recipes.predictor import Input, Predictor
 from kargah.recipes.problem import ColumnProblem, ProblemType
 from kargah.recipes.runtime import Decision, Prepared, Request
 from kargah.recipes.splits import strata_of_numbers
@@ -67,8 +68,20 @@ def prepare(request: Request) -> TextData:
     decisions = [role_decision, Decision("problem_type", kind.value, *why), *parts.decisions, *source_decisions(sources)]
     return TextData(
         problem, targets, parts.train, parts.validation, describe, decisions, fields,
-        test_rows=parts.test, split_column=parts.column, sources=sources,
+        test_rows=parts.test, split_column=parts.column, sources=sources, teacher=_teacher(request, roles, fields, labels),
     )  # fmt: skip
+
+
+def _teacher(request: Request, roles: Roles, fields: list[list[str]], labels: tuple[str, ...]) -> AskedTeacher | None:
+    """Asked as everybody asks it; its shares in the order of ``labels``."""
+    names = [role for role, _ in roles.fields]
+
+    def ask(predictor: Predictor, rows: list[int]) -> list[list[float]]:
+        questions: list[Input] = [{name: texts[row] for name, texts in zip(names, fields, strict=True)} for row in rows]
+        return [[answer["scores"][label] for label in labels] for answer in predictor.predict(questions)]
+
+    folder = request.teacher_model
+    return None if folder is None else AskedTeacher(folder, request, ask, lambda told: np.array(told, dtype=np.float64))
 
 
 def _groups(fields: list[list[str]]) -> list[tuple[str, ...]]:

@@ -170,8 +170,7 @@ def build_task(data: TextData, request: Request) -> TextTask:
     held = {part: encode(data.texts_of(data.rows_of(part)), request.check) for part in (VALIDATION, TEST)}
     if isinstance(model.network, Transformer):
         decisions += model.network.make_cheap([ids for ids, _ in [*items, *held[VALIDATION], *held[TEST]]])
-    roles = [role for role in data.describe["columns"] if role != "label"]
-    lessons = lessons_of(request, data.problem, dict(zip(roles, data.texts_of(data.train_rows), strict=True)))
+    lessons = lessons_of(data, request)
     threads = one_thread(request) if model.architecture == "bag" else all_threads(request)
     decisions += [*told, *settled(request), threads]
     return TextTask(model, settings, decisions, items, _goals(data, model.scale), held, loss_of(data, spec), lessons=lessons)

@@ -11,10 +11,13 @@ import numpy as np
 
 from kargah.recipes.baselines.linear import LinearModel
 from kargah.recipes.baselines.majority import Majority
+from kargah.recipes.baselines.taught import SoftTargets
+from kargah.recipes.distillation import independent_of, softened_rows
 from kargah.recipes.measures import FloatArray
 from kargah.recipes.runtime import Baseline, Request, Task
 from kargah.recipes.splits import IntArray
 from kargah.recipes.text_classification.data import TextData, prepare
+from kargah.recipes.text_classification.spec import TextClassificationSpec
 
 if TYPE_CHECKING:
     from kargah.recipes.runtime import Prepared
@@ -47,6 +50,14 @@ class LinearText:
         model.scale, model.shift = first.scale, first.shift
         return cls(model, data, check)
 
+    @classmethod
+    def taught(cls, data: TextData, request: Request) -> LinearText:
+        """By the teacher's shares beside the labels, as networks are."""
+        rows = data.train_rows
+        targets = soft_targets(data, request)
+        model = LinearModel.taught(data.problem, data.texts_of(rows), targets, request.check)
+        return cls(model, data, request.check, "linear-student")
+
     @property
     def parameters(self) -> int:
         return self.model.parameters
@@ -63,6 +74,17 @@ def baselines(prepared: Prepared, request: Request) -> Iterator[Callable[[], Bas
     data = prepared
     yield lambda: Majority.fit(data.problem, data.targets[data.train_rows])
     yield lambda: LinearText.fit(data, request.check)
+    if data.teacher is not None:
+        yield lambda: LinearText.taught(data, request)
+
+
+def soft_targets(data: TextData, request: Request) -> SoftTargets:
+    spec, labels, targets = request.spec, len(data.problem.labels), data.targets[data.train_rows]
+    assert isinstance(spec, TextClassificationSpec)
+    independent = independent_of(data.problem)
+    hard = targets.astype(np.float64) if independent else np.eye(labels)[targets]
+    soft = np.array(softened_rows(data, request), dtype=np.float64).reshape(-1, labels)
+    return SoftTargets(hard, soft, spec.distillation_temperature, spec.distillation_share, independent)
 
 
 def build(prepared: Prepared, request: Request) -> Task:

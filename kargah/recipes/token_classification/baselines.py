@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,11 @@ _SURE = 0.98
 #: Words around, by how far they stand away.
 PLACES = (-2, -1, 1, 2)
 _MOST_ATOMS, _PASSES = 200_000, 8
+#: Of a step by a gradient.
+_RATE = 0.3
+Check = Callable[[], None]
+#: Of a word, by its place in all rows, and the margins of its tags: the tag that is guessed, and what its features are changed by.
+Lesson = Callable[[int, FloatArray], tuple[int, FloatArray | None]]
 
 
 @dataclass
@@ -90,8 +95,29 @@ class LinearTagger:
     architecture: str = "averaged-perceptron"
 
     @classmethod
-    def fit(cls, words: Rows, tags: Sequence[FloatArray], labels: int, check: Callable[[], None]) -> "LinearTagger":
-        """The scale is chosen on a twentieth of the rows, which teach nothing else."""
+    def fit(cls, words: Rows, tags: Sequence[FloatArray], labels: int, check: Check) -> "LinearTagger":
+        """By its mistakes. The scale is chosen on a twentieth of the rows, which teach nothing else."""
+        return cls._fitted(words, tags, labels, check, lambda rows: _by_mistakes([tags[row].tolist() for row in rows], labels))
+
+    @classmethod
+    def taught(
+        cls, words: Rows, tags: Sequence[FloatArray], soft: Sequence[FloatArray], temperature: float, share: float, check: Check
+    ) -> "LinearTagger":
+        """By the gradient of ``engine.distilling``'s loss after each word. ``soft``: the teacher's shares [words, tags] of each row."""
+        labels = soft[0].shape[1]
+        hard = np.eye(labels)
+
+        def lesson_of(rows: list[int]) -> Lesson:
+            told = [(1 - share) * hard[tags[row]] + share * temperature * soft[row] for row in rows]
+            return _by_gradient(np.concatenate(told), temperature, share)
+
+        model = cls._fitted(words, tags, labels, check, lesson_of)
+        return replace(model, name="linear-student", architecture="averaged-softmax")
+
+    @classmethod
+    def _fitted(
+        cls, words: Rows, tags: Sequence[FloatArray], labels: int, check: Check, lesson_of: Callable[[list[int]], "Lesson"]
+    ) -> "LinearTagger":
         atoms = Atoms.fit(words, _MOST_ATOMS, 1, check)
         shapes = (len(atoms), labels), (len(PLACES), atoms.words + 2, labels), (labels + 1, labels + 1, labels)
         own, around, before = (np.zeros(shape, np.float32) for shape in shapes)
@@ -99,29 +125,30 @@ class LinearTagger:
         parts: tuple[list[int], list[int]] = ([], [])
         for row in range(len(words)):
             parts[row % 20 == 19].append(row)
-        model._learn([words[row] for row in parts[0]], [tags[row].tolist() for row in parts[0]], check)
+        model._learn([words[row] for row in parts[0]], lesson_of(parts[0]), check)
         if parts[1]:
             model._calibrate([words[row] for row in parts[1]], np.concatenate([tags[row] for row in parts[1]]))
         return model
 
-    def _learn(self, words: Rows, tags: Sequence[Sequence[int]], check: Callable[[], None]) -> None:
+    def _learn(self, words: Rows, lesson: "Lesson", check: Check) -> None:
         labels = self.own.shape[1]
         own, around, before = (Averaged(part.reshape(-1, labels)) for part in (self.own, self.around, self.before))
         read = self._read(words)
         beside = (read.beside() + np.arange(len(PLACES)) * self.around.shape[1]).tolist()
-        generator, seen = np.random.default_rng(0), 0
+        generator, seen, starts = np.random.default_rng(0), 0, read.starts.tolist()
         for _ in range(_PASSES):
             for number, row in enumerate(generator.permutation(len(words)).tolist()):
                 if number % 200 == 0:
                     check()
                 last, earlier = labels, labels
-                for place, right in enumerate(tags[row], read.starts[row]):
+                for place in range(starts[row], starts[row] + len(words[row])):
                     atoms, company, way = read.atoms[read.numbers[place]], beside[place], last * (labels + 1) + earlier
                     margins = own.weights[atoms].sum(axis=0) + around.weights[company].sum(axis=0) + before.weights[way]
-                    guess, seen = int(margins.argmax()), seen + 1
-                    if guess != right:
+                    guess, change = lesson(place, margins)
+                    seen += 1
+                    if change is not None:
                         for part, features in ((own, atoms), (around, company), (before, way)):
-                            part.change(features, right, guess, seen)
+                            part.change(features, change, seen)
                     last, earlier = guess, last
         for part in (own, around, before):
             part.average(seen)
@@ -216,14 +243,39 @@ class Averaged:
     def __post_init__(self) -> None:
         self.changed = np.zeros_like(self.weights, dtype=np.float64)
 
-    def change(self, features: Any, right: int, guess: int, when: int) -> None:
-        self.weights[features, right] += 1
-        self.weights[features, guess] -= 1
-        self.changed[features, right] += when
-        self.changed[features, guess] -= when
+    def change(self, features: Any, by: FloatArray, when: int) -> None:
+        """``by`` [tags]: what is added for each of the features."""
+        self.weights[features] += by
+        self.changed[features] += when * by
 
     def average(self, seen: int) -> None:
         self.weights -= self.changed / max(1, seen)
+
+
+def _by_mistakes(tags: Sequence[Sequence[int]], labels: int) -> Lesson:
+    """A perceptron's: what is right gains where something else was said, and that loses as much."""
+    right, unit = [tag for row in tags for tag in row], np.eye(labels)
+
+    def lesson(place: int, margins: FloatArray) -> tuple[int, FloatArray | None]:
+        guess = int(margins.argmax())
+        return guess, None if guess == right[place] else unit[right[place]] - unit[guess]
+
+    return lesson
+
+
+def _by_gradient(told: FloatArray, temperature: float, share: float) -> Lesson:
+    """``told`` [words, tags]: the part of the gradient that the margins do not change."""
+
+    def lesson(place: int, margins: FloatArray) -> tuple[int, FloatArray | None]:
+        own, softer = _shares_of(margins), _shares_of(margins / temperature)
+        return int(margins.argmax()), _RATE * (told[place] - (1 - share) * own - share * temperature * softer)
+
+    return lesson
+
+
+def _shares_of(margins: FloatArray) -> FloatArray:
+    powers = np.exp(margins - margins.max())
+    return np.asarray(powers / powers.sum())
 
 
 def _shares(margins: FloatArray) -> FloatArray:

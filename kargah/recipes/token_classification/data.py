@@ -15,6 +15,7 @@ from kargah.recipes.problem import rows_of
 from kargah.recipes.runtime import Decision, Prepared, Request
 from kargah.recipes.table import Table, normaliser_of
 from kargah.recipes.token_classification import schemes
+from kargah.recipes.token_classification.lessons import teacher_of
 from kargah.recipes.token_classification.measuring import TagsProblem
 from kargah.recipes.token_classification.schemes import OUTSIDE, Scheme
 from kargah.recipes.token_classification.spec import RECIPE, TokenClassificationSpec
@@ -65,7 +66,7 @@ def prepare(request: Request) -> TagData:
         problem, targets, parts.train, parts.validation,
         {**problem.as_dict(), "columns": columns, "normaliser": request.tables[0].normaliser},
         [role_decision, told, *parts.decisions, *source_decisions(sources)], words,
-        test_rows=parts.test, split_column=parts.column, sources=sources,
+        test_rows=parts.test, split_column=parts.column, sources=sources, teacher=teacher_of(request, words, labels),
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kargah.recipes import base_models, new_tokens
-from kargah.recipes.distillation import Lessons, settled
+from kargah.recipes.distillation import Lessons, lessons_of, settled
 from kargah.recipes.encoder_tasks import EncoderTask, told_of
 from kargah.recipes.encoders import TOKENS, Transformer, fast_tokenizer, fitting_length, named_labels, small_config
 from kargah.recipes.measures import FloatArray
@@ -18,7 +18,6 @@ from kargah.recipes.presets import Preset, epochs_for
 from kargah.recipes.problem import rows_of
 from kargah.recipes.runtime import Decision, Request, all_threads, decide_settings
 from kargah.recipes.token_classification.data import TagData
-from kargah.recipes.token_classification.lessons import lessons_of
 from kargah.recipes.token_classification.network import NetworkConfig, WordBatches, WordTagger
 from kargah.recipes.token_classification.pieces import PieceBatches
 from kargah.recipes.token_classification.presets import FINE_TUNING, LEAST_STEPS, PRESETS

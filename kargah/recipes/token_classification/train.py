@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from kargah.recipes.baselines.fitted import Fitted
+from kargah.recipes.distillation import softened_rows
 from kargah.recipes.problem import rows_of
 from kargah.recipes.runtime import Baseline, Request, Task
 from kargah.recipes.token_classification.baselines import LinearTagger, TagOfWord
 from kargah.recipes.token_classification.data import TagData, prepare
+from kargah.recipes.token_classification.spec import TokenClassificationSpec
 
 if TYPE_CHECKING:
     from kargah.recipes.runtime import Prepared
@@ -25,6 +27,18 @@ def baselines(prepared: Prepared, request: Request) -> Iterator[Callable[[], Bas
     words, tags, labels = data.words_of(rows), data.tags_of(rows), len(data.problem.labels)
     yield lambda: _fitted(TagOfWord.fit(words, tags, labels), data)
     yield lambda: _fitted(LinearTagger.fit(words, tags, labels, request.check), data)
+    if data.teacher is not None:
+        yield lambda: _fitted(_student(data, request), data)
+
+
+def _student(data: TagData, request: Request) -> LinearTagger:
+    """By the teacher's shares beside the tags, as networks are."""
+    spec, rows = request.spec, data.train_rows
+    assert isinstance(spec, TokenClassificationSpec)
+    soft = softened_rows(data, request)
+    return LinearTagger.taught(
+        data.words_of(rows), data.tags_of(rows), soft, spec.distillation_temperature, spec.distillation_share, request.check
+    )
 
 
 def _fitted(model: TagOfWord | LinearTagger, data: TagData) -> Fitted:

@@ -300,6 +300,18 @@ def how_measured(words: Words, versions: list[ModelVersionOut]) -> str:
     return words.text("result.how_test" if any(version.detail.get("split") == "test" for version in versions) else "result.how")
 
 
+def taught_by(words: Words, summary: dict[str, Any]) -> str:
+    """The teacher's figure on the same rows; empty where there was none, or it was not measured."""
+    teacher, key = summary.get("teacher"), summary.get("primary_metric") or ""
+    if not teacher or (value := teacher["metrics"].get(key)) is None:
+        return ""
+    ends = teacher.get("interval") or {}
+    told = {end: figures.reading(words, key, of_end) for end, of_end in ends.items()}
+    between = words.text("result.teacher_between", **told) if told else ""
+    metric, reading = figures.metric_name(words, key), figures.reading(words, key, value)
+    return words.text("result.teacher", title=teacher["title"], metric=metric, value=reading, between=between)
+
+
 def name_of(words: Words, version: ModelVersionOut) -> str:
     return words.first(f"model.{version.architecture}", f"model.{version.name}", f"family.{version.family}", version.name)
 

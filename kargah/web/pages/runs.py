@@ -66,6 +66,7 @@ def _values(words: Words, data: views.RunData) -> dict[str, Any]:
         "warnings": views.warnings_of(words, data.events),
         "models": views.model_rows(words, data.versions),
         "how_measured": views.how_measured(words, data.versions),
+        "taught_by": views.taught_by(words, run.summary),
         "metric_columns": metric_columns,
         "verdict": words.optional(figures.verdict_of(data.versions)) if data.versions else "",
         "classes": views.classes_of(detail),
