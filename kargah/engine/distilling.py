@@ -30,15 +30,19 @@ def shares_at(logits: Tensor, temperature: float, outputs: int) -> Tensor:
 
 class Likeness(nn.Module):
     """How far the student's hidden states [rows, width], brought to the teacher's width by a map that learns with it and is left behind,
-    are from the teacher's: the mean square, times ``share``."""
+    are from the teacher's: the mean square, times ``share``. ``weights`` [rows], of sum 1: where rows do not all count as much."""
 
     def __init__(self, width: int, width_of_teacher: int, share: float) -> None:
         super().__init__()
         self.map = nn.Linear(width, width_of_teacher, bias=False)
         self._share = share
 
-    def forward(self, own: Tensor, told: Tensor) -> Tensor:
-        return self._share * nn.functional.mse_loss(self.map(own).float(), told.float())
+    def forward(self, own: Tensor, told: Tensor, weights: Tensor | None = None) -> Tensor:
+        brought: Tensor = self.map(own).float()
+        if weights is None:
+            return self._share * nn.functional.mse_loss(brought, told.float())
+        unlike = (brought - told.float()).square().mean(dim=1)
+        return self._share * (weights * unlike).sum()
 
 
 def distilled_cross_entropy(

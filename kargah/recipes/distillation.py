@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kargah.recipes.errors import SettingUnfit, TeacherTokensUnfit, TeacherUnfit
+from kargah.kit import files
+from kargah.recipes.errors import SettingUnfit, TeacherHiddenUnfit, TeacherTokensUnfit, TeacherUnfit
 from kargah.recipes.measures import FloatArray
 from kargah.recipes.predictor import about, load_predictor
 from kargah.recipes.problem import Problem, ProblemType
@@ -74,12 +75,41 @@ def check_language_teacher(request: Request) -> None:
     told = about(folder)
     fits = {"recipe": told["recipe"] == request.recipe, "family": told["family"] == "network", "tokens": True}
     if request.base_model is not None and all(fits.values()):
-        from kargah.recipes.tokenizing import base_tokenizer
-
-        one, other = (base_tokenizer(of, None, pads=False).get_vocab() for of in (request.base_model, folder))
-        fits["tokens"] = one == other
+        fits["tokens"] = _same_tokens(request.base_model, folder, pads=False)
     if reason := next((name for name, so in fits.items() if not so), None):
         raise TeacherTokensUnfit(field="teacher_model", reason=reason)
+
+
+def compares_hidden(request: Request) -> bool:
+    """Whether a teacher's hidden states are learnt from."""
+    return request.teacher_model is not None and getattr(request.spec, "distillation_hidden_share", 0) > 0
+
+
+def check_hidden_states(request: Request) -> None:
+    """Of a classifier or tagger, before torch is there: both must be transformers of the same tokens. From scratch a student takes its
+    teacher's, so they cannot be set.
+
+    Raises SettingUnfit, and TeacherHiddenUnfit (with ``reason``: family, tokens).
+    """
+    folder, spec, base = request.teacher_model, request.spec, request.base_model
+    if folder is None or not compares_hidden(request):
+        return
+    unfit = {name: getattr(spec, name, None) is not None for name in ("vocab_size", "new_tokens")}
+    unfit["frozen_encoder"] = getattr(spec, "frozen_encoder", False)
+    unfit["preset"] = base is None and getattr(spec, "preset", "auto") not in ("auto", "transformer")
+    if wrong := next((name for name, is_unfit in unfit.items() if is_unfit), None):
+        raise SettingUnfit(field=f"spec.{wrong}", setting=wrong, value=str(getattr(spec, wrong)), problem="")
+    if about(folder)["family"] != "network" or "model_type" not in files.read_json(folder / "config.json"):
+        raise TeacherHiddenUnfit(field="teacher_model", reason="family")
+    if base is not None and not _same_tokens(base, folder, pads=True):
+        raise TeacherHiddenUnfit(field="teacher_model", reason="tokens")
+
+
+def _same_tokens(one: Path, other: Path, pads: bool) -> bool:
+    from kargah.recipes.tokenizing import base_tokenizer
+
+    first, second = (base_tokenizer(folder, None, pads=pads).get_vocab() for folder in (one, other))
+    return bool(first == second)
 
 
 def settled(request: Request) -> list[Decision]:

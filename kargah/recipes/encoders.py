@@ -91,7 +91,7 @@ class Transformer(nn.Module):
     @property
     def parameters_when_saved(self) -> int:
         left_out = self.vocabulary.rows_left_out * self._embedding.embedding_dim if self.vocabulary else 0
-        return left_out + sum(parameter.numel() for parameter in self.parameters())
+        return left_out + sum(int(parameter.numel()) for parameter in self.model.parameters())
 
     def make_cheap(self, sequences: Iterable[Sequence[int]]) -> list[Decision]:
         """For training: plain dropouts by cheap ones, quick products, no padding, and only the vectors of tokens in ``sequences`` (those of
@@ -132,6 +132,18 @@ class Transformer(nn.Module):
             known = known.to(device)
             return self._head.packed(self.model, self._unpadded(known), known)
         return self._head.padded(self.model, devices.sent(batch, device))
+
+    def read(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """(what ``there`` returns, the encoder's last vectors of the real tokens [tokens, width]), both where the model is."""
+        kept: list[Tensor] = []
+        hook = self.model.base_model.register_forward_hook(lambda _module, _inputs, told: kept.append(told.last_hidden_state))
+        try:
+            told = self.there(batch)
+        finally:
+            hook.remove()
+        if isinstance(batch, Packed):
+            return told, kept[-1][0, : batch.tokens]
+        return told, kept[-1][batch["attention_mask"].bool().to(kept[-1].device)]
 
     def firsts(self, batch: Batch) -> Tensor:
         """The encoder's vectors of the first tokens of a packed batch, [sequences, width]."""

@@ -15,7 +15,7 @@
     ├── UnsafeWeights · WeightsDamaged · BaseModelUnusable
     ├── ChatTemplateUnfit                a template of a base model's tokenizer that does not tell who says what
     ├── SequenceTooLong · AdapterNeedsBase · QuantizationNeedsGpu       settings that this model or this machine does not have
-    ├── NormalisersDiffer · TeacherUnfit · TeacherTokensUnfit · NotYetSupported
+    ├── NormalisersDiffer · TeacherUnfit · TeacherTokensUnfit · TeacherHiddenUnfit · NotYetSupported
     └── InputMissing · InputNotText · InputNotRow · InputNotNumber · NoGap · WritingSettingUnfit · UnknownModelFolder      when predicting
     NotAvailable
     └── TrainingNotInstalled
@@ -149,6 +149,12 @@ class TeacherTokensUnfit(BadInput):
     """A model that cannot teach a model of language. ``reason``: another recipe, no network, other tokens than the base model's."""
 
     code = "TEACHER_TOKENS_UNFIT"
+
+
+class TeacherHiddenUnfit(BadInput):
+    """A model whose hidden states cannot be compared with the student's. ``reason``: no transformer, other tokens than the base model's."""
+
+    code = "TEACHER_HIDDEN_UNFIT"
 
 
 class NormalisersDiffer(BadInput):

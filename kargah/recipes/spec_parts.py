@@ -13,15 +13,13 @@ class GrowingSpec(Spec):
 
 
 class TaughtSpec(Spec):
-    """How much of a teacher's answers is learnt, and how soft they are made. Counts with a teacher only."""
+    """How much of a teacher's answers is learnt, and how soft they are made. Counts with a teacher only.
+
+    ``distillation_hidden_share``: what the likeness of hidden states counts for beside the loss; 0: they are not compared.
+    """
 
     distillation_temperature: float = knob(2.0, gt=0, le=100)
     distillation_share: float = knob(0.5, ge=0, le=1)
-
-
-class TaughtLanguageSpec(TaughtSpec):
-    """``distillation_hidden_share``: what the likeness of hidden states counts for beside the loss; 0: they are not compared."""
-
     distillation_hidden_share: float = knob(0.0, ge=0, le=100)
 
 

@@ -36,7 +36,10 @@ def cases() -> Iterator[Any]:
     averaged = {"ema_decay": 0.9, "loss": "focal", "class_weights": "balanced", "label_smoothing": 0.1}
     yield pytest.param(catalogue.get("text-classification"), {"preset": "transformer", **averaged}, id="averaged-weights")
     yield pytest.param(catalogue.get("masked-lm"), {"new_tokens": 40}, id="new-tokens")
-    yield pytest.param(catalogue.get("causal-lm"), {"distillation_hidden_share": 0.5, "vocab_size": None}, id="from-a-teacher")
+    hidden = {"distillation_hidden_share": 0.5, "vocab_size": None}
+    yield pytest.param(catalogue.get("causal-lm"), hidden, id="from-a-teacher")
+    for name in ("text-classification", "token-classification"):
+        yield pytest.param(catalogue.get(name), {**hidden, "preset": "transformer"}, id=f"hidden-states-{name}")
 
 
 def sample_of(recipe: Recipe) -> dict[str, list[Any]]:
@@ -67,9 +70,10 @@ def begun_with(forge: Forge, home: Path, recipe: Recipe, more: dict[str, Any]) -
     role = "base_model" if "new_tokens" in more else "teacher" if "distillation_hidden_share" in more else None
     if role is None:
         return {}
-    letters = {"text": [" ".join(word) for text in sample_of(recipe)["text"] for word in text.split()]}
-    known = letters if role == "base_model" else sample_of(recipe)
-    spec = {**SPEC, **SMALL, "max_steps": 1}
+    known = sample_of(recipe)
+    if role == "base_model":
+        known = {"text": [" ".join(word) for text in known["text"] for word in text.split()]}
+    spec = {**SPEC, **SMALL, "max_steps": 1, **({"preset": more["preset"]} if "preset" in more else {})}
     return {role: finished(forge, Job(home, recipe.name, known, spec=spec)).outputs / "model"}
 
 

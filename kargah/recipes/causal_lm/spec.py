@@ -6,10 +6,10 @@ from kargah.recipes import tasks
 from kargah.recipes.base import AUTO, SPLIT, Match, Question, Recipe, Role, knob
 from kargah.recipes.columns import Column
 from kargah.recipes.decoders.spec import DecoderSpec, writing_questions
-from kargah.recipes.spec_parts import GrowingSpec, TaughtLanguageSpec, check_new_tokens
+from kargah.recipes.spec_parts import GrowingSpec, TaughtSpec, check_new_tokens
 
 
-class CausalLMSpec(DecoderSpec, TaughtLanguageSpec, GrowingSpec):
+class CausalLMSpec(DecoderSpec, TaughtSpec, GrowingSpec):
     """``sample_prompt``: what the model goes on from at each evaluation, to show what it writes by then."""
 
     sample_prompt: str | None = knob(None, group="evaluation", max_length=500)

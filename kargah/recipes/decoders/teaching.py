@@ -10,7 +10,7 @@ from kargah.engine.packing import Packed
 from kargah.recipes import base_models
 from kargah.recipes.decoders.model import Decoder
 from kargah.recipes.runtime import Request
-from kargah.recipes.spec_parts import TaughtLanguageSpec
+from kargah.recipes.spec_parts import TaughtSpec
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def teacher_of(request: Request, student: Decoder) -> Teacher | None:
     from transformers import AutoModelForCausalLM
 
     spec = request.spec
-    if request.teacher_model is None or not isinstance(spec, TaughtLanguageSpec):
+    if request.teacher_model is None or not isinstance(spec, TaughtSpec):
         return None
     decoder = Decoder(base_models.load_model(request.teacher_model, AutoModelForCausalLM, request.check)).eval().requires_grad_(False)
     likeness = None

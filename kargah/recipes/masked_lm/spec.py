@@ -5,13 +5,13 @@ from typing import Literal
 
 from kargah.recipes.base import AUTO, SPLIT, Match, Recipe, Role, asked_roles, knob
 from kargah.recipes.columns import Column
-from kargah.recipes.spec_parts import GrowingSpec, TaughtLanguageSpec, check_new_tokens
+from kargah.recipes.spec_parts import GrowingSpec, TaughtSpec, check_new_tokens
 from kargah.recipes.tasks import proposed
 
 METRICS = ("perplexity", "token_accuracy")
 
 
-class MaskedLMSpec(TaughtLanguageSpec, GrowingSpec):
+class MaskedLMSpec(TaughtSpec, GrowingSpec):
     """Sizes count only when starting from scratch. ``max_length`` counts special tokens."""
 
     max_length: int | None = knob(None, group="model", ge=8, le=8192)

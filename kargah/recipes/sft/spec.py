@@ -6,10 +6,10 @@ from kargah.recipes import tasks
 from kargah.recipes.base import AUTO, SPLIT, Match, Question, Recipe, Role, knob
 from kargah.recipes.columns import Column
 from kargah.recipes.decoders.spec import DecoderSpec, writing_questions
-from kargah.recipes.spec_parts import GrowingSpec, TaughtLanguageSpec, check_new_tokens
+from kargah.recipes.spec_parts import GrowingSpec, TaughtSpec, check_new_tokens
 
 
-class SftSpec(DecoderSpec, TaughtLanguageSpec, GrowingSpec):
+class SftSpec(DecoderSpec, TaughtSpec, GrowingSpec):
     primary_metric: Literal["auto", "perplexity", "bits_per_byte", "token_accuracy"] = knob(AUTO, group="evaluation")
 
 

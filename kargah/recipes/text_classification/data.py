@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from kargah.recipes import catalogue, weights
-from kargah.recipes.distillation import AskedTeacher, check_teacher
+from kargah.recipes.distillation import AskedTeacher, check_hidden_states, check_teacher
 from kargah.recipes.errors import NormalisersDiffer, NotNumeric, OneClassOnly, RoleMissing, TooFewRows
 from kargah.recipes.labels import LabelKind, as_flags, decide_kind, label_sets, numbers_of, ordered
 from kargah.recipes.parts import divide, named_parts, require_all, source_decisions, sources_of
@@ -60,6 +60,7 @@ def prepare(request: Request) -> TextData:
     problem = ColumnProblem.of(kind, labels, spec.primary_metric, thresholds_are_learnt=spec.label_thresholds == "per_label")
     if request.teacher_model is not None:
         check_teacher(request.teacher_model, RECIPE.name, problem, [*(role for role, _ in roles.fields), "label"])
+        check_hidden_states(request)
     parts = divide(request, named and [named[row] for row in usable], _groups(fields), strata)
     if kind is ProblemType.SINGLE_LABEL:
         require_all(targets, parts, labels)

@@ -13,6 +13,7 @@ from kargah.engine import devices
 from kargah.kit import files
 from kargah.recipes.distillation import Lessons, lessons_of, settled
 from kargah.recipes.encoders import Transformer, fast_tokenizer, fitting_length
+from kargah.recipes.hidden_states import HiddenTeacher, encoder_of, teachers_tokenizer, within
 from kargah.recipes.measures import FloatArray
 from kargah.recipes.ngrams import NgramVocabulary
 from kargah.recipes.parts import TEST, VALIDATION
@@ -93,6 +94,7 @@ class TextTask:
     family: str = "network"
     precision: str = "fp32"
     lessons: Lessons | None = None
+    hidden: HiddenTeacher | None = None
     costs: list[int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -121,6 +123,8 @@ class TextTask:
     def use_device(self, device: torch.device) -> bool:
         if isinstance(self.model.network, Transformer):
             self.module.to(device)
+        if self.hidden is not None:
+            self.hidden.encoder.to(device)
         return devices.of(self.module) == device
 
     def recompute(self) -> bool:
@@ -139,11 +143,19 @@ class TextTask:
         return len(rows)
 
     def loss(self, rows: Sequence[int]) -> Tensor:
-        batch = self.model.encoding.collate([self.items[row] for row in rows])
+        logits, unlike = self._read([self.items[row] for row in rows])
+        loss = self.loss_function(logits, self.goals[list(rows)])
+        loss = self.lessons.loss(loss, logits, rows) if self.lessons else loss
+        return loss if unlike is None else loss + unlike
+
+    def _read(self, items: list[Any]) -> tuple[Tensor, Tensor | None]:
+        """(logits in fp32, how unlike the teacher's the hidden states are, where that is learnt)."""
+        batch, network = self.model.encoding.collate(items), self.model.network
         with devices.products_in(self.precision, self.module):
-            logits = self.model.network(batch)
-        loss = self.loss_function(logits.float(), self.goals[list(rows)])
-        return self.lessons.loss(loss, logits.float(), rows) if self.lessons else loss
+            if self.hidden is None:
+                return network(batch).float(), None
+            assert isinstance(network, Transformer)
+            return self.hidden.read(network, batch, items)
 
     def scores(self, check: Callable[[], None], part: str = VALIDATION) -> FloatArray:
         return self.model.scores(self.held_items[part], check)
@@ -156,15 +168,20 @@ def build_task(data: TextData, request: Request) -> TextTask:
     spec = request.spec
     assert isinstance(spec, TextClassificationSpec)
     rows = len(data.train_rows)
+    teaching = encoder_of(request, "AutoModelForSequenceClassification")
     if request.base_model is not None:
         model, decisions = pretrained_model(data, request, request.base_model)
         defaults, why = (FROZEN, "why.frozen_encoder") if spec.frozen_encoder else (FINE_TUNING, "why.fine_tuning")
     else:
-        preset, decisions = _preset(spec, rows)
+        preset, decisions = _preset(spec, rows, teaching is not None)
         defaults, why = replace(preset.defaults, epochs=epochs_for(preset, rows, LEAST_STEPS)), "why.preset"
         model = _from_scratch(data, request, preset, decisions)
     settings, told = decide_settings(request, defaults, why, preset=model.architecture, rows=rows)
     model.scale = _scale(data)
+    hidden = None
+    if isinstance(model.encoding, TransformerEncoding) and isinstance(model.network, Transformer):
+        decisions = within(teaching, model.encoding, decisions)
+        hidden = HiddenTeacher.of(teaching, model.network, model.encoding, request)
     encode = model.encoding.encode
     items = encode(data.texts_of(data.train_rows), request.check)
     held = {part: encode(data.texts_of(data.rows_of(part)), request.check) for part in (VALIDATION, TEST)}
@@ -173,15 +190,16 @@ def build_task(data: TextData, request: Request) -> TextTask:
     lessons = lessons_of(data, request)
     threads = one_thread(request) if model.architecture == "bag" else all_threads(request)
     decisions += [*told, *settled(request), threads]
-    return TextTask(model, settings, decisions, items, _goals(data, model.scale), held, loss_of(data, spec), lessons=lessons)
+    return TextTask(model, settings, decisions, items, _goals(data, model.scale), held, loss_of(data, spec), lessons=lessons, hidden=hidden)
 
 
-def _preset(spec: TextClassificationSpec, rows: int) -> tuple[Preset, list[Decision]]:
-    name = default_preset(rows) if spec.preset == "auto" else spec.preset
+def _preset(spec: TextClassificationSpec, rows: int, of_teacher: bool) -> tuple[Preset, list[Decision]]:
+    automatic = ("transformer", "why.preset_of_teacher") if of_teacher else (default_preset(rows), "why.preset_by_rows")
+    name = automatic[0] if spec.preset == "auto" else spec.preset
     chosen = spec.preset != "auto"
     preset = PRESETS[name]
     changed = {key: value for key in (*_SIZES, "max_length") if (value := getattr(spec, key)) is not None}
-    source, why = ("chosen", "why.chosen") if chosen else ("adapted", "why.preset_by_rows")
+    source, why = ("chosen", "why.chosen") if chosen else ("adapted", automatic[1])
     decisions = [Decision("preset", name, source, why, {"rows": rows})]
     for key in _SIZES:
         source, why = ("chosen", "why.chosen") if key in changed else ("adapted", "why.preset")
@@ -211,13 +229,14 @@ def _encoding(
     if preset.name == "bag":
         words, least = preset.vocab_size // 3, 2 if len(texts) > 500 else 1
         return BagEncoding(NgramVocabulary.fit(texts, request.check, words, preset.vocab_size - words, least))
-    tokenizer = train_tokenizer(texts, preset.vocab_size, data.describe["normaliser"])
+    fast = teachers_tokenizer(request, data.describe["normaliser"], decisions)
+    tokenizer = fast.backend_tokenizer if fast else train_tokenizer(texts, preset.vocab_size, data.describe["normaliser"])
     request.check()
     lengths = [len(encoded.ids) for encoded in tokenizer.encode_batch(texts)]
     max_length, decision = fitting_length(request, lengths, preset.max_length)
     decisions.append(decision)
     if preset.name == "transformer":
-        return TransformerEncoding(fast_tokenizer(tokenizer), max_length * len(data.fields))
+        return TransformerEncoding(fast or fast_tokenizer(tokenizer), max_length * len(data.fields))
     return TokenEncoding(tokenizer, max_length)
 
 

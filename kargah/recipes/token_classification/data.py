@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from kargah.recipes import catalogue, weights
-from kargah.recipes.distillation import check_teacher
+from kargah.recipes.distillation import check_hidden_states, check_teacher
 from kargah.recipes.errors import NormalisersDiffer, OneClassOnly, RoleMissing, TagsUnaligned, TooFewRows
 from kargah.recipes.measures import FloatArray
 from kargah.recipes.parts import divide, named_parts, source_decisions, sources_of
@@ -55,6 +55,7 @@ def prepare(request: Request) -> TagData:
     problem = TagsProblem.of(own, labels, spec.primary_metric)
     if request.teacher_model is not None:
         check_teacher(request.teacher_model, RECIPE.name, problem, list(columns))
+        check_hidden_states(request)
     named = named_parts(request)
     parts = divide(request, named and [named[row] for row in usable], [tuple(row) for row in words], [_stratum(row) for row in tags])
     numbers = {label: number for number, label in enumerate(labels)}

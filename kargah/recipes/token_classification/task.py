@@ -8,10 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from kargah.engine import devices
 from kargah.recipes import base_models, new_tokens
 from kargah.recipes.distillation import Lessons, lessons_of, settled
 from kargah.recipes.encoder_tasks import EncoderTask, told_of
 from kargah.recipes.encoders import TOKENS, Transformer, fast_tokenizer, fitting_length, named_labels, small_config
+from kargah.recipes.hidden_states import HiddenTeacher, encoder_of, teachers_tokenizer, within
 from kargah.recipes.measures import FloatArray
 from kargah.recipes.parts import TEST, VALIDATION
 from kargah.recipes.presets import Preset, epochs_for
@@ -59,6 +61,12 @@ class TagTask(EncoderTask):
     goals: list[Tensor]
     held: dict[str, list[Any]]
     lessons: Lessons | None = None
+    hidden: HiddenTeacher | None = None
+
+    def use_device(self, device: torch.device) -> bool:
+        if self.hidden is not None:
+            self.hidden.encoder.to(device)
+        return super().use_device(device)
 
     def use_precision(self, precision: str) -> bool:
         self.precision = precision if isinstance(self.network, Transformer) else "fp32"
@@ -70,9 +78,18 @@ class TagTask(EncoderTask):
     def loss(self, rows: Sequence[int]) -> Tensor:
         items = [self.items[row] for row in rows]
         places = [place for own in self.batches.places(items) for place in own]
-        logits = self.logits(items)[places]
+        logits, unlike = self._read(items, places)
         loss = nn.functional.cross_entropy(logits, torch.cat([self.goals[row] for row in rows]))
-        return self.lessons.loss(loss, logits, rows) if self.lessons else loss
+        loss = self.lessons.loss(loss, logits, rows) if self.lessons else loss
+        return loss if unlike is None else loss + unlike
+
+    def _read(self, items: list[Any], places: list[int]) -> tuple[Tensor, Tensor | None]:
+        """(logits of the words at ``places``, how unlike the teacher's their hidden states are, where that is learnt)."""
+        if self.hidden is None:
+            return self.logits(items)[places], None
+        with devices.products_in(self.precision, self.module):
+            logits, unlike = self.hidden.read(self.network, self.batches.collate(items), items, places)
+        return logits[places], unlike
 
     def scores(self, check: Check, part: str = VALIDATION) -> FloatArray:
         return rows_of(TagModel(self.network, self.batches).scores(self.held[part], check))
@@ -81,15 +98,20 @@ class TagTask(EncoderTask):
 def build_task(data: TagData, request: Request) -> TagTask:
     spec, rows = request.spec, len(data.train_rows)
     assert isinstance(spec, TokenClassificationSpec)
+    teaching = encoder_of(request, "AutoModelForTokenClassification")
     torch.manual_seed(spec.seed)
     if request.base_model is not None:
         model, decisions = _fine_tuned(data, request)
         defaults, why = FINE_TUNING, "why.fine_tuning"
     else:
-        preset, decisions = _preset(spec)
+        preset, decisions = _preset(spec, teaching is not None)
         defaults, why = replace(preset.defaults, epochs=epochs_for(preset, rows, LEAST_STEPS)), "why.preset"
         model = _from_scratch(data, request, preset, decisions)
     settings, told = decide_settings(request, defaults, why, preset=model.network.architecture, rows=rows)
+    hidden = None
+    if isinstance(model.batches, PieceBatches):
+        decisions = within(teaching, model.batches, decisions)
+        hidden = HiddenTeacher.of(teaching, model.network, model.batches, request)
     encode = model.batches.encode
     items = encode(data.words_of(data.train_rows), request.check)
     held = {part: encode(data.words_of(data.rows_of(part)), request.check) for part in (VALIDATION, TEST)}
@@ -99,14 +121,15 @@ def build_task(data: TagData, request: Request) -> TagTask:
     goals = [torch.from_numpy(tags) for tags in data.tags_of(data.train_rows)]
     lessons = lessons_of(data, request)
     decisions += [*told, *settled(request), all_threads(request)]
-    return TagTask(model.network, model.batches, settings, decisions, items, goals, held, lessons)
+    return TagTask(model.network, model.batches, settings, decisions, items, goals, held, lessons, hidden)
 
 
-def _preset(spec: TokenClassificationSpec) -> tuple[Preset, list[Decision]]:
-    """A network of words measured best from scratch at every size tried."""
-    name = "bilstm" if spec.preset == "auto" else spec.preset
+def _preset(spec: TokenClassificationSpec, of_teacher: bool) -> tuple[Preset, list[Decision]]:
+    """A network of words measured best from scratch at every size tried. A teacher's hidden states are learnt by transformers alone."""
+    automatic = ("transformer", "why.preset_of_teacher") if of_teacher else ("bilstm", "why.preset_of_words")
+    name = automatic[0] if spec.preset == "auto" else spec.preset
     changed = {key: value for key in (*_SIZES, "max_length") if (value := getattr(spec, key)) is not None}
-    source, why = ("adapted", "why.preset_of_words") if spec.preset == "auto" else ("chosen", "why.chosen")
+    source, why = ("adapted", automatic[1]) if spec.preset == "auto" else ("chosen", "why.chosen")
     decisions = [Decision("preset", name, source, why)]
     for key in _SIZES:
         source, why = ("chosen", "why.chosen") if key in changed else ("adapted", "why.preset")
@@ -122,7 +145,9 @@ def _from_scratch(data: TagData, request: Request, preset: Preset, decisions: li
         return TagModel(WordTagger(NetworkConfig(len(atoms), atoms.words, len(labels), *sizes)), WordBatches(atoms))
     from transformers import BertForTokenClassification
 
-    tokenizer = fast_tokenizer(train_tokenizer([" ".join(row) for row in words], preset.vocab_size, data.describe["normaliser"]))
+    normaliser = data.describe["normaliser"]
+    tokenizer = teachers_tokenizer(request, normaliser, decisions)
+    tokenizer = tokenizer or fast_tokenizer(train_tokenizer([" ".join(row) for row in words], preset.vocab_size, normaliser))
     max_length, decision = fitting_length(request, _lengths(tokenizer, words), preset.max_length)
     decisions.append(decision)
     config = small_config(tokenizer, preset.hidden_size, preset.num_layers, preset.dropout, max_length, **named_labels(labels))
