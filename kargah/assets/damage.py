@@ -6,7 +6,7 @@ from enum import StrEnum
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from kargah.assets.tables import Asset, Blob
+from kargah.assets.tables import STORED, Asset, Blob
 
 
 class Damage(StrEnum):
@@ -34,7 +34,8 @@ def mend(session: Session, hashes: Collection[str]) -> None:
 def settle(session: Session) -> None:
     """An asset with a damaged file is in error; one whose files are whole again is ready."""
     bad = set(session.scalars(select(Blob.sha256).where(Blob.damage.is_not(None))))
-    for row in session.execute(select(Asset.id, Asset.status, Asset.files).where(Asset.status.in_(["ready", "error"]))):
+    judged = select(Asset.id, Asset.status, Asset.files).where(Asset.status.in_(["ready", "error"]), Asset.source != STORED)
+    for row in session.execute(judged):
         hashes = {entry["sha256"] for entry in row.files}
         status = "error" if hashes & bad else "ready"
         if hashes and status != row.status:
@@ -44,7 +45,7 @@ def settle(session: Session) -> None:
 def users_of(session: Session, hashes: Collection[str]) -> dict[str, list[str]]:
     """SHA-256 → ids of the assets that have a file of it."""
     users: dict[str, list[str]] = {sha256: [] for sha256 in hashes}
-    for row in session.execute(select(Asset.id, Asset.files).where(Asset.status == "error")):
+    for row in session.execute(select(Asset.id, Asset.files).where(Asset.status == "error", Asset.source != STORED)):
         for sha256 in {entry["sha256"] for entry in row.files} & users.keys():
             users[sha256].append(row.id)
     return users

@@ -1,6 +1,10 @@
-"""Folders of this machine whose files are used where they lie: added, looked at and taken away by admins. Nothing is written there."""
+"""Folders of this machine whose files are used where they lie: added, looked at and taken away by admins. Nothing is written there.
+
+A root may lie in an object store too (contract.stores): what a scan finds there is listed here, and comes here when somebody wants it.
+"""
 
 import os
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,14 +14,17 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from kargah.assets.schemas import AssetSummary
-from kargah.assets.tables import Asset, Root
-from kargah.contract import scans
-from kargah.kit import files
+from kargah.assets.tables import STORED, Asset, Root
+from kargah.contract import scans, stores
+from kargah.contract.stores import Store, StoreAccess
+from kargah.kit import addresses, files
 from kargah.kit.errors import BadInput, Conflict, NotFound
 from kargah.kit.ids import new_id
 from kargah.kit.settings import Settings
 from kargah.store import access
 from kargah.store.access import Actor, To
+
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
 class BadRoot(BadInput):
@@ -32,6 +39,12 @@ class RootInUse(Conflict):
     code = "ROOT_IN_USE"
 
 
+class BadStore(BadInput):
+    """``field`` of the wish is no place of an object store, or not what opens one: ``reason``."""
+
+    code = "BAD_STORE"
+
+
 class PlaceGone(NotFound):
     """``path`` below a root is not there any more, or no ordinary file inside it."""
 
@@ -39,20 +52,39 @@ class PlaceGone(NotFound):
 
 
 class RootWish(BaseModel):
+    """``path``: a folder of this machine, or ``s3://bucket/prefix``; then ``endpoint`` (null: Amazon's), and what opens it, if anything."""
+
     model_config = ConfigDict(extra="forbid")
 
     path: str = Field(min_length=1, max_length=1000)
     name: str = Field("", max_length=200)
+    endpoint: str | None = Field(None, max_length=300)
+    region: str | None = Field(None, pattern="^[a-z0-9-]{1,64}$")
+    key: str | None = Field(None, max_length=200, pattern=r"^[!-~]+$")
+    secret: str | None = Field(None, max_length=500, pattern=r"^[!-~]+$", repr=False)
+
+    @property
+    def is_stored(self) -> bool:
+        return self.path.strip().startswith(stores.SCHEME)
+
+    @property
+    def access(self) -> StoreAccess:
+        return StoreAccess(key=self.key, secret=self.secret)
 
 
 class RootOut(BaseModel):
-    """``summary`` of the last scan: files, size_bytes, models, tables, refused: [{place, code, params}] …"""
+    """``summary`` of the last scan: files, size_bytes, models, tables, refused: [{place, code, params}] …
+
+    ``endpoint``, ``region``: of an object store. What opens it is told nobody.
+    """
 
     model_config = ConfigDict(from_attributes=True)
 
     id: str
     name: str
     path: str
+    endpoint: str | None = None
+    region: str | None = None
     job_id: str | None
     scanned_at: datetime | None
     summary: dict[str, Any]
@@ -61,16 +93,74 @@ class RootOut(BaseModel):
 
 
 def add(session: Session, actor: Actor, settings: Settings, wish: RootWish) -> RootOut:
-    """Raises BadRoot. Any folder that this server may read will do, on whatever disk, but its own home and what is around that."""
+    """Raises BadRoot. Any folder that this server may read will do, on whatever disk, but its own home and what is around that.
+
+    Of an object store: raises BadStore. One that is a root already is opened with the new key from now on.
+    """
     access.require_admin(actor)
+    if wish.is_stored:
+        return _add_store(session, actor, settings, wish)
     path = _folder(settings, wish.path)
-    for known in session.scalars(select(Root.path)):
+    for known in session.scalars(select(Root.path).where(~Root.path.startswith(stores.SCHEME))):
         if _overlap(path, Path(known)):
             raise BadRoot(field="path", path=wish.path, reason="root_overlaps", other=known)
-    row = Root(id=new_id("root"), name=" ".join(wish.name.split()) or path.name, path=str(path), summary={}, **access.owned_by(actor))
+    return _added(session, actor, name=wish.name, otherwise=path.name, path=str(path))
+
+
+def _added(session: Session, actor: Actor, *, name: str, otherwise: str, **where: str | None) -> RootOut:
+    row = Root(id=new_id("root"), name=(" ".join(name.split()) or otherwise)[:200], summary={}, **where, **access.owned_by(actor))
     session.add(row)
     session.flush()
     return RootOut.model_validate(row)
+
+
+def _add_store(session: Session, actor: Actor, settings: Settings, wish: RootWish) -> RootOut:
+    store = store_of(wish)
+    found = session.scalars(select(Root).where(Root.path.startswith(stores.SCHEME)))
+    near = next((row for row in found if f"{row.path}/".startswith(f"{store.url}/") or f"{store.url}/".startswith(f"{row.path}/")), None)
+    if near is None:
+        made = _added(
+            session, actor, name=wish.name, otherwise=store.url, path=store.url, endpoint=store.endpoint, region=store.region
+        )  # fmt: skip
+    elif (near.path, near.endpoint) == (store.url, store.endpoint):
+        near.region = store.region
+        made = get_for(session, actor, near.id)
+    else:
+        raise BadRoot(field="path", path=store.url, reason="root_overlaps", other=near.path)
+    wish.access.write(settings.home, made.id)
+    return made
+
+
+def store_of(wish: RootWish) -> Store:
+    """Raises BadStore, BadUrl."""
+    bucket, _, prefix = wish.path.strip().removeprefix(stores.SCHEME).partition("/")
+    if not _BUCKET.fullmatch(bucket):
+        raise BadStore(field="path", reason="store_bucket")
+    if bool(wish.key) != bool(wish.secret):
+        raise BadStore(field="secret" if wish.key else "key", reason="store_key_and_secret")
+    prefix = prefix.strip("/")
+    endpoint = (wish.endpoint or "").strip() or None
+    if endpoint is not None:
+        target = addresses.parsed(endpoint)
+        if target.path != "/":
+            raise BadStore(field="endpoint", reason="store_endpoint")
+        endpoint = f"{target.scheme}://{target.authority}"
+    return Store(bucket=bucket, prefix=f"{prefix}/" if prefix else "", endpoint=endpoint, region=wish.region)
+
+
+def store_at(root: Root | RootOut) -> Store | None:
+    """None of a folder."""
+    if not root.path.startswith(stores.SCHEME):
+        return None
+    bucket, _, prefix = root.path.removeprefix(stores.SCHEME).partition("/")
+    return Store(bucket=bucket, prefix=f"{prefix}/" if prefix else "", endpoint=root.endpoint, region=root.region)
+
+
+def of_stored(session: Session, asset: AssetSummary | Asset) -> tuple[Root, Store] | None:
+    """Where it lies, if it lies in an object store alone. Who asks may see the asset: that is enough to see where from it is read."""
+    root = session.get(Root, asset.root_id) if asset.source == STORED and asset.root_id else None
+    store = store_at(root) if root is not None else None
+    return (root, store) if root is not None and store is not None else None
 
 
 def list_for(session: Session, actor: Actor) -> list[RootOut]:
@@ -95,6 +185,7 @@ def remove(session: Session, actor: Actor, settings: Settings, root_id: str) -> 
     index = scans.index_of(settings.home, root_id)
     for path in (index, index.with_suffix(".part")):
         path.unlink(missing_ok=True)
+    StoreAccess.forget(settings.home, root_id)
 
 
 def find(session: Session, actor: Actor, given: str) -> AssetSummary | None:

@@ -1,7 +1,6 @@
 """Where the room goes: by kind of asset, by root, by person and workspace, and what files that are kept once save."""
 
 import shutil
-from pathlib import Path
 
 from pydantic import BaseModel
 from sqlalchemy import func, select
@@ -9,7 +8,8 @@ from sqlalchemy.orm import Session
 
 from kargah.assets import uploads
 from kargah.assets.service import PUSHED
-from kargah.assets.tables import Asset, Blob, Root
+from kargah.assets.tables import STORED, Asset, Blob, Root
+from kargah.contract import stores
 from kargah.kit.settings import Settings
 from kargah.store import access
 from kargah.store.access import Actor
@@ -24,7 +24,10 @@ class Share(BaseModel):
 
 
 class Disk(BaseModel):
-    """The disk that a folder lies on. ``is_here``: whether the folder can be reached now; then the rest is known."""
+    """The disk that a folder lies on. ``is_here``: whether the folder can be reached now; then the rest is known.
+
+    Nobody asks an object store for this: its scans say when it is out of reach. It has no end, so its bytes are 0.
+    """
 
     is_here: bool
     total_bytes: int = 0
@@ -84,7 +87,7 @@ def show(session: Session, actor: Actor, settings: Settings) -> Storage:
 def _shares(session: Session, actor: Actor) -> list[Share]:
     """The largest first."""
     sums = func.count(), func.coalesce(func.sum(Asset.size_bytes), 0)
-    seen = access.visible_to(actor, Asset) & (Asset.source != PUSHED)
+    seen = access.visible_to(actor, Asset) & Asset.source.not_in([PUSHED, STORED])
     live = select(Asset.kind, *sums).where(seen, Asset.trashed_at.is_(None)).group_by(Asset.kind)
     shares = [Share(name=kind, count=count, size_bytes=int(size_bytes)) for kind, count, size_bytes in session.execute(live)]
     count, size_bytes = session.execute(select(*sums).where(seen, Asset.trashed_at.is_not(None))).one()
@@ -103,13 +106,15 @@ def _roots(session: Session, actor: Actor, settings: Settings) -> list[RootShare
     return [
         RootShare(
             id=root_id, name=name, path=path if actor.is_admin else "", count=sums.get(root_id, (0, 0))[0],
-            size_bytes=sums.get(root_id, (0, 0))[1], disk=_disk(Path(path)),
+            size_bytes=sums.get(root_id, (0, 0))[1], disk=_disk(path),
         )
         for root_id, name, path in rows
     ]  # fmt: skip
 
 
-def _disk(path: Path) -> Disk:
+def _disk(path: str) -> Disk:
+    if path.startswith(stores.SCHEME):
+        return Disk(is_here=True)
     try:
         usage = shutil.disk_usage(path)
     except OSError:

@@ -6,6 +6,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from kargah.store.base import Base, Created, Owned
 
+#: The source of what lies in an object store alone: it is not among the files here, and nothing here is kept for its sake.
+STORED = "s3"
+
 
 class Blob(Base, Created):
     """A file's bytes, kept once whatever uses them. ``git_sha1`` is what hub clients call the oid of a small file.
@@ -24,11 +27,12 @@ class Blob(Base, Created):
 class Asset(Base, Owned):
     """The one record of anything made of files: a model, a data set, a checkpoint, an artifact.
 
-    ``files``: [{path, sha256, git_sha1, size_bytes}] in the order of path. ``status``: ready, importing, downloading or error.
-    ``source``: local, training, HuggingFace, or hub for all that was ever pushed to a repository. ``subject_id`` is the row it belongs
-    to (a data set or model version, a repository). ``sha256``: of its one file, else of the list of them. What lies in place under a
-    root (see assets.roots) has ``root_id`` and ``place``, its path there. A checkpoint lies in the folder of its training, not among the
-    blobs: ``job_id`` and ``place``, its name, say where; ``files`` is empty then.
+    ``files``: [{path, sha256, git_sha1, size_bytes}] in the order of path. ``status``: ready, importing, downloading, error, or available
+    for what is not here. ``source``: local, training, HuggingFace, s3 for what lies in an object store alone, or hub for all that was ever
+    pushed to a repository. ``subject_id`` is the row it belongs to (a data set or model version, a repository). ``sha256``: of its one
+    file, else of the list of them. What lies in place under a root (see assets.roots) has ``root_id`` and ``place``, its path there. A
+    checkpoint lies in the folder of its training, not among the blobs: ``job_id`` and ``place``, its name, say where; ``files`` is empty
+    then.
     """
 
     __tablename__ = "assets"
@@ -59,6 +63,8 @@ class Asset(Base, Owned):
 class Root(Base, Owned):
     """A folder of this machine, on whatever disk, whose files are used where they lie. Nothing is ever written there.
 
+    Or, where ``path`` begins with ``s3://``, what lies there in an object store (contract.stores): at ``endpoint``, null for Amazon's.
+
     ``summary``: what the last scan found (see contract.results.ScanResult).
     """
 
@@ -66,6 +72,8 @@ class Root(Base, Owned):
     id: Mapped[str] = mapped_column(String(48), primary_key=True)
     name: Mapped[str] = mapped_column(String(200))
     path: Mapped[str] = mapped_column(String(1000), unique=True)
+    endpoint: Mapped[str | None] = mapped_column(String(300))
+    region: Mapped[str | None] = mapped_column(String(64))
     job_id: Mapped[str | None] = mapped_column(String(48))
     scanned_at: Mapped[datetime | None]
     summary: Mapped[dict[str, Any]] = mapped_column(default=dict)

@@ -22,7 +22,13 @@ LEAST_PYTHON = (3, 11)
 LEAST_FREE_BYTES, COMFORTABLE_FREE_BYTES = 500_000_000, 5_000_000_000
 MOST_CLOCK_DIFFERENCE_SECONDS = 2.0
 #: What each extra brings, by a module that tells whether it is there.
-EXTRAS = {"train": ("torch", "transformers", "sklearn", "peft"), "serve": ("onnxruntime",), "llm": ("trl",), "sweep": ("optuna",)}
+EXTRAS = {
+    "train": ("torch", "transformers", "sklearn", "peft"),
+    "serve": ("onnxruntime",),
+    "llm": ("trl",),
+    "sweep": ("optuna",),
+    "s3": ("botocore",),
+}
 NEEDED_EXTRAS = frozenset({"train"})
 
 

@@ -3,6 +3,7 @@
 import builtins
 import os
 from collections.abc import Callable
+from typing import Any
 
 from kargah.client.shapes import Job, JsonDict
 from kargah.client.transport import Transport
@@ -32,14 +33,35 @@ class Storage:
         items: builtins.list[JsonDict] = self._transport.json("GET", "/api/v1/roots")["items"]
         return items
 
-    def add_root(self, path: StrPath, *, name: str = "", wait: bool = True) -> JsonDict:
-        """A folder on the server's own disk; it is scanned at once, and nothing is ever written there."""
-        root = self._transport.json("POST", "/api/v1/roots", json={"path": str(path), "name": name})
+    def add_root(self, path: StrPath, *, name: str = "", wait: bool = True, **store: Any) -> JsonDict:
+        """A folder on the server's own disk, or ``s3://bucket/prefix``; it is scanned at once, and nothing is ever written there.
+
+        ``store``: endpoint, region, key, secret of an object store.
+        """
+        root = self._transport.json("POST", "/api/v1/roots", json={"path": str(path), "name": name, **store})
         return self._scanned(root["id"], root["job_id"], wait)
 
-    def scan(self, root_id: str, *, wait: bool = True) -> JsonDict:
-        """Read what has changed there since the last scan."""
-        return self._scanned(root_id, self._transport.json("POST", f"/api/v1/roots/{root_id}/scan")["id"], wait)
+    def scan(self, root_id: str, *, again: bool = False, wait: bool = True) -> JsonDict:
+        """Read what has changed there since the last scan; with ``again`` all of it, as a check that it is what it was."""
+        asked = f"/api/v1/roots/{root_id}/scan?again={str(again).lower()}"
+        return self._scanned(root_id, self._transport.json("POST", asked)["id"], wait)
+
+    def found(self, root_id: str | None = None) -> builtins.list[JsonDict]:
+        """What lies under a root, or under all that are object stores: the latest 200 {id, kind, name, place, status, size_bytes, …}."""
+        asked = {"root": root_id} if root_id else {"source": "s3"}
+        items: builtins.list[JsonDict] = self._transport.json("GET", "/api/v1/assets", params={**asked, "limit": 200})["items"]
+        return items
+
+    def bring(self, asset_id: str, *, wait: bool = True, **wish: Any) -> JsonDict:
+        """Have what lies in an object store come to the server, as a model or a data set. Raises JobEnded when that came to nothing.
+
+        ``wish``: window, bytes_per_second.
+        """
+        made: JsonDict = self._transport.json("POST", f"/api/v1/assets/{asset_id}/bring", json=wish)
+        if wait and made["status"] == "downloading":
+            self._wait(made["job"]["id"])
+            made = self._transport.json("GET", f"/api/v1/downloads/{made['id']}")
+        return made
 
     def remove_root(self, root_id: str) -> None:
         """Its files are left as they are; refused while models of it are here (ROOT_IN_USE)."""

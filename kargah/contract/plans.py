@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from kargah.contract.fixes import Fix, Meaning
+from kargah.contract.stores import Store
 
 JsonDict = dict[str, Any]
 PLAN_VERSION = 1
@@ -203,6 +204,16 @@ class BundledFiles(BaseModel):
     signature: JsonDict
 
 
+class StoredFiles(BaseModel):
+    """``files`` lie at ``place`` below the prefix of ``store``, the root ``root_id``."""
+
+    root_id: str
+    store: Store
+    place: str
+    commit: str
+    files: list[PlannedFile]
+
+
 class DownloadPlan(_Plan):
     """Fetch the wanted files of one repository, at one commit, from ``hubs``: addresses in the order of preference.
 
@@ -212,6 +223,7 @@ class DownloadPlan(_Plan):
     What is secret stands in contract.hubs.HubAccess under the name ``access``, not here.
 
     ``bundled``: what is wanted is a model of another Kargah, the only one of ``hubs``.
+    ``stored``: what is wanted lies in an object store, the only one of ``hubs``.
     ``into``: the model here that gets a newer version of it.
     """
 
@@ -223,6 +235,7 @@ class DownloadPlan(_Plan):
     title: str | None = None
     access: str = Field("hubs", pattern="^[a-z0-9_]{1,64}$")
     bundled: BundledFiles | None = None
+    stored: StoredFiles | None = None
     into: str | None = None
     hubs: list[str] = Field(min_length=1)
     allow: list[str] = []
@@ -263,11 +276,18 @@ class ScrubPlan(_Plan):
 
 
 class ScanPlan(_Plan):
-    """Hash the files below ``folder``, a root of the id ``root_id``; what did not change since the last scan is not read again."""
+    """Hash the files below ``folder``, a root of the id ``root_id``; what did not change since the last scan is not read again.
+
+    ``store``: the root is no folder but lies there; ``patience_seconds`` without a byte of an object end the job. ``again``: what did not
+    change is read all the same.
+    """
 
     kind: Literal["scan"] = "scan"
     root_id: str
     folder: str
+    store: Store | None = None
+    again: bool = False
+    patience_seconds: float = Field(1800.0, gt=0)
 
 
 class ScriptPlan(_Plan):

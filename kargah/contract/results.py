@@ -245,6 +245,8 @@ class ScanResult(BaseModel):
     """``hashed``: how many of ``files`` were read, the others being as they were. ``index``: the job's output that lists them all.
 
     Left out: ``links`` and what is no ordinary file, ``unreadable`` ones, and ``badly_named`` ones whose names are no text.
+    ``damaged``: objects of a store that have other bytes than they had, and are said to be unchanged. ``pickles``: of a store, the one
+    of each folder that would be a model, had it its weights in another form.
     """
 
     index: str
@@ -255,3 +257,5 @@ class ScanResult(BaseModel):
     links: int = 0
     unreadable: int = 0
     badly_named: int = 0
+    damaged: list[str] = []
+    pickles: list[str] = []

@@ -1,7 +1,7 @@
 """What a scan of a root writes down: a line of JSON for each file, so that the next scan reads only what has changed."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +13,10 @@ _OF_MODELS = frozenset({"", ".safetensors", ".json", ".txt", ".md", ".model", ".
 
 
 class Scanned(NamedTuple):
-    """``path`` is relative to the root. Same size, time and inode: the same file, not read again. ``git_sha1`` where it may be wanted."""
+    """``path`` is relative to the root. Same size, time and inode: the same file, not read again. ``git_sha1`` where it may be wanted.
+
+    Of an object in a store ``etag`` stands for time and inode.
+    """
 
     path: str
     size_bytes: int
@@ -21,6 +24,7 @@ class Scanned(NamedTuple):
     inode: int
     sha256: str
     git_sha1: str | None
+    etag: str = ""
 
     def line(self) -> str:
         return json.dumps(self, ensure_ascii=False, separators=(",", ":")) + "\n"
@@ -44,6 +48,12 @@ def read(path: Path) -> Iterator[Scanned]:
 def is_table(name: str) -> bool:
     """Data by its name; the JSON and text files of a folder are as likely to be anything else."""
     return _suffix(name) in _TABLES and not name.startswith(".")
+
+
+def is_model(names: Iterable[str]) -> bool:
+    """A folder by the names in it: whether it is one, and may be taken, is for whoever looks into its files to say."""
+    found = set(names)
+    return "config.json" in found and any(_suffix(name) in {".safetensors", *hubs.PICKLES} for name in found)
 
 
 def may_be_wanted(name: str) -> bool:

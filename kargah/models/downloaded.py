@@ -15,7 +15,7 @@ from kargah.contract import hubs
 from kargah.contract.attempt import AttemptDirectory
 from kargah.contract.events import Event, Failed, Finished, Logged, Stopped
 from kargah.contract.hubs import HubAccess
-from kargah.contract.plans import BundledFiles
+from kargah.contract.plans import BundledFiles, StoredFiles
 from kargah.contract.results import DownloadResult, OutputFile
 from kargah.jobs.tables import Job
 from kargah.kit.clock import utc_now
@@ -107,12 +107,14 @@ class Projector:
         _forget(session, row, asset)  # the data set has a record of its own
 
     def _dataset(self, session: Session, job: Job, row: Download, result: DownloadResult) -> str:
-        packed, name = result.packed, job.plan.get("title") or row.repository.rpartition("/")[2]
-        table = packed or next(file for file in result.files if hubs.is_table(file.path))
+        packed, name = result.packed, _title(job, row)
+        table = packed or next((file for file in result.files if hubs.is_table(file.path)), result.files[0])
         blobs.register(session, [table])
         filename = f"{name}.zip" if packed else Path(table.path).name
         digest = Digest(table.sha256, table.git_sha1, table.size_bytes)
-        note = f"{result.hub}/datasets/{row.repository}/tree/{result.commit}"
+        note, stored = f"{result.hub}/datasets/{row.repository}/tree/{result.commit}", _stored(job)
+        if stored is not None:
+            note = f"{_place_of(stored)}/{table.path}"
         return self._take_dataset(session, _owner_of(job), name, filename, digest, result.licence, note)
 
 
@@ -145,8 +147,11 @@ def _registered(session: Session, home: Path, job: Job, row: Download, result: D
     entries = [_entry(file) for file in result.files]
     version = _newer(session, job, folder, entries, result.licence)
     if version is None:
-        model = models.register_import(session, _owner_of(job), row.repository.rpartition("/")[2], folder, entries, result.licence)
+        model = models.register_import(session, _owner_of(job), _title(job, row), folder, entries, result.licence)
         version = session.get_one(ModelVersion, model.versions[0].id)
+    if (stored := _stored(job)) is not None:
+        version.detail = {"store": {"url": _place_of(stored), "endpoint": stored.store.shown, "commit": result.commit}}
+        return version
     licence_file = next((entry.path for entry in entries if hubs.is_licence(entry.path)), None)
     said = {"repository": row.repository, "revision": row.revision, "commit": result.commit, "url": result.hub, "gated": result.gated}
     version.source = "hub"
@@ -175,6 +180,19 @@ def _entry(file: OutputFile) -> FileEntry:
 def _bundled(job: Job) -> BundledFiles | None:
     said = job.plan.get("bundled")
     return BundledFiles.model_validate(said) if said else None
+
+
+def _title(job: Job, row: Download) -> str:
+    return str(job.plan.get("title") or row.repository.rpartition("/")[2])
+
+
+def _stored(job: Job) -> StoredFiles | None:
+    said = job.plan.get("stored")
+    return StoredFiles.model_validate(said) if said else None
+
+
+def _place_of(stored: StoredFiles) -> str:
+    return f"{stored.store.url}/{stored.place}".rstrip("/")
 
 
 def _is_model(job: Job) -> bool:

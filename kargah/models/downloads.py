@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from kargah.assets import uploads
-from kargah.assets.tables import Asset
+from kargah.assets.tables import STORED, Asset
 from kargah.contract import hubs
 from kargah.contract.hubs import HubAccess
 from kargah.contract.plans import DownloadPlan
@@ -83,7 +83,7 @@ class DownloadWish(BaseModel):
 
 
 class DownloadOut(BaseModel):
-    """``started`` is false where it was here, or on its way, already."""
+    """``started`` is false where it was here, or on its way, already. ``source``: HuggingFace for what came from a hub, or s3."""
 
     id: str
     kind: Kind
@@ -95,6 +95,7 @@ class DownloadOut(BaseModel):
     dataset_id: str | None
     commit_id: str | None
     job: JobOut
+    source: str = SOURCE
     owner_id: str
     created_at: datetime
     finished_at: datetime | None
@@ -123,11 +124,11 @@ def start(session: Session, actor: Actor, settings: Settings, wish: DownloadWish
     return queue(session, actor, plan, entry.size_bytes or 0, Terms(window=wish.window))
 
 
-def queue(session: Session, actor: Actor, plan: DownloadPlan, size_bytes: int, terms: Terms) -> DownloadOut:
+def queue(session: Session, actor: Actor, plan: DownloadPlan, size_bytes: int, terms: Terms, source: str = SOURCE) -> DownloadOut:
     """The job, the download and the record of what will be. Raises DownloadActive."""
     name, kind = plan.repository, plan.repository_kind
     job = jobs.submit(session, actor, KIND, plan.title or name, plan.model_dump(mode="json"), threads_wanted=1, terms=terms)
-    asset = _asset(session, actor, kind, plan.title or name, size_bytes)
+    asset = _asset(session, actor, kind, plan.title or name, size_bytes, source)
     row = Download(
         id=new_id("dl"), kind=kind, repository=name, revision=plan.revision, job_id=job.id, asset_id=asset.id,
         active_user=actor.user_id, active_peer=actor.peer[:64] or None, **access.owned_by(actor),
@@ -204,9 +205,9 @@ def _let_go(session: Session) -> None:
     )
 
 
-def _asset(session: Session, actor: Actor, kind: str, name: str, size_bytes: int) -> Asset:
+def _asset(session: Session, actor: Actor, kind: str, name: str, size_bytes: int, source: str) -> Asset:
     asset = Asset(
-        id=new_id("ast"), kind=kind, name=name, name_folded=fold(name)[:300], status=Status.DOWNLOADING, source=SOURCE, files=[],
+        id=new_id("ast"), kind=kind, name=name, name_folded=fold(name)[:300], status=Status.DOWNLOADING, source=source, files=[],
         size_bytes=size_bytes, **access.owned_by(actor),
     )  # fmt: skip
     session.add(asset)
@@ -267,5 +268,5 @@ def _out(row: Download, job: Job, model: Model | None) -> DownloadOut:
         id=row.id, kind="model" if row.kind == "model" else "dataset", repository=row.repository, revision=row.revision,
         status=status_of(job.state, is_here), asset_id=row.asset_id, model_id=row.model_id, dataset_id=row.dataset_id,
         commit_id=row.commit_id, job=JobOut.model_validate(job), owner_id=row.owner_id, created_at=row.created_at,
-        finished_at=row.finished_at,
+        finished_at=row.finished_at, source=STORED if job.plan.get("stored") else SOURCE,
     )  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from kargah.assets import blobs, damage
+from kargah.assets import blobs, damage, roots
 from kargah.assets.damage import Damage
 from kargah.assets.manifest import FileEntry, content_sha256
 from kargah.assets.tables import Asset, Root
@@ -27,7 +27,7 @@ from kargah.jobs.tables import Job
 from kargah.kit import files
 from kargah.kit.errors import BadInput
 from kargah.kit.ids import new_id
-from kargah.models import folders
+from kargah.models import folders, stored
 from kargah.models import service as models
 from kargah.models.tables import ModelVersion
 from kargah.store import access
@@ -38,14 +38,14 @@ KIND = "scan"
 MOST_REFUSED = 50
 
 
-def start(session: Session, actor: Actor, root_id: str, threads: int = 1) -> JobOut:
-    """Queue a scan of a root; one that is not over yet is given back instead."""
+def start(session: Session, actor: Actor, root_id: str, threads: int = 1, **how: Any) -> JobOut:
+    """Queue a scan of a root; one that is not over yet is given back instead. ``how``: again and patience_seconds of its plan."""
     access.require_admin(actor)
     root = access.load(session, actor, Root, root_id, To.CHANGE)
     known = session.get(Job, root.job_id) if root.job_id else None
     if known is not None and known.state not in TERMINAL:
         return JobOut.model_validate(known)
-    plan = ScanPlan(job_id="", root_id=root.id, folder=root.path).model_dump(mode="json")
+    plan = ScanPlan(job_id="", root_id=root.id, folder=root.path, store=roots.store_at(root), **how).model_dump(mode="json")
     job = jobs.submit(session, actor, KIND, root.name, plan, threads_wanted=threads)
     root.job_id = job.id
     return JobOut.model_validate(job)
@@ -71,10 +71,17 @@ def on_event(session: Session, home: Path, job: Job, event: Event) -> None:
     if not isinstance(event, Finished) or root is None:  # it was taken away meanwhile
         return
     result = ScanResult.model_validate(event.result)
-    took = Registration(session, home, root, list(scans.read(scans.index_of(home, root.id))))
-    found = {**result.model_dump(exclude={"index"}), **took.run()}
+    index = list(scans.read(scans.index_of(home, root.id)))
+    if roots.store_at(root) is None:
+        took = {**Registration(session, home, root, index).run(), "damaged": []}
+    else:
+        took = stored.Registration(session, root, index, result, again=bool(job.plan.get("again"))).run()
+    damaged = len(took["damaged"])
+    found = {**result.model_dump(exclude={"index", "pickles"}), **took}
+    found |= {name: took[name][:MOST_REFUSED] for name in ("refused", "damaged")}
     root.scanned_at, root.summary = event.at, found
-    job.result = {"root_id": root.id, **{name: value for name, value in found.items() if name != "refused"}}
+    told = {name: value for name, value in found.items() if name not in {"refused", "damaged"}}
+    job.result = {"root_id": root.id, **told, "damaged": damaged}
 
 
 class Registration:
@@ -93,12 +100,12 @@ class Registration:
 
     def run(self) -> dict[str, Any]:
         for place, found in self._folders.items():
-            if _is_model(found):
+            if scans.is_model(PurePosixPath(one.path).name for one in found):
                 self._take_model(place, found)
             else:
                 self._take_tables(found)
         gone = self._forget_gone()
-        return {"models": self._models, "tables": self._tables, "gone": gone, "refused": self._refused[:MOST_REFUSED]}
+        return {"models": self._models, "tables": self._tables, "gone": gone, "refused": self._refused}
 
     def _take_model(self, place: str, found: list[Scanned]) -> None:
         taken = [one for one in found if hubs.is_of_model(PurePosixPath(one.path).name) and one.git_sha1]
@@ -194,12 +201,6 @@ class Registration:
     def _owner(self) -> Actor:
         row = self._root
         return Actor(row.owner_id, Role.TRAINER, row.workspace_id, frozenset({row.workspace_id}))
-
-
-def _is_model(found: list[Scanned]) -> bool:
-    """By its names: whether it is one, and may be taken, is for ``folders.inspect`` to say."""
-    names = [PurePosixPath(one.path) for one in found]
-    return any(name.name == "config.json" for name in names) and any(name.suffix in {".safetensors", *hubs.PICKLES} for name in names)
 
 
 def _owned_as(root: Root) -> dict[str, str]:

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from kargah.assets.schemas import AssetSummary, UserKind
-from kargah.assets.tables import Asset
+from kargah.assets.tables import STORED, Asset
 from kargah.datasets import service as datasets
 from kargah.datasets.schemas import DatasetOut
 from kargah.datasets.tables import Dataset, DatasetVersion
@@ -140,14 +140,14 @@ def _sums_alone(session: Session, actor: Actor) -> dict[str, tuple[int, int]]:
 
 
 def _is_on_its_way(one: DownloadOut, query: str | None) -> bool:
-    return one.status in {Status.DOWNLOADING, Status.ERROR} and (not query or query.casefold() in one.repository.casefold())
+    return one.status in {Status.DOWNLOADING, Status.ERROR} and (not query or query.casefold() in one.job.title.casefold())
 
 
 def _of_download(one: DownloadOut) -> Resource:
     total = one.job.progress.get("total")
     return Resource(
-        id=one.asset_id or one.id, name=one.repository, kind=one.kind, size_bytes=int(total) if total else None, status=one.status,
-        source=FROM_HUB, downloaded_at=None, created_at=one.created_at, error=one.job.error,
+        id=one.asset_id or one.id, name=one.job.title, kind=one.kind, size_bytes=int(total) if total else None, status=one.status,
+        source=one.source, downloaded_at=None, created_at=one.created_at, error=one.job.error,
     )  # fmt: skip
 
 
@@ -156,10 +156,10 @@ def _of_model(model: ModelOut, came: dict[str | None, DownloadOut]) -> Resource 
     if best is None:
         return None
     download = came.get(model.id)
+    source = STORED if download and download.source == STORED else _SOURCES.get(best.source, "local")
     return Resource(
-        id=best.id, name=model.title, kind="model", size_bytes=best.size_bytes, status=Status.READY,
-        source=_SOURCES.get(best.source, "local"), downloaded_at=download.finished_at if download else None,
-        created_at=model.created_at, page_id=model.id,
+        id=best.id, name=model.title, kind="model", size_bytes=best.size_bytes, status=Status.READY, source=source,
+        downloaded_at=download.finished_at if download else None, created_at=model.created_at, page_id=model.id,
     )  # fmt: skip
 
 
@@ -167,7 +167,7 @@ def _of_dataset(dataset: DatasetOut, came: dict[str | None, DownloadOut]) -> Res
     version, download = dataset.version, came.get(dataset.id)
     return Resource(
         id=dataset.id, name=dataset.title, kind="dataset", size_bytes=version.size_bytes if version else None,
-        status=_OF_IMPORTS[version.state] if version else Status.ERROR, source=FROM_HUB if download else "local",
+        status=_OF_IMPORTS[version.state] if version else Status.ERROR, source=download.source if download else "local",
         downloaded_at=download.finished_at if download else None, created_at=dataset.created_at, page_id=dataset.id,
     )  # fmt: skip
 

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from kargah.assets import blobs, roots
 from kargah.assets.manifest import FileEntry
-from kargah.assets.tables import Asset, Root
+from kargah.assets.tables import STORED, Asset, Root
 from kargah.datasets import service as datasets
 from kargah.datasets.schemas import DatasetOut
 from kargah.kit.errors import BadInput
@@ -26,7 +26,7 @@ def import_table(session: Session, actor: Actor, home: Path, asset_id: str) -> D
     access.require_creator(actor)
     asset = access.load(session, actor, Asset, asset_id)
     root = session.get(Root, asset.root_id) if asset.root_id else None
-    if root is None or asset.place is None or asset.subject_id is not None:
+    if root is None or asset.place is None or asset.subject_id is not None or asset.source == STORED:
         raise NotInPlace(field="", title=asset.name)
     entry = FileEntry.model_validate(asset.files[0])
     blobs.link(home, roots.locate(root.path, asset.place), entry.sha256)

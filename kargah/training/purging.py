@@ -4,7 +4,7 @@ from sqlalchemy import ColumnElement, String, cast, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from kargah.assets import blobs
-from kargah.assets.tables import Asset, Blob
+from kargah.assets.tables import STORED, Asset, Blob
 from kargah.datasets.errors import NotImported
 from kargah.datasets.tables import Dataset, DatasetVersion
 from kargah.hub.tables import Repository
@@ -162,7 +162,8 @@ def _begins_with(plan: dict[str, object], version_ids: list[str]) -> bool:
 
 def _is_used(session: Session, sha256: str) -> bool:
     """By any version of data or model, by an evaluation, or by any other record of files."""
-    named = (cast(table.files, String).contains(sha256) for table in (DatasetVersion, ModelVersion, Asset, Evaluation))
+    named = [cast(table.files, String).contains(sha256) for table in (DatasetVersion, ModelVersion, Evaluation)]
+    named.append(cast(Asset.files, String).contains(sha256) & (Asset.source != STORED))
     source = select(DatasetVersion.id).where(DatasetVersion.source_sha256 == sha256).limit(1)
     if session.scalar(source):
         return True

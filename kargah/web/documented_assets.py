@@ -104,9 +104,9 @@ async def upload(category: Category, request: Request, ask: Ask) -> Body:
 
 
 @router.get("/download/{asset_id}", response_class=FileResponse)
-async def download(asset_id: str, ask: Ask) -> Response:
+async def download(request: Request, asset_id: str, ask: Ask) -> Response:
     """One file with ranges and its ETag; a folder as a zip that is made while it is sent."""
-    return await sent(ask, asset_id)
+    return await sent(request, ask, asset_id)
 
 
 @router.post("/register", status_code=201)

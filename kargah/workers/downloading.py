@@ -5,6 +5,7 @@ download of the same files, goes on with it. A stop throws it away.
 """
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,16 @@ from kargah.contract.attempt import AttemptDirectory
 from kargah.contract.hubs import HubAccess
 from kargah.contract.plans import DownloadPlan, Plan
 from kargah.contract.results import DownloadResult, OutputFile
+from kargah.contract.stores import StoreAccess
 from kargah.kit import files, packing
 from kargah.workers.edge import Attempt, run_attempt
 from kargah.workers.hub import parts, tree
-from kargah.workers.hub.errors import DownloadTooLarge, NoRoomForDownload
+from kargah.workers.hub.errors import DownloadTooLarge, HubWantsConsent, NoRoomForDownload, NotOnHub
 from kargah.workers.hub.link import Link
 from kargah.workers.hub.sources import Sources
 from kargah.workers.hub.transfer import Transfer
 from kargah.workers.hub.tree import RemoteFile, Tree
+from kargah.workers.objects import Objects, StoreRefused
 from kargah.workers.telling import NoRoom, Teller
 from kargah.workers.wants import StopWanted
 
@@ -44,6 +47,9 @@ class Download:
         self._tell: Teller = attempt.tell
         self._folder = hubs.downloads_folder(attempt.directory.home)
         self._listing = listing_of(attempt.directory)
+        self._objects: Objects | None = None
+        if plan.stored is not None:
+            self._objects = Objects(plan.stored.store, StoreAccess.read(attempt.directory.home, plan.stored.root_id))
         self._link = Link(HubAccess.read(attempt.directory.home, plan.access), plan.allow, plan.silence_seconds)
 
     def run(self) -> DownloadResult:
@@ -72,11 +78,18 @@ class Download:
     def _fetched(self, listed: Tree) -> DownloadResult:
         files.make_folder(self._folder)
         self._take_what_is_here(listed)
-        transfer = Transfer(self._plan, listed, self._folder, self._link, self._tell, self._check)
+        address_of = partial(self._address_of, listed.commit)
+        transfer = Transfer(self._plan, listed, self._folder, self._link, self._tell, self._check, address_of)
         transfer.prepare()
         self._require_room(listed, transfer)
         self._tell("Running")
-        transfer.run()
+        try:
+            transfer.run()
+        except (NotOnHub, HubWantsConsent) as error:
+            if self._plan.stored is None:
+                raise
+            said = "NoSuchKey" if isinstance(error, NotOnHub) else "AccessDenied"
+            raise StoreRefused(url=listed.hub, path=self._plan.stored.store.url, reason=said) from error
         outputs = self._directory.outputs / FOLDER
         kept = [self._kept(outputs, file, transfer) for file in listed.files]
         return DownloadResult(
@@ -91,11 +104,17 @@ class Download:
             fetched_bytes=transfer.fetched_bytes,
         )
 
+    def _address_of(self, commit: str, hub: str, path: str) -> str:
+        if self._objects is not None and self._plan.stored is not None:
+            return self._objects.address(self._plan.stored.place + path)
+        return tree.address_of(self._plan, hub, commit, path)
+
     def _take_what_is_here(self, listed: Tree) -> None:
         """Of a newer commit most files are often those of the older one: what this home keeps by the same hash need not come again."""
+        may_be_here = self._plan.into is not None or self._plan.stored is not None
         for file in listed.files:
             kept = self._directory.home / "blobs" / (file.sha256 or "-")[:2] / (file.sha256 or "-")  # as assets.blobs lays them
-            if self._plan.into and kept.is_file() and kept.stat().st_size == file.size_bytes and not (self._folder / file.key).exists():
+            if may_be_here and kept.is_file() and kept.stat().st_size == file.size_bytes and not (self._folder / file.key).exists():
                 self._check()
                 if files.digest_of(kept).sha256 == file.sha256:
                     files.link_or_copy(kept, self._folder / file.key)

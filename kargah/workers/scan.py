@@ -1,5 +1,7 @@
 """``python -m kargah.workers.scan ATTEMPT_DIR``: the files below a root, each with its hashes. Nothing is written there.
 
+A folder's are looked at here, an object store's by workers.scan_objects.
+
 Out: ``outputs/index.jsonl`` (contract.scans) and a contract.results.ScanResult. What was hashed is kept all along, so that an attempt
 that is paused, killed or cut off by the end of a disk is gone on with and not begun anew.
 """
@@ -10,19 +12,17 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from kargah.contract import scans
 from kargah.contract.plans import Plan, ScanPlan
 from kargah.contract.results import ScanResult
 from kargah.contract.scans import Scanned
-from kargah.kit import files
 from kargah.kit.errors import NotFound
 from kargah.workers.edge import Attempt, run_attempt
 from kargah.workers.hashing import Hashed, Hashers, How, Wanted
+from kargah.workers.ledger import Ledger
 
-INDEX = "index.jsonl"
-_PROGRESS_SECONDS = 0.5
 #: A file that changes within one tick of its file system's clock may keep its time: so young a one is looked at again next time.
 _SETTLED_NS = 2_000_000_000
 
@@ -39,6 +39,10 @@ def main(path: str) -> int:
 
 def _work(plan: Plan, attempt: Attempt) -> dict[str, Any]:
     assert isinstance(plan, ScanPlan)
+    if plan.store is not None:
+        from kargah.workers import scan_objects
+
+        return scan_objects.run(plan, plan.store, attempt).model_dump(mode="json")
     if not Path(plan.folder).is_dir() or not os.access(plan.folder, os.R_OK | os.X_OK):
         raise RootGone(kind="roots", id=plan.root_id, path=plan.folder)
     attempt.tell("Running")
@@ -50,25 +54,22 @@ def _work(plan: Plan, attempt: Attempt) -> dict[str, Any]:
 class Scan:
     def __init__(self, plan: ScanPlan, attempt: Attempt, hashers: Hashers) -> None:
         self._root, self._attempt, self._hashers = plan.folder, attempt, hashers
-        index = scans.index_of(attempt.directory.home, plan.root_id)
-        self._part = index.with_suffix(".part")
-        files.make_folder(index.parent)
-        self._known = {one.path: one for source in (index, self._part) for one in scans.read(source)}
-        self._result = ScanResult(index=INDEX, files=0, size_bytes=0, hashed=0, hashed_bytes=0)
-        self._began_ns, self._told_seconds = time.time_ns(), 0.0
+        self._ledger = Ledger(plan, attempt)
+        self._result = self._ledger.result
+        self._began_ns = time.time_ns()
 
     def run(self) -> ScanResult:
-        with files.atomic_writer(self._attempt.directory.outputs / INDEX) as output, self._part.open("a", encoding="utf-8") as part:
-            for one, found in self._hashers.hash(self._changed(output)):
-                self._take(one, found, output, part)
-                self._progress()
+        with self._ledger.opened():
+            for one, found in self._hashers.hash(self._changed()):
+                self._take(one, found)
+                self._ledger.progress()
         return self._result
 
-    def _changed(self, output: Any) -> Iterator[Wanted]:
+    def _changed(self) -> Iterator[Wanted]:
         """Those to be read; what is as it was is written down at once."""
         for entry in self._walk():
             self._attempt.wants.check()
-            known, wanted = self._known.get(self._below(entry.path)), scans.may_be_wanted(entry.name)
+            known, wanted = self._ledger.known.get(self._below(entry.path)), scans.may_be_wanted(entry.name)
             if known is None and not wanted:  # nothing need be asked about it before it is opened
                 yield Wanted(entry.path, 0, How.SHA256)
                 continue
@@ -76,7 +77,7 @@ class Scan:
                 stat = entry.stat(follow_symlinks=False)
                 seen = (stat.st_size, stat.st_mtime_ns, stat.st_ino)
                 if known is not None and known[1:4] == seen and (known.git_sha1 is not None or not wanted):
-                    self._count(known, output)
+                    self._ledger.count(known)
                 else:
                     yield Wanted(entry.path, stat.st_size, How.BOTH if wanted else How.SHA256)
 
@@ -103,7 +104,7 @@ class Scan:
             self._result.unreadable += 1
             return []
 
-    def _take(self, one: Wanted, found: Hashed, output: Any, part: TextIO) -> None:
+    def _take(self, one: Wanted, found: Hashed) -> None:
         if found.error:
             self._result.unreadable += 1
             return
@@ -111,25 +112,10 @@ class Scan:
         scanned = Scanned(
             self._below(one.path), found.size_bytes, found.mtime_ns if is_settled else 0, found.inode, found.sha256, found.git_sha1
         )
-        self._result.hashed += 1
-        self._result.hashed_bytes += found.size_bytes
-        self._count(scanned, output)
-        part.write(scanned.line())
+        self._ledger.add(scanned)
 
     def _below(self, path: str) -> str:
         return path[len(self._root.rstrip("/")) + 1 :]
-
-    def _count(self, scanned: Scanned, output: Any) -> None:
-        self._result.files += 1
-        self._result.size_bytes += scanned.size_bytes
-        output.write(scanned.line().encode())
-
-    def _progress(self) -> None:
-        now = time.monotonic()
-        if now - self._told_seconds >= _PROGRESS_SECONDS:
-            self._told_seconds = now
-            files_count = {"n": self._result.files}
-            self._attempt.tell("Progress", done=self._result.size_bytes, unit="bytes", code="scan.so_far", params=files_count)
 
 
 def _is_text(name: str) -> bool:

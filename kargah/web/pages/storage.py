@@ -15,16 +15,21 @@ from kargah.assets.roots import RootOut, RootWish
 from kargah.assets.schemas import AssetSummary
 from kargah.assets.scrubbing import ScrubState
 from kargah.assets.storage import Quota, RootShare, Share, Storage
-from kargah.hardware import profile
+from kargah.assets.tables import STORED
 from kargah.jobs import history
 from kargah.jobs import service as jobs
 from kargah.jobs.schemas import JobOut
+from kargah.kit.addresses import BadUrl
 from kargah.kit.errors import KargahError
 from kargah.kit.settings import Settings
-from kargah.models import scanning
+from kargah.models import downloads, stored
+from kargah.models.downloads import DownloadOut, Status
+from kargah.models.stored import BringWish
 from kargah.store.access import Actor
 from kargah.training import in_place
+from kargah.web.api.assets import begin_scan, require_readable
 from kargah.web.deps import Ask, Asking
+from kargah.web.pages import hours as hours_form
 from kargah.web.pages import models_offers
 from kargah.web.pages.access import see
 from kargah.web.pages.forms import Errors, errors_of, form_of, schema_errors
@@ -34,6 +39,8 @@ from kargah.web.pages.shell import page_of
 from kargah.web.pages.words import Words
 
 router = APIRouter(include_in_schema=False)
+#: What a root in an object store is told by → the field of the form.
+OF_STORES = {"path": "bucket", "name": "store_name", "endpoint": "endpoint", "region": "region", "key": "key", "secret": "secret"}
 COLOURS = {"model": "violet", "dataset": "", "checkpoint": "amber", "artifact": "green", "trash": "red"}
 MOST_TABLES, MOST_REFUSED = 50, 10
 
@@ -46,6 +53,9 @@ class Loaded:
     roots: dict[str, RootOut]
     scans: dict[str, JobOut]
     tables: list[AssetSummary]
+    stored: list[AssetSummary]
+    brought: dict[str, DownloadOut]
+    here: set[str]
 
 
 @dataclass(frozen=True)
@@ -69,6 +79,24 @@ class RootCard:
     scan: str
     error: str
     refused: list[str]
+    endpoint: str = ""
+    damaged: str = ""
+
+
+@dataclass(frozen=True)
+class StoredRow:
+    """What lies in an object store. ``state``: of its coming here; ``href``: of what it became. ``may_come``: it is not here as it is there
+    now, nor on its way."""
+
+    id: str
+    kind: str
+    name: str
+    root: str
+    place: str
+    size: str
+    state: Badge | None
+    href: str
+    may_come: bool
 
 
 @router.get("/models/storage")
@@ -92,7 +120,10 @@ async def _page(
         saved=_saved(words, found.storage),
         quotas=[row for quota in found.storage.quotas if (row := _quota(words, quota))],
         roots=[_root(words, share, found) for share in found.storage.roots],
-        tables=[(one.id, one.name, _place(found, one), words.size(one.size_bytes)) for one in found.tables],
+        tables=[(one.id, one.name, _root_of(found, one), one.place or "", words.size(one.size_bytes)) for one in found.tables],
+        stored=[_stored(words, found, one) for one in found.stored],
+        has_stores=any(roots.store_at(root) for root in found.roots.values()),
+        hours=hours_form.read(words, values or {}),
         check=_check(words, found.check) if found.check else None,
         is_admin=ask.actor.is_admin,
         errors=errors or {},
@@ -103,6 +134,10 @@ async def _page(
 def _load(session: Session, actor: Actor, settings: Settings) -> Loaded:
     known = {row.id: row for row in roots.list_for(session, actor)} if actor.is_admin else {}
     found = assets.list_for(session, actor, kind="dataset", source="local", in_place=True, limit=MOST_TABLES)
+    in_stores = assets.list_for(session, actor, source=STORED, limit=MOST_TABLES).items
+    ids = [one.id for one in in_stores]
+    brought = [downloads.latest(session, actor, kind, ids) for kind in ("model", "dataset")] if ids else []
+    known_here = {asset_id: one for kind in brought for asset_id, one in kind.items()}
     return Loaded(
         position=history.latest_position(session),
         storage=storage.show(session, actor, settings),
@@ -110,6 +145,9 @@ def _load(session: Session, actor: Actor, settings: Settings) -> Loaded:
         roots=known,
         scans={row.id: jobs.show(session, actor, row.job_id) for row in known.values() if row.job_id},
         tables=found.items,
+        stored=in_stores,
+        brought=known_here,
+        here={asset_id for asset_id, one in known_here.items() if stored.is_here(one, assets.get_for(session, actor, asset_id).files)},
     )
 
 
@@ -150,17 +188,19 @@ def _root(words: Words, share: RootShare, found: Loaded) -> RootCard:
         words.text("storage.disk"), words.text("storage.free", free_bytes=disk.free_bytes, total_bytes=disk.total_bytes), percent,
         "red" if percent >= 95 else "amber" if percent >= 85 else "",
     )  # fmt: skip
-    summary = known.summary if known else {}
+    summary, store = (known.summary, roots.store_at(known)) if known else ({}, None)
     return RootCard(
         id=share.id or "",
         name=share.name or words.text("storage.home"),
-        path=share.path,
+        path=share.path if share.path != share.name else "",
         facts=[words.text("storage.amount", n=words.number(share.count), size_bytes=share.size_bytes), *_scanned(words, known)],
-        disk=on_disk if disk.is_here else None,
+        disk=on_disk if disk.total_bytes else None,
         state=None if disk.is_here else Badge("error", "error", words.text("storage.root_away")),
         scan=_scan_text(words, job) if job and not job.is_over else "",
         error=words.error(job.error) if job and job.error else "",
         refused=[f"{one['place']}: {words.error(one)}" for one in summary.get("refused", [])[:MOST_REFUSED]],
+        endpoint=store.shown if store else "",
+        damaged=words.text("list.comma").join(summary.get("damaged", [])[:MOST_REFUSED]),
     )
 
 
@@ -179,9 +219,32 @@ def _scan_text(words: Words, job: JobOut) -> str:
     return words.text("storage.scanning")
 
 
-def _place(found: Loaded, one: AssetSummary) -> str:
+def _root_of(found: Loaded, one: AssetSummary) -> str:
+    """Empty where the reader is none to be told."""
     root = found.roots.get(one.root_id or "")
-    return f"{root.name}/{one.place}" if root else one.place or ""
+    return root.name if root else ""
+
+
+def _stored(words: Words, found: Loaded, one: AssetSummary) -> StoredRow:
+    brought, is_here = found.brought.get(one.id), one.id in found.here
+    status = brought.status if brought else Status.AVAILABLE
+    state = None
+    if one.status == Status.ERROR:
+        state = Badge("error", "error", words.text("storage.stored_damaged"))
+    elif brought is not None and (is_here or status in {Status.DOWNLOADING, Status.ERROR}):
+        state = models_offers.state_of(words, status, brought.job)
+    made = (("/models/", brought.model_id), ("/datasets/", brought.dataset_id)) if brought and status is Status.READY else ()
+    return StoredRow(
+        id=one.id,
+        kind=words.text(f"resource.kind.{one.kind}"),
+        name=one.name,
+        root=_root_of(found, one),
+        place=one.place or "",
+        size=words.size(one.size_bytes),
+        state=state,
+        href=next((f"{address}{made_id}" for address, made_id in made if made_id), ""),
+        may_come=one.status == Status.AVAILABLE and status is not Status.DOWNLOADING and not is_here,
+    )
 
 
 def _check(words: Words, state: ScrubState) -> dict[str, Any]:
@@ -237,13 +300,48 @@ async def add_root(request: Request, ask: Ask) -> Response:
 
 
 def _add(session: Session, actor: Actor, settings: Settings, wish: RootWish) -> None:
-    scanning.start(session, actor, roots.add(session, actor, settings, wish).id, _threads(settings))
+    begin_scan(session, actor, settings, roots.add(session, actor, settings, wish).id)
+
+
+@router.post("/models/storage/stores")
+async def add_store(request: Request, ask: Ask) -> Response:
+    """A root in an object store: asked for once before it is one, so that a wrong key is said at once."""
+    values = await form_of(request)
+    said = {name: values.get(field, "").strip() for name, field in OF_STORES.items()}
+    try:
+        wish = RootWish.model_validate({"path": said.pop("path"), "name": said.pop("name"), **{k: v or None for k, v in said.items()}})
+        if not wish.is_stored:
+            raise roots.BadStore(field="path", reason="store_bucket")
+        await require_readable(ask, wish)
+        await ask(_add, ask.settings, wish)
+    except ValidationError as problem:
+        errors = {OF_STORES.get(name, name): text for name, text in schema_errors(request, problem).items()}
+        return await _page(request, ask, errors=errors, values=values, status=422)
+    except KargahError as error:
+        field = OF_STORES.get(str(error.params.get("field") or ""), "endpoint" if isinstance(error, BadUrl) else "bucket")
+        text = next(iter(errors_of(request, error).values()))
+        return await _page(request, ask, errors={field: text}, values=values, status=error.status)
+    return see("/models/storage?done=root_added")
 
 
 @router.post("/models/storage/roots/{root_id}/scan")
-async def scan(root_id: str, ask: Ask) -> Response:
-    await ask(scanning.start, root_id, _threads(ask.settings))
+async def scan(request: Request, root_id: str, ask: Ask) -> Response:
+    again = (await form_of(request)).get("again") == "on"
+    await ask(begin_scan, ask.settings, root_id, again)
     return see("/models/storage?done=scan_started")
+
+
+@router.post("/models/storage/bring")
+async def bring(request: Request, ask: Ask) -> Response:
+    values = await form_of(request)
+    hours = hours_form.read(page_of(request, "models").words, values)
+    if hours.errors:
+        return await _page(request, ask, values=values, status=422)
+    try:
+        await ask(stored.bring, ask.settings, values.get("asset", ""), BringWish(window=hours.window))
+    except KargahError as error:
+        return await _page(request, ask, errors={"": next(iter(errors_of(request, error).values()))}, values=values, status=error.status)
+    return see("/models/storage?done=bring_started")
 
 
 @router.post("/models/storage/roots/{root_id}/remove")
@@ -262,7 +360,3 @@ async def import_table(request: Request, asset_id: str, ask: Ask) -> Response:
     except KargahError as error:
         return await _page(request, ask, errors={"": next(iter(errors_of(request, error).values()))}, status=error.status)
     return see(f"/datasets/{made.id}?done=dataset_uploaded")
-
-
-def _threads(settings: Settings) -> int:
-    return settings.cores or profile.usable_cores()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from kargah.contract.plans import DownloadPlan
 from kargah.kit import files
-from kargah.workers.hub import link, tree
+from kargah.workers.hub import link
 from kargah.workers.hub.errors import HubSentOtherBytes
 from kargah.workers.hub.link import Broken, Link
 from kargah.workers.hub.parts import Part
@@ -51,9 +51,16 @@ class Pace:
 
 
 class Transfer:
-    """Of ``listed`` into ``folder``. ``check`` raises when the work must end; it is called in the main thread only."""
+    """Of ``listed`` into ``folder``. ``check`` raises when the work must end; it is called in the main thread only.
 
-    def __init__(self, plan: DownloadPlan, listed: Tree, folder: Path, the_link: Link, tell: Teller, check: Callable[[], None]) -> None:
+    ``address_of``: where a hub has the file at a path, asked anew for each answer.
+    """
+
+    def __init__(
+        self, plan: DownloadPlan, listed: Tree, folder: Path, the_link: Link, tell: Teller, check: Callable[[], None],
+        address_of: Callable[[str, str], str],
+    ) -> None:  # fmt: skip
+        self._address_of = address_of
         self._plan, self._tree, self._link, self._tell, self._check = plan, listed, the_link, tell, check
         self._folder = folder
         self.parts = {file.key: Part(folder, file) for file in listed.files}
@@ -179,8 +186,7 @@ class Transfer:
 
     def _receive(self, hub: str, part: Part, region: int) -> None:
         start, end = part.missing(region)
-        address = tree.address_of(self._plan, hub, self._tree.commit, part.file.path)
-        with self._link.answer(address, {"Range": f"bytes={start}-{end - 1}"}) as answer:
+        with self._link.answer(self._address_of(hub, part.file.path), {"Range": f"bytes={start}-{end - 1}"}) as answer:
             _require_range(answer, start, part.file.size_bytes)
             self._givers[part.file.path].add(hub)
             since, lately = time.monotonic(), 0

@@ -74,12 +74,13 @@ def _require_safe(paths: list[str]) -> None:
 
 
 def planned(plan: DownloadPlan) -> Tree | None:
-    """Of a model of another Kargah all is known beforehand, and signed. Raises UnsafePath."""
-    if plan.bundled is None:
+    """Of a model of another Kargah all is known beforehand, and signed; of a root in an object store, by its scan. Raises UnsafePath."""
+    known = plan.bundled or plan.stored
+    if known is None:
         return None
-    _require_safe([file.path for file in plan.bundled.files])
-    wanted = [RemoteFile(path=file.path, size_bytes=file.size_bytes, sha256=file.sha256) for file in plan.bundled.files]
-    return Tree(hub=plan.hubs[0], commit=plan.bundled.commit, files=wanted)
+    _require_safe([file.path for file in known.files])
+    wanted = [RemoteFile(path=file.path, size_bytes=file.size_bytes, sha256=file.sha256) for file in known.files]
+    return Tree(hub=plan.hubs[0], commit=known.commit, files=wanted)
 
 
 def address_of(plan: DownloadPlan, hub: str, commit: str, path: str) -> str:
