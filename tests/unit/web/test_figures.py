@@ -3,6 +3,7 @@
 import pytest
 
 from kargah.web.pages.figures import reading
+from kargah.web.pages.run_views import taught_by
 from kargah.web.pages.words import Words
 
 
@@ -25,3 +26,15 @@ def test_a_metric_is_read_in_one_script(value: float | None, fa: str, en: str) -
 
 def test_a_share_is_read_in_percent() -> None:
     assert (reading(Words("fa"), "accuracy", 0.875), reading(Words("en"), "accuracy", 0.875)) == ("۸۷٫۵٪", "87.5%")
+
+
+def test_the_teachers_figure_stands_beside_its_students_in_the_readers_language() -> None:
+    interval = {"low": 0.8, "high": 0.9}
+    summary = {"primary_metric": "accuracy", "teacher": {"title": "tfidf-linear", "metrics": {"accuracy": 0.85}, "interval": interval}}
+    english, persian = (taught_by(Words(language), summary) for language in ("en", "fa"))
+    assert all(part in english for part in ("tfidf-linear", "85%", "80%", "90%"))
+    assert all(part in persian for part in ("tfidf-linear", "۸۵٪", "۸۰٪", "۹۰٪"))
+    without = {**summary, "teacher": {**summary["teacher"], "interval": None}}
+    assert "95%" not in taught_by(Words("en"), without)
+    assert taught_by(Words("en"), {"primary_metric": "accuracy", "teacher": None}) == ""
+    assert taught_by(Words("en"), {}) == ""
