@@ -2,7 +2,7 @@
 
 import csv
 import io
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from kargah.text import numbers
 from kargah.workers.doctor.likeness import LIKE_ENOUGH, LikeTexts, exact_loose_key, loose_key, loose_keys
 from kargah.workers.reading import bulk, signs
 from kargah.workers.reading.amounts import PLAIN_NUMBER
-from kargah.workers.reading.batch import behind, of_rows
+from kargah.workers.reading.batch import behind, beside, of_rows
 from kargah.workers.reading.delimited import DelimitedTable
 from kargah.workers.reading.distinct import Distinct
 from kargah.workers.reading.findings import Findings
@@ -130,6 +130,22 @@ def test_what_is_given_away_is_done_in_order_and_its_failure_comes_back(most_byt
     assert done[:3] == [0, 1, 2]
     with pytest.raises(OSError, match="No space"), behind(work, most_bytes) as give:
         give(pa.array([0] * 3))
+
+
+def test_what_goes_on_beside_is_done_in_order_and_its_failure_comes_out_at_the_end() -> None:
+    seen: list[int] = []
+    with beside(seen.append, iter(range(100))):
+        pass
+    assert seen == list(range(100))
+    done: list[str] = []
+    with pytest.raises(ZeroDivisionError), beside(lambda number: 1 // number, [0]):
+        done.append("all the same")
+    assert done == ["all the same"]
+
+
+def test_what_goes_on_beside_ends_with_what_it_stands_beside() -> None:
+    with pytest.raises(KeyError), beside(lambda number: None, count()):  # or else for ever
+        raise KeyError
 
 
 SIGNED = st.lists(

@@ -35,9 +35,15 @@ class Duplicates:
         for index, (key, own, target) in enumerate(rows):
             if not key:
                 continue
+            hashed = hash(key)
             if parts is not None:
-                self._note_part(hash(key), parts[index], first_row + index)
-            self._compare(key, hash(own), target, first_row + index)
+                self._note_part(hashed, parts[index], first_row + index)
+            if (known := self._first.get(hashed)) is not None:
+                self._compare(known, hash(own), target, first_row + index)
+                continue
+            self._first[hashed] = hash(own), target
+            if first_row + index <= LIKENESS_ROWS and self._likeness.add(key):
+                self._near.add([first_row + index])
 
     def say(self, findings: Findings) -> None:
         inputs = self._inputs
@@ -58,13 +64,8 @@ class Duplicates:
                 "LEAKED_ROWS", "error", count=leaked.count, first_rows=leaked.rows, inputs=inputs, split=self._split, test_share=share
             ).columns = list(inputs)
 
-    def _compare(self, key: str, texts: int, target: Any, row: int) -> None:
-        known = self._first.get(hash(key))
-        if known is None:
-            self._first[hash(key)] = texts, target
-            if row <= LIKENESS_ROWS and self._likeness.add(key):
-                self._near.add([row])
-            return
+    def _compare(self, known: tuple[int, Any], texts: int, target: Any, row: int) -> None:
+        """With the first row of the same key."""
         known_texts, known_target = known
         if known_target != target and target is not None and known_target is not None:
             self._conflicts.add([row])

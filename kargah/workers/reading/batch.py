@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil
+from threading import Event
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -94,6 +95,27 @@ def behind(work: Callable[[Any], Any], most_bytes: int = 0) -> Iterator[Callable
         yield give
         for _, done in waiting:
             done.result()
+
+
+@contextmanager
+def beside(work: Callable[[Item], Any], items: Iterable[Item]) -> Iterator[None]:
+    """Meanwhile, in a thread, items are made and worked on. What is raised there comes out at the end; what is raised here ends it."""
+    is_over = Event()
+
+    def go_through() -> None:
+        for item in items:
+            if is_over.is_set():
+                return
+            work(item)
+
+    with ThreadPoolExecutor(1, thread_name_prefix="beside") as pool:
+        done = pool.submit(go_through)
+        try:
+            yield
+        except BaseException:
+            is_over.set()
+            raise
+        done.result()
 
 
 def _batch(lines: list[int], cells: list[list[Cell]]) -> Batch:

@@ -18,7 +18,7 @@ from kargah.recipes.columns import Column, ColumnKind
 from kargah.text import numbers
 from kargah.text.normalise import Normaliser
 from kargah.workers.reading.amounts import PLAIN_NUMBER
-from kargah.workers.reading.batch import BATCH_CHARACTERS, BATCH_ROWS, Batch, Lines, Row, abreast, ahead, behind, of_rows
+from kargah.workers.reading.batch import BATCH_CHARACTERS, BATCH_ROWS, Batch, Lines, Row, abreast, ahead, behind, beside, of_rows
 from kargah.workers.reading.findings import Findings
 from kargah.workers.reading.media import Media
 from kargah.workers.reading.profile import ColumnProfile, Look
@@ -111,16 +111,24 @@ def write_typed(
 ) -> list[Any]:
     """The second pass: ``target`` with the columns' types. The first rows are returned for the preview.
 
-    ``see`` gets each typed batch, in a thread of its own: it may dwell on the first ones.
+    ``see`` gets each typed batch, in a thread of its own. It dwells on the first ones: where batches are cheap to make it has its own,
+    and nobody waits for it before the end.
     """
     schema = pa.schema([pa.field(column.name, _TYPES[column.kind]) for column in columns])
     preview: list[dict[str, Any]] = []
     done = 0
     options = {"compression": "zstd", "use_dictionary": _repetitive(columns, schema)}
-    with pq.ParquetWriter(target, schema, **options) as writer, behind(writer.write_batch) as write, behind(see, UNSEEN_BYTES) as show:
+    apart = all(column.kind in _CHEAP for column in columns)
+    with (
+        beside(see, _typed(raw, columns, schema, media) if apart else ()),
+        pq.ParquetWriter(target, schema, **options) as writer,
+        behind(writer.write_batch) as write,
+        behind(see, UNSEEN_BYTES) as show,
+    ):
         for batch in ahead(_typed(raw, columns, schema, media)):
             write(batch)
-            show(batch)
+            if not apart:
+                show(batch)
             if len(preview) < PREVIEW_ROWS:
                 preview += _shown_rows(batch.slice(0, PREVIEW_ROWS - len(preview)))
             done += batch.num_rows
@@ -182,6 +190,10 @@ _TYPES = {
     ColumnKind.AUDIO: _MEDIA,
     ColumnKind.IMAGE: _MEDIA,
 }
+
+
+#: Kinds of which a batch is made again sooner than it is kept.
+_CHEAP = {kind for kind, is_type in _TYPES.items() if is_type == pa.string()} | {ColumnKind.INTEGER, ColumnKind.NUMBER, ColumnKind.BOOLEAN}
 
 
 def _converter(kind: ColumnKind, media: Media | None) -> Callable[[Any], Any]:
