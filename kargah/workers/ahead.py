@@ -11,10 +11,12 @@ from pathlib import Path
 
 from kargah.contract.attempt import AttemptDirectory
 from kargah.kit import collecting
+from kargah.workers import sparing
 
 
 def main() -> int:
     path, module, *wanted = sys.argv[1:]
+    sparing.begin()
     with collecting.put_off():
         for name in (module, *wanted):
             with suppress(ImportError):

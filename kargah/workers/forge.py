@@ -22,6 +22,7 @@ from kargah.contract.attempt import AttemptDirectory, hold_alive
 from kargah.contract.process import per_attempt
 from kargah.kit import collecting
 from kargah.recipes import catalogue
+from kargah.workers import sparing
 
 WORKER = "kargah.workers.train"
 #: What trainings come to import in their first second, beside the recipes' own modules.
@@ -58,6 +59,7 @@ def main() -> int:
 
 
 def _warm_up() -> None:
+    sparing.begin()
     runtimes = [f"{recipe.runtime}.{part}" for recipe in catalogue.RECIPES.values() for part in ("train", "task")]
     with collecting.put_off():
         for module in ("torch", *USED_SOON, *runtimes, WORKER, "kargah.workers.loop", "kargah.workers.baselines", "kargah.workers.outputs"):

@@ -21,6 +21,7 @@ from kargah.contract.plans import Plan, PredictPlan
 from kargah.kit import collecting
 from kargah.kit.errors import BadInput, KargahError
 from kargah.recipes.predictor import Predictor, load_predictor
+from kargah.workers import sparing
 from kargah.workers.edge import Attempt, run_attempt
 from kargah.workers.threads import limit_threads
 from kargah.workers.wants import StopWanted
@@ -165,6 +166,7 @@ def main() -> int:
     if len(sys.argv) != 2:
         sys.stderr.write("usage: python -m kargah.workers.predict ATTEMPT_DIR\n")
         return 2
+    sparing.begin()
     return run_attempt(Path(sys.argv[1]), serve)
 
 

@@ -19,7 +19,7 @@ from kargah.kit import collecting
 from kargah.recipes import catalogue
 from kargah.recipes.base import Recipe
 from kargah.recipes.errors import CheckpointUnfit, NotYetSupported
-from kargah.workers import sharing
+from kargah.workers import sharing, sparing
 from kargah.workers.edge import Attempt, run_attempt
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ def build(plan: TrainPlan, runtime: "RecipeRuntime", prepared: "Prepared", reque
     import torch
 
     torch.set_num_threads(plan.threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_deterministic_debug_mode("warn")
     task = runtime.build(prepared, request)
     sharing.place(task)
     return task
@@ -320,6 +320,7 @@ def main() -> int:
     if len(sys.argv) != 2:
         sys.stderr.write("usage: python -m kargah.workers.train ATTEMPT_DIR\n")
         return 2
+    sparing.begin()
     return run_attempt(Path(sys.argv[1]), train)
 
 
