@@ -23,6 +23,7 @@ class CompactVocabulary(nn.Module):
         super().__init__()
         self._full = full
         self._used = used
+        self._decayed = 1.0  # what the rows left out were multiplied by already
         self._row_of = torch.full((len(full),), -1, dtype=torch.int64)
         self._row_of[used] = torch.arange(len(used))
         self.register_buffer("decay", torch.ones((), dtype=torch.float64))
@@ -40,10 +41,15 @@ class CompactVocabulary(nn.Module):
         self.decay *= 1.0 - learning_rate * weight_decay
 
     def restored(self, trained: Tensor) -> Tensor:
-        """The whole embedding [vocabulary, width], the trained rows in their places."""
-        whole = self._full * float(self.decay)
-        whole[self._used] = trained.detach().to(whole.device)
-        return whole
+        """The whole embedding [vocabulary, width], the trained rows in their places: in the memory of the one that it began as.
+
+        To be called at the end of a training; once more gives the same.
+        """
+        if (decay := float(self.decay)) != self._decayed:
+            self._full *= decay / self._decayed
+            self._decayed = decay
+        self._full[self._used] = trained.detach().to(self._full.device)
+        return self._full
 
 
 def compact(model: Any, sequences: Iterable[Sequence[int]]) -> CompactVocabulary | None:
