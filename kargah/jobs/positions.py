@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Select, Table, bindparam, insert, select, text, true
 from sqlalchemy.orm import Session
 
-from kargah.store.rows import as_arrays, insert_rows
+from kargah.store.rows import ROWS, as_json, insert_rows, rows_given
 from kargah.store.tables import Counter
 
 POSITION = "position"
@@ -32,9 +32,8 @@ def insert_in_order(session: Session, table: Table, rows: Sequence[Mapping[str, 
         first: int = session.execute(_TAKE, {"name": POSITION, "count": count}).scalar_one() - count + 1
         insert_rows(session, table, [{**row, "position": first + row["position"]} for row in rows])
         return first
-    names = tuple(rows[0])
-    arrays = {name: [row[name] for row in rows] for name in names}
-    last: int = session.execute(_counted(table, names), {**arrays, "name": POSITION, "count": count}).scalar_one()
+    terms = {ROWS: as_json(rows), "name": POSITION, "count": count}
+    last: int = session.execute(_counted(table, tuple(rows[0])), terms).scalar_one()
     return last - count + 1
 
 
@@ -47,7 +46,7 @@ def _counted(table: Table, names: tuple[str, ...]) -> Select[Any]:
     fresh = postgresql.insert(Counter).values(name=bindparam("name"), value=count)
     raised = {"value": Counter.value + count}
     taken = fresh.on_conflict_do_update(index_elements=["name"], set_=raised).returning(Counter.value).cte("taken")
-    given = as_arrays(table, names)
+    given = rows_given(table, names)
     columns = [taken.c.value - count + 1 + given.c[name] if name == POSITION else given.c[name] for name in names]
     written = insert(table).from_select(names, select(*columns).select_from(given.join(taken, true()))).cte("written")
     return select(taken.c.value).add_cte(written)

@@ -1,11 +1,16 @@
 """Many rows in one statement: a server that is asked once for each of them is waited for as many times."""
 
+import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Insert, Table, TableValuedAlias, bindparam, func, insert, select
+from sqlalchemy import Insert, Table, TableValuedAlias, Text, bindparam, cast, column, func, insert, select
 from sqlalchemy.orm import Session
+
+#: The parameter with all rows; no column is called so.
+ROWS = "rows_as_json"
 
 
 def insert_rows(session: Session, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -15,20 +20,30 @@ def insert_rows(session: Session, table: Table, rows: Sequence[Mapping[str, Any]
     if session.get_bind().dialect.name == "sqlite":  # it is in this process
         session.execute(insert(table), rows)
     else:
-        names = tuple(rows[0])
-        session.execute(_of_arrays(table, names), {name: [row[name] for row in rows] for name in names})
+        session.execute(_of_all(table, tuple(rows[0])), {ROWS: as_json(rows)})
 
 
 @lru_cache(maxsize=64)
-def _of_arrays(table: Table, names: tuple[str, ...]) -> Insert:
+def _of_all(table: Table, names: tuple[str, ...]) -> Insert:
     """One statement for any number of rows, which is put together, planned and sent once."""
-    given = as_arrays(table, names)
+    given = rows_given(table, names)
     return insert(table).from_select(names, select(*(given.c[name] for name in names)))
 
 
-def as_arrays(table: Table, names: Sequence[str]) -> TableValuedAlias:
-    """Rows for ``table`` as PostgreSQL takes them: each column is one parameter, by its name, with the values of all rows."""
-    from sqlalchemy.dialects.postgresql import ARRAY  # slow to import, and of no use without such a database
+def rows_given(table: Table, names: Sequence[str]) -> TableValuedAlias:
+    """What the parameter ROWS tells of rows for ``table``, as PostgreSQL takes it apart: one value, which costs no more than one."""
+    from sqlalchemy.dialects.postgresql import JSON  # slow to import, and of no use without such a database
 
-    arrays = [bindparam(name, type_=ARRAY(table.c[name].type, dimensions=1)) for name in names]
-    return func.unnest(*arrays).table_valued(*names, name="given").render_derived()
+    columns = [column(name, table.c[name].type) for name in names]
+    told = func.json_to_recordset(cast(bindparam(ROWS, type_=Text()), JSON()))
+    return told.table_valued(*columns, name="given").render_derived(with_types=True)
+
+
+def as_json(rows: Sequence[Mapping[str, Any]]) -> str:
+    return json.dumps(rows, default=_moment)
+
+
+def _moment(value: object) -> str:
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} cannot be stored as one of many")
