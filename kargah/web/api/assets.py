@@ -112,7 +112,7 @@ async def import_in_place(asset_id: str, ask: Ask) -> DatasetOut:
     return await ask(in_place.import_table, ask.settings.home, asset_id)
 
 
-@router.post("/assets/{asset_id}/bring", status_code=202)
+@router.post("/assets/{asset_id}/bring", status_code=201)
 async def bring_here(asset_id: str, ask: Ask, wish: BringWish | None = None) -> DownloadOut:
     """What a scan found in an object store comes here, verified by its hash, and is a model or a data set from then on. ``started`` is
     false where it is here, or on its way, already."""
