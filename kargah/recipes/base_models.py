@@ -1,10 +1,12 @@
 """Base models' folders as models of ``transformers``: safetensors only, no remote code, checked before memory is taken."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from kargah.recipes import weights
 from kargah.recipes.errors import BaseModelUnusable
@@ -30,7 +32,27 @@ def load_model(folder: Path, auto: Any, check: Callable[[], None], **settings: A
     shapes = weights.shapes_of(folder)
     _check_shapes(config, auto, shapes)
     check()
-    return auto.from_pretrained(folder, config=config, ignore_mismatched_sizes=True, dtype=torch.float32, use_safetensors=True, **OFFLINE)
+    with _numbers_for_real_tensors():
+        return auto.from_pretrained(
+            folder, config=config, ignore_mismatched_sizes=True, dtype=torch.float32, use_safetensors=True, **OFFLINE
+        )  # fmt: skip
+
+
+@contextmanager
+def _numbers_for_real_tensors() -> Iterator[None]:
+    """Within, an embedding on the meta device is not filled with numbers that nothing would hold: torch would do so in Python, and
+    import sympy for it, which takes longer than to read the weights."""
+    drawn = nn.Embedding.reset_parameters
+
+    def drawn_if_real(embedding: nn.Embedding) -> None:
+        if not embedding.weight.is_meta:
+            drawn(embedding)
+
+    nn.Embedding.reset_parameters = drawn_if_real  # type: ignore[assignment, method-assign]
+    try:
+        yield
+    finally:
+        nn.Embedding.reset_parameters = drawn  # type: ignore[method-assign]
 
 
 def quiet() -> None:
@@ -56,11 +78,13 @@ def _config(folder: Path, auto: Any, settings: dict[str, Any]) -> Any:
 
 
 def _check_shapes(config: Any, auto: Any, shapes: dict[str, tuple[int, ...]]) -> None:
-    """Build the model on the meta device (no memory) and compare every tensor that the file has with its place in the model.
+    """Build the model on the meta device (no memory, no numbers) and compare every tensor that the file has with its place in the model.
 
     Names are compared by their ends, since a file of the bare model lacks the prefix. The head may differ: it is replaced.
     """
-    with torch.device("meta"):
+    from transformers.initialization import no_init_weights
+
+    with torch.device("meta"), no_init_weights():
         model = auto.from_config(config, trust_remote_code=False)
     prefix, tensors = f"{model.base_model_prefix}.", model.state_dict()
     headless = not any(name.startswith(prefix) for name in tensors)  # also the families whose heads stand beside unnamed encoders

@@ -76,6 +76,7 @@ class Loop:
     total_steps: int = field(init=False)
     _saved_at: float = field(init=False, default_factory=time.monotonic)
     _copies: Copies = field(init=False, default_factory=Copies)
+    _best_scores: FloatArray | None = field(init=False, default=None)
     _ready: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
@@ -108,8 +109,8 @@ class Loop:
         self._do_beside()
         if self.best is not None:
             self.task.module.load_state_dict(self.best)
-        self.prepared.learn_limits(lambda: self._timed_scores(self.wants.check_stop, VALIDATION))
-        evaluation = self.prepared.report(self._timed_scores(self.wants.check_stop, self.prepared.reported))
+        self.prepared.learn_limits(lambda: self._scores_of_best(VALIDATION))
+        evaluation = self.prepared.report(self._scores_of_best(self.prepared.reported))
         self.keeper.wait(self.wants.check_stop)
         return evaluation
 
@@ -197,32 +198,37 @@ class Loop:
             raise Exploded(step=state.step, learning_rate=self.settings.learning_rate, **numbers)
 
     def _evaluate(self, epoch: float) -> None:
-        result, problem = self._scored_or_kept(), self.prepared.problem
+        scores, problem = self._scored_or_kept(), self.prepared.problem
+        result = self.prepared.evaluate(VALIDATION, scores)
         value = result.metrics[problem.primary_metric]
         if problem.better(value, self.state.best_value) or self.best is None:
             self.keeper.wait(self.wants.check_stop)  # it may still write the best ones before, whose memory is used again
             with self._judged():
                 self.best = checkpoint.copied(self.task.module, self._copies, "best")
+            self._best_scores = scores
             self.state.best_value, self.state.best_step, self.state.evaluations_without_gain = value, self.state.step, 0
         else:
             self.state.evaluations_without_gain += 1
         self.tell("Evaluated", step=self.state.step, epoch=epoch, model="model", metrics=result.metrics, detail=result.detail)
 
-    def _scored_or_kept(self) -> Evaluation:
+    def _scored_or_kept(self) -> FloatArray:
         """A process that the system ends in the middle of an evaluation keeps its steps; the evaluation is done again."""
         try:
             with self._judged():
-                return self._scored(self.wants.check_urgent)
+                return self._timed_scores(self.wants.check_urgent, VALIDATION)
         except TerminateWanted:
             self._save_and_wait()
             raise
 
+    def _scores_of_best(self, part: str) -> FloatArray:
+        """Those of the validation rows are known where this process chose the best weights by them."""
+        if part == VALIDATION and self._best_scores is not None:
+            return self._best_scores
+        return self._timed_scores(self.wants.check_stop, part)
+
     def _judged(self) -> AbstractContextManager[None]:
         """Within, the module has the weights that are evaluated and kept as the best."""
         return nullcontext() if self.average is None else self.average.in_place()
-
-    def _scored(self, check: Callable[[], None]) -> Evaluation:
-        return self.prepared.evaluate(VALIDATION, self._timed_scores(check, VALIDATION))
 
     def _timed_scores(self, check: Callable[[], None], part: str) -> FloatArray:
         started = time.monotonic()

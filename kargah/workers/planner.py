@@ -11,6 +11,7 @@ import torch
 
 from kargah.engine import devices
 from kargah.recipes import planning
+from kargah.recipes.parts import VALIDATION
 from kargah.recipes.planning import Footprint, Network, Passes
 from kargah.recipes.runtime import Task
 from kargah.workers import memory
@@ -127,8 +128,7 @@ class Foresight:
         a_step = rate * mean_tokens(loop)
         train_seconds = a_step * loop.total_steps
         evaluation = self._evaluation_seconds(rate) if evaluation_seconds is None else evaluation_seconds
-        evaluations = -(-loop.total_steps // max(1, loop.settings.steps_per_epoch(len(loop.task.costs))))
-        evaluating = evaluation * (evaluations + 1)
+        evaluating = evaluation * self.evaluations
         parts = self._parts(train_seconds)
         return {
             "total_steps": loop.total_steps,
@@ -140,6 +140,12 @@ class Foresight:
             "peak_memory_bytes": max(parts.total_bytes, peak_bytes + parts.kept_bytes),
             **asdict(parts),
         }
+
+    @property
+    def evaluations(self) -> int:
+        """One an epoch, and one of test rows where there are any."""
+        epochs = -(-self.loop.total_steps // max(1, self.loop.settings.steps_per_epoch(len(self.loop.task.costs))))
+        return epochs + (self.loop.prepared.reported != VALIDATION)
 
     def _evaluation_seconds(self, rate: float) -> float:
         costs = self.loop.task.costs

@@ -25,8 +25,8 @@ _HOPELESS = 4.0
 #: Smaller networks and shorter trainings are over before bf16 is worth measuring.
 _LEAST_WEIGHTS, _LEAST_STEPS = 1_000_000, 40
 _SHAPE, _SHAPE_OF_CARDS, _PRODUCTS, _KINDS = (64, 384, 384), (2048, 2048, 2048), 10, (torch.float32, torch.bfloat16)
-_TRIES = 3
-_MOST_TOKENS, _MOST_TOKENS_OF_CARDS, _MOST_SECONDS = 256, 8192, 1.0
+_TRIES = 2
+_MOST_TOKENS, _MOST_TOKENS_OF_CARDS, _MOST_SECONDS = 128, 8192, 1.0
 
 
 def settle(loop: Loop, dry_run: bool, begun_in: str | None = None, gain: float | None = None) -> Decision:

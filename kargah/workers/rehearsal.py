@@ -89,8 +89,7 @@ def _longest(loop: Loop) -> list[list[int]]:
 def _evaluated(loop: Loop, foresight: Foresight) -> float | None:
     """Seconds of one evaluation where it is short enough to be tried."""
     foreseen = foresight.forecast(0)
-    evaluations = max(1.0, loop.settings.epochs) + 1
-    if foreseen["evaluation_seconds"] / evaluations > _TRIED_SECONDS:
+    if foreseen["evaluation_seconds"] / foresight.evaluations > _TRIED_SECONDS:
         return None
     started = time.monotonic()
     loop.task.scores(loop.wants.check)

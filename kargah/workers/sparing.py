@@ -6,15 +6,18 @@ for more of the compiler than to be left alone by it gets the real one; where a 
 
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import module_from_spec
 from types import ModuleType
 from typing import Any
 
-_COMPILER = "torch._dynamo"
-#: The one part of it that transformers' models import, which needs no other.
+_COMPILER, _PARTED = "torch._dynamo", "torch.distributed.tensor"
+#: Sizes as symbols, with sympy: every check of an argument asks it whether what is true is true.
+_SYMBOLS = "torch.fx.experimental.symbolic_shapes"
+#: The one part of the compiler that transformers' models import, which needs no other.
 _STANDS_ALONE = "torch._dynamo._trace_wrapped_higher_order_op"
 #: Of transformers, what asks in its first lines whether there is what it then imports.
 _ASKING = ("transformers.modeling_utils", "transformers.core_model_loading", "transformers.distributed", "transformers.loss")
@@ -26,11 +29,28 @@ def begin() -> None:
         sys.meta_path.insert(0, _Sparing())
 
 
+@contextmanager
+def in_one_piece() -> Iterator[None]:
+    """Within, a model is written without asking whether it is parted over machines: the question imports all that could part it."""
+    asking: Any = sys.modules.get("transformers.modeling_utils")
+    if asking is None or _PARTED in sys.modules or not hasattr(asking, "is_accelerate_available"):
+        yield
+        return
+    real = asking.is_accelerate_available
+    asking.is_accelerate_available = lambda *_, **__: False
+    sys.modules[_PARTED] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[_PARTED]
+        asking.is_accelerate_available = real
+
+
 class _Sparing(MetaPathFinder):
     def find_spec(self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
         del target
-        if fullname == _COMPILER:
-            return _of_stand_in(path)
+        if fullname in _ANSWERS:
+            return _of_stand_in(fullname, path)
         if fullname.startswith(f"{_COMPILER}.") and fullname != _STANDS_ALONE:
             return _of_part(fullname)
         if fullname in _ASKING and not any(name in sys.modules for name in _ASKING):
@@ -52,62 +72,118 @@ class _Made(Loader):
         """It is done."""
 
 
-def _of_stand_in(path: Sequence[str] | None) -> ModuleSpec | None:
-    real = PathFinder.find_spec(_COMPILER, path)
-    if real is None or real.loader is None or real.submodule_search_locations is None:
+def _of_stand_in(name: str, path: Sequence[str] | None) -> ModuleSpec | None:
+    real = PathFinder.find_spec(name, path)
+    if real is None or real.loader is None:
         return None
-    spec = ModuleSpec(_COMPILER, _Made(_NoCompiler(real, real.loader)), origin=real.origin, is_package=True)
-    spec.submodule_search_locations = list(real.submodule_search_locations)
+    spec = ModuleSpec(name, _Made(_StandIn(real, real.loader, _ANSWERS[name])), origin=real.origin)
+    spec.submodule_search_locations = real.submodule_search_locations and list(real.submodule_search_locations)
     return spec
 
 
 def _of_part(name: str) -> ModuleSpec | None:
     """Parts of the compiler are parts of the real one, which imports most of them itself."""
     stand_in = sys.modules.get(_COMPILER)
-    if not isinstance(stand_in, _NoCompiler):
+    if not isinstance(stand_in, _StandIn):
         return None
     stand_in.given_way()
     return ModuleSpec(name, _Made(sys.modules[name])) if name in sys.modules else None
 
 
-class _NoCompiler(ModuleType):
-    """Stands for torch's compiler while nothing is compiled: then all that it is asked for is to leave a function as it is."""
+class _StandIn(ModuleType):
+    """Stands for a module of torch while all that it is asked for are its ``answers``, by name."""
 
-    def __init__(self, real: ModuleSpec, loader: Loader) -> None:
-        super().__init__(_COMPILER)
-        self._real, self._loader, self._lock = real, loader, threading.RLock()
-
-    @staticmethod
-    def disable(fn: Any = None, *_: Any, **__: Any) -> Any:
-        return _as_it_is if fn is None else fn
-
-    allow_in_graph = assume_constant_result = staticmethod(lambda fn: fn)
-    graph_break = staticmethod(lambda *_, **__: None)
+    def __init__(self, real: ModuleSpec, loader: Loader, answers: dict[str, Any]) -> None:
+        super().__init__(real.name)
+        self._real, self._loader, self._lock, self._answers = real, loader, threading.RLock(), answers
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # asked of every module by those who look through all of them
             raise AttributeError(name)
-        return getattr(self.given_way(), name)
+        return self._answers[name] if name in self._answers else getattr(self.given_way(), name)
 
     def given_way(self) -> ModuleType:
         """The real one, in this one's place, with those of its parts that are imported already."""
-        import torch
-
+        name, (above, _, below) = self._real.name, self._real.name.rpartition(".")
         with self._lock:
-            if sys.modules[_COMPILER] is self:
+            if sys.modules[name] is self:
                 real = module_from_spec(self._real)
-                vars(real).update({name: part for name, part in vars(self).items() if isinstance(part, ModuleType)})
-                sys.modules[_COMPILER] = torch._dynamo = real
+                vars(real).update({part: module for part, module in vars(self).items() if isinstance(module, ModuleType)})
+                self._put(real, above, below)
                 try:
                     self._loader.exec_module(real)
                 except BaseException:
-                    sys.modules[_COMPILER] = torch._dynamo = self
+                    self._put(self, above, below)
                     raise
-            return sys.modules[_COMPILER]
+            return sys.modules[name]
+
+    def _put(self, module: ModuleType, above: str, below: str) -> None:
+        sys.modules[self._real.name] = module
+        setattr(sys.modules[above], below, module)
+
+
+def _disable(fn: Any = None, *_: Any, **__: Any) -> Any:
+    return _as_it_is if fn is None else fn
 
 
 def _as_it_is(fn: Any) -> Any:
     return fn
+
+
+class _Frames:
+    """Stands for the part of the compiler that is asked whether a module was compiled: none was while there is none."""
+
+    class OptimizedModule:
+        """What nothing is."""
+
+    def __getattr__(self, name: str) -> Any:
+        found: Any = sys.modules[_COMPILER]
+        return getattr((found.given_way() if isinstance(found, _StandIn) else found).eval_frame, name)
+
+
+def _of_plain(name: str, is_plain: Callable[..., bool], answer: Callable[..., Any]) -> Callable[..., Any]:
+    """The function of _SYMBOLS that says ``answer`` where no size is a symbol; where one may be the real one says it."""
+
+    def answered(*asked: Any, **more: Any) -> Any:
+        if not more and is_plain(*asked):
+            return answer(*asked)
+        found = sys.modules[_SYMBOLS]
+        return getattr(found.given_way() if isinstance(found, _StandIn) else found, name)(*asked, **more)
+
+    return answered
+
+
+def _is_truth(*asked: Any) -> bool:
+    return len(asked) == 1 and type(asked[0]) is bool
+
+
+def _is_size(*asked: Any) -> bool:
+    return len(asked) == 1 and type(asked[0]) is int
+
+
+def _are_shapes(*asked: Any) -> bool:
+    return all(isinstance(shape, tuple | list) and all(type(size) is int for size in shape) for shape in asked)
+
+
+_OF_TRUTHS = ("expect_true", "guard_or_false", "guard_or_true", "guard_size_oblivious")
+#: By module: all that is asked of it where nothing is compiled and no size is a symbol.
+_ANSWERS: dict[str, dict[str, Any]] = {
+    _COMPILER: {
+        "disable": _disable,
+        "allow_in_graph": _as_it_is,
+        "assume_constant_result": _as_it_is,
+        "eval_frame": _Frames(),
+        "graph_break": lambda *_, **__: None,
+    },
+    _SYMBOLS: {
+        **{
+            name: _of_plain(name, _is_truth, _as_it_is)
+            for name in ("expect_true", "guard_or_false", "guard_or_true", "guard_size_oblivious")
+        },
+        "is_nested_int": _of_plain("is_nested_int", _is_size, lambda _: False),
+        "sym_eq": _of_plain("sym_eq", _are_shapes, lambda one, other: tuple(one) == tuple(other)),
+    },
+}
 
 
 def _spare_in_transformers() -> None:

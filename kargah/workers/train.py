@@ -296,7 +296,8 @@ def _network(loop: "Loop", plan: TrainPlan, recipe: Recipe, attempt: Attempt) ->
 
     def write() -> ModelOutput:
         loop.task.use_device(torch.device("cpu"))
-        loop.task.save(folder)
+        with sparing.in_one_piece():
+            loop.task.save(folder)
         return describe(folder, made, loop.prepared, plan, recipe.version, settings)
 
     return keeper.when_there_is_room(write, folder, 4 * parameters, attempt.tell, attempt.wants.check_while_waiting)

@@ -8,14 +8,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 BEGIN = "import sys; from kargah.workers import sparing; sparing.begin()\n"
+SIZES = "hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, vocab_size=50, max_position_embeddings=20"
+HASHED = 'told = hashlib.sha256(b"".join(tensor.detach().numpy().tobytes() for tensor in model.parameters())).hexdigest()\n'
 #: Ten steps of a small BERT, with dropout and a gradient norm; the hash of its weights.
-STEPS = """
+STEPS = f"""
 import hashlib, torch
 from transformers import BertConfig, BertForSequenceClassification
 torch.manual_seed(3)
 torch.set_num_threads(1)
-sizes = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, vocab_size=50, max_position_embeddings=20)
-model = BertForSequenceClassification(BertConfig(**sizes))
+model = BertForSequenceClassification(BertConfig({SIZES}))
 optimizer = torch.optim.AdamW(model.parameters(), fused=True)
 for step in range(10):
     loss = model(input_ids=torch.randint(0, 50, (4, 12)), labels=torch.randint(0, 2, (4,))).loss
@@ -24,8 +25,7 @@ for step in range(10):
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
 optimizer.load_state_dict(optimizer.state_dict())
-told = hashlib.sha256(b"".join(tensor.detach().numpy().tobytes() for tensor in model.parameters())).hexdigest()
-"""
+{HASHED}"""
 NEVER_USED = "print(sorted({'sympy', 'scipy', 'torch._inductor', 'torch.distributed.tensor'} & sys.modules.keys()), told)"
 
 
@@ -84,3 +84,64 @@ except ImportError as error:
     print(error)
 """
     assert "torch" in said(BEGIN + missing)
+
+
+def test_a_base_model_is_loaded_without_sizes_as_symbols_and_is_the_same(tmp_path: Path) -> None:
+    said(f"""
+from transformers import BertConfig, BertModel
+BertModel(BertConfig({SIZES})).save_pretrained({str(tmp_path)!r})
+""")
+    loaded = f"""
+import hashlib, torch
+from pathlib import Path
+from transformers import AutoModelForSequenceClassification
+from kargah.recipes import base_models
+torch.manual_seed(4)
+model = base_models.load_model(Path({str(tmp_path)!r}), AutoModelForSequenceClassification, lambda: None)
+{HASHED}"""
+    spared, whole = said(BEGIN + loaded + NEVER_USED), said("import sys" + loaded + NEVER_USED)
+    assert spared.startswith("[] ")
+    assert "sympy" in whole
+    assert spared.split()[-1] == whole.split()[-1]
+
+
+def test_who_asks_for_symbols_gets_the_real_ones_and_what_is_no_symbol_is_answered_the_same() -> None:
+    asked = """
+from torch.fx.experimental.symbolic_shapes import expect_true, guard_or_false, guard_or_true, guard_size_oblivious, is_nested_int, sym_eq
+def told():
+    equal = [sym_eq((2, 3), torch.zeros(2, 3).shape), sym_eq([2], (2, 3)), sym_eq((2, 3), (2, 4)), sym_eq(2, 2)]
+    return [ask(it) for ask in (expect_true, guard_or_false, guard_or_true, guard_size_oblivious) for it in (True, False)] + equal
+before, spared = told()[:-1], "sympy" in sys.modules
+from torch.fx.experimental import symbolic_shapes
+real = symbolic_shapes.ShapeEnv
+print(spared, before == told()[:-1], is_nested_int(3), told()[-1], type(sys.modules["torch.fx.experimental.symbolic_shapes"]).__name__)
+print(torch.fx.experimental.symbolic_shapes is sys.modules["torch.fx.experimental.symbolic_shapes"])
+size = real().create_unbacked_symint()
+print(type(sym_eq(size, 3)).__name__)
+"""
+    assert said(BEGIN + "import torch.fx.experimental\n" + asked).splitlines() == ["True True False True module", "True", "SymBool"]
+
+
+def test_a_model_is_written_without_all_that_could_part_it_and_the_files_are_the_same(tmp_path: Path) -> None:
+    def written(beginning: str, name: str, within: str) -> str:
+        return said(f"""
+{beginning}
+from contextlib import nullcontext
+import torch
+from kargah.workers import sparing
+from transformers import BertConfig, BertForSequenceClassification
+torch.manual_seed(4)
+model = BertForSequenceClassification(BertConfig({SIZES}))
+with {within}:
+    model.save_pretrained({str(tmp_path / name)!r})
+print(sorted({{"sympy", "torch.distributed.fsdp"}} & sys.modules.keys()), sys.modules.get("torch.distributed.tensor", "") is None)
+import torch.distributed.tensor
+from transformers.modeling_utils import is_accelerate_available
+print(torch.distributed.tensor.DTensor.__name__, is_accelerate_available())
+""")
+
+    lines = written(BEGIN, "spared", "sparing.in_one_piece()").splitlines()
+    assert lines == ["[] False", "DTensor True"]
+    assert "sympy" in written("import sys", "whole", "nullcontext()")
+    for name in ("config.json", "model.safetensors"):
+        assert (tmp_path / "spared" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
