@@ -1,12 +1,13 @@
 """Who runs next: by priority, then each owner in turn, as long as there is room. No two agents look at once."""
 
+import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, Select, bindparam, exists, func, literal_column, or_, select
+from sqlalchemy import Row, Select, Text, bindparam, cast, exists, func, literal_column, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from kargah.contract.events import Claimed, Waiting
@@ -18,7 +19,6 @@ from kargah.jobs.tables import Attempt, Dependency, Job
 from kargah.jobs.terms import Terms, estimated_memory_bytes
 from kargah.kit.clock import utc_now
 from kargah.store.database import began_at, now_of
-from kargah.store.rows import insert_rows
 
 LOOKED_AT = 100
 #: Those who wait for these keep nobody behind them from starting.
@@ -89,7 +89,7 @@ def claim_next(session: Session, seat: Seat, left_alone: frozenset[str] = frozen
                 break
         elif isinstance(answer, Lack):
             look.waiting[row.id] = answer
-            if _is_news(row.waiting, answer):
+            if _is_news(json.loads(row.waiting) if row.waiting else None, answer):
                 look.news.append(row.id)
             if answer.code not in NOT_FOR_ROOM:
                 line.keep_room_for(row)
@@ -117,7 +117,7 @@ class _Line:
 
     def answer(self, row: Row[Any]) -> Grant | Lack | None:
         """What one queued job gets, or why not; None for a light one that waits its short while."""
-        window = Terms.model_validate(row.terms).window if "window" in row.terms else None
+        window = Terms.model_validate_json(row.terms).window if '"window"' in row.terms else None
         if window is not None and not window.is_open(self.now):
             return Lack("TIME_WINDOW", {"opens_at": window.opens_at(self.now).isoformat()})
         if row.id not in self._wants:
@@ -204,8 +204,10 @@ def _due(*columns: Any, now: Any = None) -> Select[Any]:
     return select(*columns).where(IS_QUEUED, Job.kind.in_(bindparam("kinds", expanding=True)), due, ~unfinished_dependency())
 
 
+# As text: of a hundred that are looked at few are read so far.
+_TERMS, _WAITING = (cast(told, Text).label(told.key) for told in (Job.terms, Job.waiting))
 # Put together once: making a statement costs more than executing it.
-_LOOKED_AT = (Job.id, Job.kind, Job.owner_id, Job.threads_wanted, Job.attempt, Job.terms, Job.waiting)
+_LOOKED_AT = (Job.id, Job.kind, Job.owner_id, Job.threads_wanted, Job.attempt, _TERMS, _WAITING)
 _OF_ONE_OWNER, _OF_MANY_OWNERS = _of_one_owner(), _of_many_owners()
 _ANY, _ANY_NOW = _due(Job.id).limit(1), _due(Job.id, now=func.now()).limit(1)
 _ATTEMPTS = Attempt.metadata.tables[Attempt.__tablename__]
@@ -220,7 +222,7 @@ def _active_of_owners(session: Session, seat: Seat) -> Counter[str]:
 
 def _wants(session: Session, seat: Seat, heavy: Sequence[Row[Any]], room: Room) -> dict[str, Wants]:
     """By job. One that goes on gets what it began with: other counts of threads change the last bits."""
-    terms = {row.id: Terms.model_validate(row.terms) for row in heavy}
+    terms = {row.id: Terms.model_validate_json(row.terms) for row in heavy}
     counts = seat.memory_bytes is not None and room.free_cores > 0  # without a core nobody's memory matters
     guessed = [job_id for job_id, its in terms.items() if its.memory_bytes is None] if counts else []
     guesses = _guessed_memory_bytes(session, guessed)
@@ -255,17 +257,14 @@ def _claim(session: Session, seat: Seat, now: datetime, grants: Mapping[str, Gra
     until = now + timedelta(seconds=seat.lease_seconds)
     jobs = states.start(session, list(grants), seat.agent_id, now, until)
     if jobs:
-        insert_rows(
-            session,
-            _ATTEMPTS,
-            [
-                {
-                    "job_id": job.id, "number": job.attempt, "host": seat.host, "boot_id": seat.boot_id, "threads": grants[job.id].threads,
-                    "memory_bytes": grants[job.id].memory_bytes, "gpus": grants[job.id].gpus, "offset_bytes": 0, "line": 0,
-                }
-                for job in jobs
-            ],
-        )  # fmt: skip
-        said = {job.id: Claimed(at=utc_now(), attempt=job.attempt, threads=grants[job.id].threads) for job in jobs}
-        history.append_batches(session, [(job, 0, [(None, said[job.id])]) for job in jobs], counted=True)
+        at = utc_now()
+        attempts = [
+            {
+                "job_id": job.id, "number": job.attempt, "host": seat.host, "boot_id": seat.boot_id, "threads": grants[job.id].threads,
+                "memory_bytes": grants[job.id].memory_bytes, "gpus": grants[job.id].gpus, "offset_bytes": 0, "line": 0, "created_at": at,
+            }
+            for job in jobs
+        ]  # fmt: skip
+        said = {job.id: Claimed(at=at, attempt=job.attempt, threads=grants[job.id].threads) for job in jobs}
+        history.append_batches(session, [(job, 0, [(None, said[job.id])]) for job in jobs], (_ATTEMPTS, attempts), counted=True)
     return jobs

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, Table, select
 from sqlalchemy.orm import Session
 
 from kargah.contract.events import Asked, Event, Queued
@@ -14,6 +14,7 @@ from kargah.jobs.schemas import EventOut
 from kargah.jobs.tables import EventRow, Job, StepBlock
 from kargah.store import wake
 from kargah.store.access import Actor, visible_to
+from kargah.store.rows import Rows
 
 _ROWS = EventRow.metadata.tables[EventRow.__tablename__]
 
@@ -31,9 +32,14 @@ def append_lines(session: Session, job: Job, attempt: int, lines: Sequence[tuple
 
 
 def append_batches(
-    session: Session, batches: Sequence[tuple[Job, int, Sequence[tuple[int | None, Event]]]], *, counted: bool = False
+    session: Session,
+    batches: Sequence[tuple[Job, int, Sequence[tuple[int | None, Event]]]],
+    *beside: tuple[Table, Rows],
+    counted: bool = False,
 ) -> int:
-    """As ``append_lines``, of several jobs at once; each job comes once. ``counted``: these are in the jobs' ``last_seq`` already."""
+    """As ``append_lines``, of several jobs at once; each job comes once. ``counted``: these are in the jobs' ``last_seq`` already.
+    ``beside``: rows of other tables that are written with them.
+    """
     count = sum(len(lines) for _, _, lines in batches)
     if not count:
         return latest_position(session)
@@ -46,7 +52,7 @@ def append_batches(
                 said.append((job, event))
             if not counted:
                 job.last_seq += len(lines)
-        first = positions.insert_in_order(session, _ROWS, rows)
+        first = positions.insert_in_order(session, _ROWS, rows, *beside)
         notices.note(session, [(job, position, event) for position, (job, event) in enumerate(said, first)])
     if any(isinstance(event, Queued | Asked) for _, event in said):
         wake.after_commit(session)

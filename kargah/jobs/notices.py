@@ -68,9 +68,8 @@ def note(session: Session, said: Iterable[tuple[Job, int, Event]]) -> None:
         place = {"user_id": job.owner_id, "job_id": job.id, "position": position}
         told.append({"id": notice_id, "created_at": event.at, **place, **words})
         payload = {**words, **place, "id": notice_id, "job_kind": job.kind, "at": event.at.isoformat()}
-        outgoing.append({"notice_id": notice_id, "payload": payload})
-    insert_rows(session, _NOTICES, told)
-    insert_rows(session, _OUTBOX, outgoing)
+        outgoing.append({"notice_id": notice_id, "payload": payload, "tries": 0, "created_at": utc_now()})
+    insert_rows(session, (_NOTICES, told), (_OUTBOX, outgoing))
 
 
 def _worth_telling(session: Session, job: Job, position: int, event: Event) -> tuple[str, JsonDict | None] | None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import CursorResult, bindparam, func, null, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from kargah.jobs.tables import Attempt, Job
 from kargah.kit.errors import Conflict, IllegalMove, NotFound
@@ -57,6 +57,7 @@ _LOCK = select(Job).where(Job.id == bindparam("job_id")).with_for_update().execu
 # In the order of the ids: two who lock several then wait for each other, never both.
 _LOCK_ATTEMPTS = (
     select(Job, Attempt)
+    .options(defer(Job.plan))  # large, and seldom looked at by those who carry events
     .join(Attempt, (Attempt.job_id == Job.id) & (Attempt.number == Job.attempt))
     .where(Job.id.in_(bindparam("job_ids", expanding=True)), Attempt.job_id.in_(bindparam("job_ids", expanding=True)))
     .order_by(Job.id)

@@ -35,8 +35,8 @@ def test_nested_values_nothing_and_moments_come_back(database: Database, job_id:
         attempt(job_id, 3, gpus=[["nested", {"deep": None}]], threads=64),
     ]
     with database.write() as session:
-        insert_rows(session, ATTEMPTS, rows)
-        insert_rows(session, ATTEMPTS, [])
+        insert_rows(session, (ATTEMPTS, rows))
+        insert_rows(session, (ATTEMPTS, []))
     with database.read() as session:
         found = session.scalars(select(Attempt).order_by(Attempt.number)).all()
     assert [{name: getattr(row, name) for name in rows[0]} for row in found] == rows
