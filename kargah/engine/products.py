@@ -15,7 +15,7 @@ from torch.nn import functional
 
 #: oneDNN makes a kernel for each count of rows, which takes memory and longer than the product: zeros fill them up to a multiple of
 #: this, or of the last power of two by the other, which wastes little of many rows.
-_FEWEST_ROWS, _PARTS = 8, 32
+_FEWEST_ROWS, _PARTS = 16, 32
 _CPUINFO = Path("/proc/cpuinfo")
 _MKLS_OWN = "GenuineIntel"
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import torch
 
-from kargah.engine import devices
+from kargah.contract.process import KEPT_KERNELS
+from kargah.engine import devices, products
+from kargah.engine.products import QuickLinear
 from kargah.recipes import planning
 from kargah.recipes.parts import VALIDATION
 from kargah.recipes.planning import Footprint, Network, Passes
@@ -17,8 +19,12 @@ from kargah.recipes.runtime import Task
 from kargah.workers import memory
 from kargah.workers.loop import Loop
 
+#: Of what oneDNN keeps for one shape of a product, measured (benchmarks/README.md).
+_KERNEL_BYTES = 300_000
 #: Of what a step takes forward and backward, the share of the way forward.
 _FORWARD_SHARE = 1 / 3
+#: One step of so many is still warming things up: kernels are made, memory is asked for the first time.
+_WARMING = 4
 #: From these on a forecast is worth telling; the first step warms things up and does not count.
 _LEAST_STEPS, _LEAST_SECONDS, _MOST_STEPS = 4, 3.0, 100
 
@@ -123,7 +129,7 @@ class Foresight:
 
     def forecast(self, peak_bytes: int, evaluation_seconds: float | None = None) -> dict[str, Any]:
         """``peak_bytes``: the most that was used in the steps so far. Times are of the network, without its baselines."""
-        loop, counted = self.loop, self.steps[1:] or self.steps
+        loop, counted = self.loop, self.steps[max(1, len(self.steps) // _WARMING) :] or self.steps
         rate = sum(seconds for _, seconds in counted) / max(1, sum(tokens for tokens, _ in counted))
         a_step = rate * mean_tokens(loop)
         train_seconds = a_step * loop.total_steps
@@ -155,7 +161,14 @@ class Foresight:
         """A checkpoint is copied when its time comes: a shorter training takes none before its end."""
         spec, planned = self.loop.spec, self.planned
         keeps = train_seconds > spec.checkpoint_seconds or bool(spec.checkpoint_steps and spec.checkpoint_steps <= self.loop.total_steps)
-        return planning.footprint(planned.network, planned.passes.tokens, planned.base_bytes, keeps)
+        return planning.footprint(planned.network, planned.passes.tokens, planned.base_bytes + _kernels_bytes(self.loop), keeps)
+
+
+def _kernels_bytes(loop: Loop) -> int:
+    """Of the kernels that oneDNN will have made, where the products of this training go to it."""
+    if loop.device != devices.CPU or not any(type(module) is QuickLinear for module in loop.task.module.modules()):
+        return 0
+    return KEPT_KERNELS * _KERNEL_BYTES if products.uses_onednn() or loop.state.precision == "bf16" else 0
 
 
 def mean_tokens(loop: Loop) -> float:

@@ -17,6 +17,8 @@ from kargah.workers.planner import Foresight, Planned, tokens_of
 _LEAST_STEPS, _PROBE_SECONDS, _MOST_STEPS = 3, 4.0, 40
 #: An evaluation that takes longer than this is foreseen and not tried.
 _TRIED_SECONDS = 1.0
+#: The first one in less was mostly warming up.
+_COLD_SECONDS = 0.2
 _ADAM_MOMENTS = 2
 
 
@@ -91,6 +93,11 @@ def _evaluated(loop: Loop, foresight: Foresight) -> float | None:
     foreseen = foresight.forecast(0)
     if foreseen["evaluation_seconds"] / foresight.evaluations > _TRIED_SECONDS:
         return None
+    seconds = _scored(loop)
+    return seconds if seconds > _COLD_SECONDS else _scored(loop)
+
+
+def _scored(loop: Loop) -> float:
     started = time.monotonic()
     loop.task.scores(loop.wants.check)
     return time.monotonic() - started
