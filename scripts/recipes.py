@@ -89,7 +89,7 @@ def answers(recipe: Recipe, folder: Path, table: dict[str, list[Any]]) -> bool:
     """Asked with the first row of its own table."""
     columns = about(folder)["columns"]
     question = {}
-    for asked in (asked for asked in recipe.questions(columns) if asked.required):
+    for asked in (asked for asked in recipe.questions(columns) if asked.required or asked.is_column):
         name = asked.name if asked.is_column else columns.get(asked.name, asked.name)
         question[asked.name] = plain(table[name][0] if name in table else "کتاب")
     answer = load_predictor(folder).predict([question])
