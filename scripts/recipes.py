@@ -92,6 +92,8 @@ def answers(recipe: Recipe, folder: Path, table: dict[str, list[Any]]) -> bool:
     for asked in (asked for asked in recipe.questions(columns) if asked.required or asked.is_column):
         name = asked.name if asked.is_column else columns.get(asked.name, asked.name)
         question[asked.name] = plain(table[name][0] if name in table else "کتاب")
+    if recipe.name == "masked-lm":
+        question["text"] = f"[MASK] {question['text']}"
     answer = load_predictor(folder).predict([question])
     return len(answer) == 1 and bool(answer[0])
 
