@@ -64,6 +64,12 @@ def kargah(server: Server, *arguments: str) -> "subprocess.CompletedProcess[str]
     return subprocess.run(command, capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL, timeout=200)
 
 
+def first_trained(home: Kargah, job: dict[str, Any]) -> dict[str, Any]:
+    """The model that the training made, whatever else other tests have trained since."""
+    made = (home.jobs.show(job["job_id"]).result or {})["model_version_id"]
+    return next(model for model in home.models.list().items if made in {version["id"] for version in model["versions"]})
+
+
 def same(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> None:
     """Numbers to 1e-5, all else exactly."""
     assert len(ours) == len(theirs)
@@ -75,7 +81,7 @@ def same(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> None:
 
 def test_a_trained_model_answers_elsewhere_as_at_home(server: Server, other: Server, finished_job: dict[str, Any], tmp_path: Path) -> None:
     with Kargah(server.url, server.token) as home, Kargah(other.url, other.token) as there:
-        trained = next(model for model in home.models.list().items if model["recipe"])
+        trained = first_trained(home, finished_job)
         version = next(one for one in trained["versions"] if one["family"] == "network")
         bundle = tmp_path / "model.kargah"
         exported = kargah(server, "bundle", "export", version["id"], "-o", str(bundle), "--datasets")
@@ -102,7 +108,7 @@ def test_a_model_and_its_data_come_from_another_kargah_over_the_network(
     with Kargah(server.url, server.token) as home, Kargah(other.url, other.token) as there:
         found = there.bundles.peer_items(server.url, server.token)
         best = {one["title"]: one["id"] for one in found if one["kind"] == "model"}
-        trained = next(model for model in home.models.list().items if model["recipe"])
+        trained = first_trained(home, finished_job)
         version = next(one for one in trained["versions"] if one["id"] == best[trained["title"]])
         signer = home.bundles.signers()["own"]["fingerprint"]
         with fake_hub() as bad_link:
@@ -114,14 +120,15 @@ def test_a_model_and_its_data_come_from_another_kargah_over_the_network(
         assert job.result is not None
         brought = there.transport.json("GET", f"/api/v1/models/{job.result['model_version_id']}/version")
         assert (brought["files"], brought["detail"]["bundle"]["id"]) == (version["files"], version["id"])
-        [table] = [one for one in found if one["kind"] == "dataset" and one["title"] == home.datasets.list().items[-1].title]
+        learnt = home.datasets.list(query="x, y").items[0]
+        [table] = [one for one in found if one["kind"] == "dataset" and one["title"] == learnt.title]
         data = there.bundles.fetch(server.url, server.token, table["id"], kind="dataset", title=table["title"])
         result = there.jobs.wait(data["job"]["id"]).result
         assert result is not None
         dataset = there.datasets.show(result["dataset_id"])
         there.jobs.wait(str(dataset.model_dump()["job_id"]))
         rows = there.transport.json("GET", f"/api/v1/datasets/{dataset.id}/preview")["rows"][:5]
-        assert rows == home.transport.json("GET", f"/api/v1/datasets/{home.datasets.list().items[-1].id}/preview")["rows"][:5]
+        assert rows == home.transport.json("GET", f"/api/v1/datasets/{learnt.id}/preview")["rows"][:5]
         same(home.models.predict(version["id"], rows).outputs, there.models.predict(brought["id"], rows).outputs)
         assert [path.name for path in (other.home / "secrets").iterdir() if path.name.startswith("peer_")] == []
         said = "".join(path.read_text(errors="replace") for path in (other.home / "jobs").rglob("*.json*"))
@@ -132,7 +139,7 @@ def test_what_the_terminal_has_fetched_keeps_to_the_hours_that_were_written(
     server: Server, other: Server, finished_job: dict[str, Any]
 ) -> None:
     with Kargah(server.url, server.token) as home:
-        version = next(model for model in home.models.list().items if model["recipe"])["versions"][0]["id"]
+        version = first_trained(home, finished_job)["versions"][0]["id"]
         signer = home.bundles.signers()["own"]["fingerprint"]
     begins = datetime.now(UTC) + timedelta(hours=2)
     ends = begins + timedelta(hours=1)

@@ -17,6 +17,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
+from kargah.kit import pieces
+
 LARGE_BYTES = 64 << 10
 _API = re.compile(r"/api/(models|datasets)/([^/]+(?:/[^/]+)?)/(revision|tree)/([^/?]+)")
 _RESOLVE = re.compile(r"/(datasets/)?([^/]+/[^/]+)/resolve/([0-9a-f]{40})/(.+)")
@@ -177,7 +179,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         finally:
             connection.close()
-        kept = {name: answer.headers[name] for name in ("Content-Range", "X-Error-Code", "Content-Type") if name in answer.headers}
+        passed_on = ("Content-Range", "X-Error-Code", "Content-Type", pieces.HEADER)
+        kept = {name: answer.headers[name] for name in passed_on if name in answer.headers}
         if "Link" in answer.headers:
             kept["Link"] = answer.headers["Link"].replace(self.hub.upstream, self.hub.url)
         fault = self.hub.fault() if answer.status == 206 else Fault()

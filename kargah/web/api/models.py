@@ -21,6 +21,7 @@ from kargah.training import purging
 from kargah.web import idempotency, unpacking, uploads
 from kargah.web.api.jobs import Cursor, Limit, Words
 from kargah.web.deps import Ask, Asking
+from kargah.web.pieces import Pieces, answer
 
 router = APIRouter(prefix="/api/v1/models", tags=["models"])
 
@@ -106,14 +107,14 @@ async def show_version(model_version_id: str, ask: Ask) -> ModelVersionOut:
 
 
 @router.get("/{model_version_id}/files/{path:path}", response_class=FileResponse)
-async def version_file(model_version_id: str, path: str, ask: Ask) -> Response:
+async def version_file(model_version_id: str, path: str, ask: Ask, pieces: Pieces = False) -> Response:
     """One file of a model version; ranges are answered."""
     version = await ask(models.get_version_for, model_version_id)
     entry = next((entry for entry in version.files if entry.path == path), None)
     if entry is None:
         raise NotFound(kind="files", id=path)
     blob = stored(ask.settings.home, path, entry.sha256)
-    return FileResponse(blob, media_type="application/octet-stream", filename=Path(path).name, headers={"ETag": f'"{entry.sha256}"'})
+    return answer(blob, Path(path).name, {"ETag": f'"{entry.sha256}"'}, of_pieces=pieces)
 
 
 @router.get("/{model_version_id}/zip", response_class=StreamingResponse)

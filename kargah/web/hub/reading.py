@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs, quote, urlencode
 
 from fastapi import APIRouter, Depends, Query, Request
-from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from kargah.accounts import service as accounts
 from kargah.hub import names, repositories
@@ -20,6 +20,7 @@ from kargah.web.api.models import stored
 from kargah.web.deps import Ask, Asking
 from kargah.web.hub import caching, shapes
 from kargah.web.hub.shapes import Json
+from kargah.web.pieces import Pieces, answer
 
 router = APIRouter(prefix="/hub", include_in_schema=False)
 
@@ -163,13 +164,17 @@ async def list_commits(address: ApiAddress, revision: str, ask: Ask) -> list[Jso
 
 
 @router.api_route("/datasets/{namespace}/{name}/resolve/{revision}/{path:path}", methods=["GET", "HEAD"])
-async def dataset_file(address: Annotated[Address, Depends(of_dataset)], revision: str, path: str, ask: Ask) -> Response:
-    return await _file(ask, address, revision, path)
+async def dataset_file(
+    address: Annotated[Address, Depends(of_dataset)], revision: str, path: str, ask: Ask, pieces: Pieces = False
+) -> Response:
+    return await _file(ask, address, revision, path, of_pieces=pieces)
 
 
 @router.api_route("/{namespace}/{name}/resolve/{revision}/{path:path}", methods=["GET", "HEAD"])
-async def model_file(address: Annotated[Address, Depends(of_model)], revision: str, path: str, ask: Ask) -> Response:
-    return await _file(ask, address, revision, path)
+async def model_file(
+    address: Annotated[Address, Depends(of_model)], revision: str, path: str, ask: Ask, pieces: Pieces = False
+) -> Response:
+    return await _file(ask, address, revision, path, of_pieces=pieces)
 
 
 @router.api_route("/{name}/resolve/{revision}/{path:path}", methods=["GET", "HEAD"])
@@ -179,7 +184,7 @@ async def without_owner(name: str) -> Response:
     raise RepositoryNotFound(kind="repositories", id=name, repository=name)
 
 
-async def _file(ask: Asking, address: Address, revision: str, path: str) -> Response:
+async def _file(ask: Asking, address: Address, revision: str, path: str, *, of_pieces: bool) -> Response:
     """One file, streamed; ranges are answered, and HEAD with the same headers."""
     snapshot = await ask.read(repositories.snapshot, address, revision)
     entry = snapshot.files.get(path)
@@ -193,10 +198,8 @@ async def _file(ask: Asking, address: Address, revision: str, path: str) -> Resp
         "X-Linked-Size": str(entry.size_bytes),
         "Access-Control-Expose-Headers": "X-Repo-Commit, X-Linked-Etag, X-Linked-Size, ETag",
     }
-    name = PurePosixPath(path).name
-    return FileResponse(
-        stored(ask.settings.home, path, entry.sha256), media_type="application/octet-stream", filename=name, headers=headers
-    )
+    blob = stored(ask.settings.home, path, entry.sha256)
+    return answer(blob, PurePosixPath(path).name, headers, of_pieces=of_pieces)
 
 
 @router.get("/datasets/{namespace}/{name}")

@@ -11,9 +11,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from kargah.kit import files
+from kargah.kit import files, pieces
 from kargah.kit.files import Digest
 from kargah.workers.hub.tree import RemoteFile
 
@@ -40,7 +41,9 @@ class Part:
         self._bytes = self._have = -1
         self.digest: Digest | None = None
         self._users = 0
-        self._opening, self._finishing = threading.Lock(), threading.Lock()
+        self._opening = threading.Lock()
+        #: Whoever brings the last byte looks at all of them, and mends what is wrong; the others wait for that.
+        self.finishing = threading.Lock()
 
     @contextmanager
     def held(self, check: Callable[[], None]) -> Iterator[None]:
@@ -79,26 +82,38 @@ class Part:
             self._synced[region] = self.there[region]
         os.pwrite(self._have, _REGION.pack(self.there[region], self._synced[region]), _HEAD.size + region * _REGION.size)
 
-    def finish(self) -> bool | None:
-        """Once all is there: True when it is what it should be, and then it has its name; False, and all of it is forgotten, when not.
+    def patch(self, offset: int, chunk: bytes) -> None:
+        """Other bytes for some that are there."""
+        files.about_to("write", self._path)
+        os.pwrite(self._bytes, chunk, offset)
 
-        None as long as something is missing.
+    def differing(self, piece_bytes: int, right: bytes) -> list[tuple[int, int]]:
+        """What of a part that is wrong is not as the hashes of its pieces say: (first byte, behind the last byte)."""
+        return pieces.differing(self._path, piece_bytes, right)
+
+    def finish(self) -> bool | None:
+        """Once all is there: True when it is what it should be, and then it has its name; False when not.
+
+        None as long as something is missing. With ``finishing`` held.
         """
-        with self._finishing:
-            if self.is_whole:
-                return True
-            if sum(self.there) < self.file.size_bytes:
-                return None
-            os.fsync(self._bytes)
-            digest = files.digest_of(self._path)
-            if (digest.sha256 if self.file.sha256 else digest.git_sha1) != (self.file.sha256 or self.file.git_sha1):
-                self._forget()
-                return False
-            self.digest = digest
-            files.rename(self._path, self.whole)
-            self._have_path.unlink(missing_ok=True)
-            self.is_whole = True
+        if self.is_whole:
             return True
+        if sum(self.there) < self.file.size_bytes:
+            return None
+        os.fsync(self._bytes)
+        digest = files.digest_of(self._path)
+        if (digest.sha256 if self.file.sha256 else digest.git_sha1) != (self.file.sha256 or self.file.git_sha1):
+            return False
+        self.digest = digest
+        files.rename(self._path, self.whole)
+        self._have_path.unlink(missing_ok=True)
+        self.is_whole = True
+        return True
+
+    def forget(self) -> None:
+        os.ftruncate(self._bytes, 0)
+        self.there, self._synced = [0] * len(self.bounds), [0] * len(self.bounds)
+        self._write_all()
 
     def _has_its_name(self) -> bool:
         return self.whole.is_file() and self.whole.stat().st_size == self.file.size_bytes
@@ -143,14 +158,41 @@ class Part:
             os.ftruncate(self._bytes, 0)
         self._write_all()
 
-    def _forget(self) -> None:
-        os.ftruncate(self._bytes, 0)
-        self.there, self._synced = [0] * len(self.bounds), [0] * len(self.bounds)
-        self._write_all()
-
     def _write_all(self) -> None:
         regions = b"".join(_REGION.pack(there, synced) for there, synced in zip(self.there, self._synced, strict=True))
         os.pwrite(self._have, _HEAD.pack(_boot_id(), self.file.size_bytes) + regions, 0)
+
+
+@dataclass
+class Region:
+    """What has yet to come of one region of a part."""
+
+    part: Part
+    number: int
+
+    @property
+    def missing(self) -> tuple[int, int]:
+        return self.part.missing(self.number)
+
+    def write(self, chunk: bytes) -> None:
+        self.part.write(self.number, chunk)
+
+
+@dataclass
+class Patch:
+    """What comes again of a part that is wrong, from ``at`` up to ``end``."""
+
+    part: Part
+    at: int
+    end: int
+
+    @property
+    def missing(self) -> tuple[int, int]:
+        return self.at, self.end
+
+    def write(self, chunk: bytes) -> None:
+        self.part.patch(self.at, chunk)
+        self.at += len(chunk)
 
 
 def regions_of(size_bytes: int) -> list[tuple[int, int]]:

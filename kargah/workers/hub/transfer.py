@@ -9,12 +9,12 @@ from http.client import HTTPResponse
 from pathlib import Path
 
 from kargah.contract.plans import DownloadPlan
-from kargah.kit import files
+from kargah.kit import files, pieces
 from kargah.workers.hub import link
 from kargah.workers.hub.errors import HubSentOtherBytes
 from kargah.workers.hub.link import Broken, Link
-from kargah.workers.hub.parts import Part
-from kargah.workers.hub.sources import Sources
+from kargah.workers.hub.parts import Part, Patch, Region
+from kargah.workers.hub.sources import Answer, Sources
 from kargah.workers.hub.tree import Tree
 from kargah.workers.telling import SPARE_BYTES, NoRoom, Teller
 
@@ -25,6 +25,8 @@ SPEED_SECONDS = 20.0
 #: Fewer bytes than these in the time after which silence counts as broken are silence too.
 LEAST_BYTES = 4 << 10
 _LOOK_SECONDS = 0.1
+#: As much as a file of sixteen terabytes needs.
+_MOST_HASHES_BYTES = 32 << 20
 
 
 class Halted(Exception):
@@ -66,7 +68,7 @@ class Transfer:
         self.parts = {file.key: Part(folder, file) for file in listed.files}
         self._sources = Sources(plan.hubs, plan.patience_seconds, self._require_going, self._say_failure)
         self._pace = Pace(plan.rate_bytes_per_second)
-        self._work: queue.SimpleQueue[tuple[Part, int]] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[Region] = queue.SimpleQueue()
         self._left = 0
         self._lock = threading.Lock()
         self._halted = threading.Event()
@@ -96,16 +98,16 @@ class Transfer:
     def prepare(self) -> None:
         """What earlier attempts and other downloads have brought is counted, and what is missing queued."""
         for part in self.parts.values():
-            with part.held(self._check):
+            with part.held(self._check), part.finishing:
                 if part.finish() is not True:
                     self._queue(part)
 
     def _queue(self, part: Part) -> None:
-        for region in range(len(part.bounds)):
-            start, end = part.missing(region)
-            if start < end:
-                self._left += 1
-                self._work.put((part, region))
+        """What is missing of it; of one that is all there and wrong its first region, and whoever takes that mends it."""
+        regions = [Region(part, number) for number in range(len(part.bounds))]
+        for region in [one for one in regions if one.missing[0] < one.missing[1]] or regions[:1]:
+            self._left += 1
+            self._work.put(region)
 
     def _watch(self) -> None:
         speed, began, told = Speed(), time.monotonic(), 0.0
@@ -147,11 +149,12 @@ class Transfer:
     def _fetch_all(self) -> None:
         try:
             while True:
-                part, region = self._work.get_nowait()
-                with part.held(self._require_going):
-                    self._fetch(part, region)
-                    if part.finish() is False:
-                        self._again(part)
+                region = self._work.get_nowait()
+                with region.part.held(self._require_going):
+                    self._fetch(region)
+                    with region.part.finishing:
+                        if region.part.finish() is False:
+                            self._again(region.part)
                 with self._lock:
                     self._left -= 1
         except (queue.Empty, Halted):
@@ -162,14 +165,22 @@ class Transfer:
             self._halted.set()
 
     def _again(self, part: Part) -> None:
+        """Of a part that is wrong its wrong pieces come again, where the hub tells the hashes of pieces; else all of it."""
         path = part.file.path
-        self._wrong[path] += 1
-        if self._wrong[path] >= max(TRIES, len(self._plan.hubs)):
-            raise HubSentOtherBytes(path=path)
-        self._tell.log("download.wrong_bytes", level="warning", path=path)
-        self._sources.distrust(self._givers.pop(path, set()))
-        with self._lock:
-            self._queue(part)
+        while part.finish() is False:
+            self._wrong[path] += 1
+            if self._wrong[path] >= max(TRIES, len(self._plan.hubs)):
+                part.forget()
+                raise HubSentOtherBytes(path=path)
+            self._tell.log("download.wrong_bytes", level="warning", path=path)
+            self._sources.distrust(self._givers.pop(path, set()))
+            piece_bytes, right = self._ask(part, lambda hub: self._pieces(hub, part))
+            for start, end in part.differing(piece_bytes, right) if right else []:
+                self._fetch(Patch(part, start, end))
+            if not right:
+                part.forget()
+                with self._lock:
+                    self._queue(part)
 
     def _named(self, error: BaseException) -> BaseException:
         return NoRoom(self._missing_bytes + SPARE_BYTES, files.free_bytes(self._folder)) if files.is_full(error) else error
@@ -178,24 +189,26 @@ class Transfer:
     def _missing_bytes(self) -> int:
         return sum(part.file.size_bytes for part in self.parts.values()) - self.there_bytes
 
-    def _fetch(self, part: Part, region: int) -> None:
-        if part.missing(region)[0] >= part.bounds[region][1]:
-            return
+    def _ask(self, part: Part, give: Callable[[str], Answer], progress: Callable[[], int] = lambda: 0) -> Answer:
         what = {"repository": f"{self._plan.repository}/{part.file.path}", "revision": self._tree.commit}
-        self._sources.ask(what, lambda hub: self._receive(hub, part, region), lambda: part.there[region])
+        return self._sources.ask(what, give, progress)
 
-    def _receive(self, hub: str, part: Part, region: int) -> None:
-        start, end = part.missing(region)
-        with self._link.answer(self._address_of(hub, part.file.path), {"Range": f"bytes={start}-{end - 1}"}) as answer:
-            _require_range(answer, start, part.file.size_bytes)
-            self._givers[part.file.path].add(hub)
+    def _fetch(self, wanted: Region | Patch) -> None:
+        if wanted.missing[0] < wanted.missing[1]:
+            self._ask(wanted.part, lambda hub: self._receive(hub, wanted), lambda: wanted.missing[0])
+
+    def _receive(self, hub: str, wanted: Region | Patch) -> None:
+        (start, end), file = wanted.missing, wanted.part.file
+        with self._link.answer(self._address_of(hub, file.path), {"Range": f"bytes={start}-{end - 1}"}) as answer:
+            _require_range(answer, start, file.size_bytes)
+            self._givers[file.path].add(hub)
             since, lately = time.monotonic(), 0
             for chunk in link.chunks(answer):
                 self._require_going()
-                wanted = chunk[: end - part.missing(region)[0]]
-                part.write(region, wanted)
-                self._count(len(wanted))
-                if part.missing(region)[0] >= end:
+                chunk = chunk[: end - wanted.missing[0]]
+                wanted.write(chunk)
+                self._count(len(chunk))
+                if wanted.missing[0] >= end:
                     return
                 self._pace.take(len(chunk), self._require_going)
                 lately += len(chunk)
@@ -203,8 +216,32 @@ class Transfer:
                     if lately < LEAST_BYTES:
                         raise Broken(f"{lately} bytes in {self._plan.silence_seconds:.0f} s")
                     since, lately = time.monotonic(), 0
-        if part.missing(region)[0] < end:
+        if wanted.missing[0] < end:
             raise Broken("the answer broke off")
+
+    def _pieces(self, hub: str, part: Part) -> tuple[int, bytes]:
+        """How long the pieces of a file are, and their hashes; none of a hub that does not tell them, as most do not."""
+        if part.file.size_bytes <= pieces.SMALLEST_BYTES:
+            return 0, b""
+        address = self._address_of(hub, part.file.path)
+        with self._link.answer(address, {"Range": "bytes=0-0"}) as answer:
+            said = answer.getheader(pieces.HEADER, "")
+        if not (said.isascii() and said.isdigit() and len(said) < 19 and int(said) >= pieces.SMALLEST_BYTES):
+            return 0, b""
+        piece_bytes, right = int(said), bytearray()
+        expected = pieces.HASH_BYTES * pieces.count(part.file.size_bytes, piece_bytes)
+        if expected > _MOST_HASHES_BYTES:
+            return 0, b""
+        with self._link.answer(f"{address}?{pieces.QUERY}", {}) as answer:
+            for chunk in link.chunks(answer):
+                self._require_going()
+                right += chunk
+                self._count(len(chunk))
+                if len(right) > expected:
+                    return 0, b""
+        if len(right) < expected:
+            raise Broken("the answer broke off")
+        return piece_bytes, bytes(right)
 
     def _count(self, size_bytes: int) -> None:
         with self._lock:
