@@ -14,6 +14,7 @@ import random
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,8 @@ def recommended(set_: str, family: str, ours: float, peer: float, peer_is: str, 
 
 def deepsentipers(folder: Path) -> dict[str, dict[str, Any]]:
     set_ = DATA / "sentiment-deepsentipers"
-    out = train(set_ / "train.csv", folder / "deepsentipers", {})
+    data = in_parts(folder / "deepsentipers.jsonl", **{part: rows_of(set_ / f"{part}.csv") for part in ("train", "test")})
+    out = train(data, folder / "deepsentipers", {})
     network = accuracy(of_family(out, "network"), set_ / "test.csv", "text", None, "label")
     linear = accuracy(of_family(out, "linear"), set_ / "test.csv", "text", None, "label")
     return {
@@ -97,15 +99,23 @@ def deepsentipers(folder: Path) -> dict[str, dict[str, Any]]:
     }
 
 
+def _pole(label: str) -> str:
+    return "bad" if label.startswith("-") else "good"
+
+
 def binary(folder: Path) -> dict[str, dict[str, Any]]:
     """As published: without the neutral ones, the others as two."""
     set_ = DATA / "sentiment-deepsentipers"
-    for part in ("train", "test"):
-        rows = [row for row in rows_of(set_ / f"{part}.csv") if row["label"] != "0"]
-        with (folder / f"binary-{part}.csv").open("w", encoding="utf-8", newline="") as file:
-            written = csv.writer(file)
-            written.writerows([("text", "label"), *((row["text"], "bad" if row["label"].startswith("-") else "good") for row in rows)])
-    out, test = train(folder / "binary-train.csv", folder / "binary", {}), folder / "binary-test.csv"
+    parts = {
+        part: [{"text": row["text"], "label": _pole(row["label"])} for row in rows_of(set_ / f"{part}.csv") if row["label"] != "0"]
+        for part in ("train", "test")
+    }
+    test = folder / "binary-test.csv"
+    with test.open("w", encoding="utf-8", newline="") as file:
+        written = csv.DictWriter(file, ["text", "label"])
+        written.writeheader()
+        written.writerows(parts["test"])
+    out = train(in_parts(folder / "binary.jsonl", **parts), folder / "binary", {})
     network, linear, ours = (
         accuracy(one, test, "text", None, "label") for one in (of_family(out, "network"), of_family(out, "linear"), out)
     )
@@ -172,7 +182,7 @@ def answers(folder: Path) -> dict[str, dict[str, Any]]:
     return {"pquad_sft_perplexity": figure(ours, peer, "n-grams of the same tokens, on answers alone", "none", None, "perplexity")}
 
 
-def in_parts(path: Path, **parts: list[dict[str, Any]]) -> Path:
+def in_parts(path: Path, **parts: Sequence[dict[str, Any]]) -> Path:
     """Rows as one file that says which train and which test."""
     path.write_text("".join(json.dumps({**row, "split": part}, ensure_ascii=False) + "\n" for part, rows in parts.items() for row in rows))
     return path

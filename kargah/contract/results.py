@@ -27,7 +27,8 @@ class ModelOutput(BaseModel):
     """A usable model: ``outputs/<name>/``. Baselines are models like any other.
 
     ``family``: network, linear, trees or majority. ``metrics`` are those of the held-out split named by ``split``;
-    ``validation_value`` is the primary metric on the validation rows, by which one model is recommended.
+    ``validation_value`` is the primary metric on the validation rows, by which one model is recommended. ``validation_error`` is its
+    standard error, of a simple model that has since learnt again from the training and validation rows together.
     """
 
     name: str
@@ -40,6 +41,7 @@ class ModelOutput(BaseModel):
     primary_metric: str
     metrics: dict[str, float | None]
     validation_value: float | None = None
+    validation_error: float | None = None
     interval: Interval | None = None
     detail: JsonDict = {}
     train_seconds: float

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -190,6 +190,14 @@ class Baseline(SimpleModel, Protocol):
     """A simple model, fitted: it scores the rows that it is given."""
 
     def scores(self, rows: IntArray) -> FloatArray: ...
+
+
+@runtime_checkable
+class LearnsAgain(Protocol):
+    """A baseline that takes nothing from the validation rows and is fitted in seconds: where test rows are set apart, it can learn from
+    all others once it was measured for the choice."""
+
+    def again(self, rows: IntArray) -> Baseline: ...
 
 
 class Task(Protocol):

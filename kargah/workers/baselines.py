@@ -5,12 +5,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from kargah.contract.plans import TrainPlan
 from kargah.contract.results import ModelOutput
 from kargah.kit import files
 from kargah.recipes.base import Recipe
+from kargah.recipes.measures import FloatArray
 from kargah.recipes.parts import VALIDATION
-from kargah.recipes.runtime import Baseline, Prepared, RecipeRuntime, Request
+from kargah.recipes.runtime import Baseline, LearnsAgain, Prepared, RecipeRuntime, Request
 from kargah.workers import keeper
 from kargah.workers.edge import Attempt
 from kargah.workers.outputs import Made, describe
@@ -33,10 +36,15 @@ def _fitted(number: int, fit: Callable[[], Baseline], plan: TrainPlan, recipe: R
     started = time.monotonic()
     model = fit()
     seconds = time.monotonic() - started
-    chosen_by = prepared.evaluate(VALIDATION, model.scores(prepared.validation_rows))
+    scores = model.scores(prepared.validation_rows)
+    chosen_by, error = prepared.evaluate(VALIDATION, scores), None
+    if isinstance(model, LearnsAgain) and len(prepared.test_rows):
+        error = _standard_error(prepared, scores)
+        model = model.again(np.union1d(prepared.train_rows, prepared.validation_rows))
+        seconds = time.monotonic() - started
     reported = prepared.report(model.scores(prepared.rows_of(prepared.reported)))
     value = chosen_by.metrics[prepared.problem.primary_metric]
-    made = Made(model.name, model.family, model.architecture, model.parameters, reported, value, seconds)
+    made = Made(model.name, model.family, model.architecture, model.parameters, reported, value, seconds, error)
 
     def write() -> ModelOutput:
         temporary = _place(attempt, number).with_suffix(".tmp")
@@ -52,6 +60,12 @@ def _fitted(number: int, fit: Callable[[], Baseline], plan: TrainPlan, recipe: R
     output = keeper.when_there_is_room(write, path, 8 * model.parameters, attempt.tell, attempt.wants.check_while_waiting)
     attempt.tell("Evaluated", step=0, epoch=0.0, model=model.name, metrics=chosen_by.metrics, detail=chosen_by.detail)
     return _laid_out(number, output, attempt)
+
+
+def _standard_error(prepared: Prepared, scores: FloatArray) -> float | None:
+    """Of the primary metric on the validation rows, by its 95 % interval."""
+    measured = prepared.problem.evaluate(prepared.targets[prepared.validation_rows], scores, with_interval=True)
+    return None if measured.interval is None else (measured.interval[1] - measured.interval[0]) / (2 * 1.96)
 
 
 def _kept(number: int, attempt: Attempt) -> ModelOutput | None:

@@ -52,7 +52,7 @@ def _body(language: str, plan: TrainPlan, made: "Made", prepared: Prepared, inte
     if interval is not None and value is not None:
         low, high = _round(interval.low), _round(interval.high)
         parts.append(say("interval", metric=problem.primary_metric, value=_round(value), low=low, high=high))
-    parts += ["\n".join(_metrics(language, made)), f"## {say('data')}", "\n".join(_datasets(language, plan, prepared))]
+    parts += ["\n".join(_metrics(language, made)), f"## {say('data')}", "\n".join(_datasets(language, plan, made, prepared))]
     parts += [f"## {say('use')}", say("use_text"), "```sh\nkargah predict .\n```", f"## {say('limits')}", say("limits_text")]
     parts += [f"## {say('provenance')}", "\n".join(_provenance(language, plan, made))]
     return "\n\n".join(parts) + "\n"
@@ -70,12 +70,14 @@ def _metrics(language: str, made: "Made") -> Iterator[str]:
     yield from (f"| {name} | {'–' if value is None else _round(value)} |" for name, value in made.evaluation.metrics.items())
 
 
-def _datasets(language: str, plan: TrainPlan, prepared: Prepared) -> Iterator[str]:
+def _datasets(language: str, plan: TrainPlan, made: "Made", prepared: Prepared) -> Iterator[str]:
     for dataset in plan.datasets:
         licence = dataset.licence or i18n.text(language, "card.no_licence")
         yield "- " + i18n.text(language, "card.dataset", title=dataset.title, licence=licence)
     counts = {"train": len(prepared.train_rows), "validation": len(prepared.validation_rows), "test": len(prepared.test_rows)}
     yield "- " + i18n.text(language, "card.rows_with_test" if counts["test"] else "card.rows", **counts)
+    if made.validation_error is not None:
+        yield "- " + i18n.text(language, "card.learnt_again")
     if prepared.problem.labels:
         yield "- " + i18n.text(language, "card.labels", labels=", ".join(prepared.problem.labels[:50]))
 

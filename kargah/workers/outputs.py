@@ -16,7 +16,8 @@ from kargah.workers.edge import environment
 
 @dataclass(frozen=True)
 class Made:
-    """A model that was just made, whatever its kind. ``evaluation`` is what is told of it, ``validation_value`` what it is chosen by."""
+    """A model that was just made, whatever its kind. ``evaluation`` is what is told of it, ``validation_value`` what it is chosen by,
+    with its standard error where the model has learnt again since."""
 
     name: str
     family: str
@@ -25,6 +26,7 @@ class Made:
     evaluation: Evaluation
     validation_value: float | None
     train_seconds: float
+    validation_error: float | None = None
 
 
 def describe(folder: Path, made: Made, prepared: Prepared, plan: TrainPlan, recipe_version: int, settings: dict[str, Any]) -> ModelOutput:
@@ -42,6 +44,7 @@ def describe(folder: Path, made: Made, prepared: Prepared, plan: TrainPlan, reci
     interval = Interval(low=evaluation.interval[0], high=evaluation.interval[1]) if evaluation.interval else None
     measured: dict[str, Any] = {"split": prepared.reported, "rows": len(prepared.rows_of(prepared.reported))}
     measured |= {"primary_metric": problem.primary_metric, "validation_value": made.validation_value}
+    measured |= {"validation_error": made.validation_error} if made.validation_error is not None else {}
     measured |= {"metrics": evaluation.metrics, "interval": interval.model_dump() if interval else None, "detail": evaluation.detail}
     _write_json(folder / "kargah.json", about)
     _write_json(folder / "metrics.json", measured)
@@ -60,6 +63,7 @@ def describe(folder: Path, made: Made, prepared: Prepared, plan: TrainPlan, reci
         primary_metric=problem.primary_metric,
         metrics=evaluation.metrics,
         validation_value=made.validation_value,
+        validation_error=made.validation_error,
         interval=interval,
         detail=evaluation.detail,
         train_seconds=round(made.train_seconds, 3),

@@ -304,12 +304,32 @@ def _network(loop: "Loop", plan: TrainPlan, recipe: Recipe, attempt: Attempt) ->
 
 
 def recommended(models: list[ModelOutput], prepared: "Prepared") -> str | None:
-    """The best by the primary metric on the validation rows; among equals the first, which is the network."""
+    """The best by the primary metric on the validation rows; among equals the first, which is the network.
+
+    A simple model that was within one standard error of the best, and has learnt from more rows since, goes before it: the rule of one
+    standard error of Breiman, Friedman, Olshen and Stone (Classification and Regression Trees, 1984, 3.4.3).
+    """
+    best = _best(models, prepared)
+    if best is None:
+        return None
+    near = [model for model in models if model.validation_error is not None and _reaches(model, best, prepared)]
+    chosen = _best(near, prepared)
+    return chosen.name if chosen else best.name
+
+
+def _best(models: list[ModelOutput], prepared: "Prepared") -> ModelOutput | None:
     best: ModelOutput | None = None
     for model in models:
         if prepared.problem.better(_chosen_by(model), _chosen_by(best) if best else None):
             best = model
-    return best.name if best else None
+    return best
+
+
+def _reaches(model: ModelOutput, best: ModelOutput, prepared: "Prepared") -> bool:
+    value, aim, error = _chosen_by(model), _chosen_by(best), model.validation_error
+    if value is None or aim is None or error is None:
+        return False
+    return not prepared.problem.better(aim, value - error if prepared.problem.lower_is_better else value + error)
 
 
 def _chosen_by(model: ModelOutput) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -179,6 +179,7 @@ class TreesOnTable:
 
     model: TreesModel
     data: TableData
+    seed: int
     name: str = "trees"
     family: str = "trees"
     architecture: str = "boosted-trees"
@@ -187,7 +188,10 @@ class TreesOnTable:
     def fit(cls, data: TableData, seed: int) -> TreesOnTable:
         rows = data.train_rows
         model = TreesModel.fit(data.problem, data.encoded.rows(rows).for_trees(), data.learnt()[rows], data.encoded.codes.shape[1], seed)
-        return cls(model, data)
+        return cls(model, data, seed)
+
+    def again(self, rows: IntArray) -> TreesOnTable:
+        return self.fit(replace(self.data, train_rows=rows), self.seed)
 
     @property
     def parameters(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,7 @@ BASELINE_LIBRARIES = ("sklearn.svm", "sklearn.linear_model")
 
 @dataclass
 class LinearText:
-    """The linear model beside the texts it was fitted on."""
+    """A linear model beside the texts it was fitted on."""
 
     model: LinearModel
     data: TextData
@@ -37,18 +37,6 @@ class LinearText:
     name: str = "linear"
     family: str = "linear"
     architecture: str = "tfidf-linear"
-
-    @classmethod
-    def fit(cls, data: TextData, check: Callable[[], None]) -> LinearText:
-        """Probabilities are calibrated on a part of the training rows that a first fit did not see; then all are used."""
-        targets, rows = data.targets[data.train_rows], data.train_rows
-        held = np.arange(len(rows)) % 5 == 4
-        first = LinearModel.fit(data.problem, data.texts_of(rows[~held]), targets[~held], check)
-        if held.any():
-            first.calibrate(first.margins(data.texts_of(rows[held]), check), targets[held])
-        model = LinearModel.fit(data.problem, data.texts_of(rows), targets, check)
-        model.scale, model.shift = first.scale, first.shift
-        return cls(model, data, check)
 
     @classmethod
     def taught(cls, data: TextData, request: Request) -> LinearText:
@@ -69,11 +57,30 @@ class LinearText:
         self.model.save(folder)
 
 
+class LinearOnLabels(LinearText):
+    """By the labels of the data alone."""
+
+    @classmethod
+    def fit(cls, data: TextData, check: Callable[[], None]) -> LinearOnLabels:
+        """Probabilities are calibrated on a part of the training rows that a first fit did not see; then all are used."""
+        targets, rows = data.targets[data.train_rows], data.train_rows
+        held = np.arange(len(rows)) % 5 == 4
+        first = LinearModel.fit(data.problem, data.texts_of(rows[~held]), targets[~held], check)
+        if held.any():
+            first.calibrate(first.margins(data.texts_of(rows[held]), check), targets[held])
+        model = LinearModel.fit(data.problem, data.texts_of(rows), targets, check)
+        model.scale, model.shift = first.scale, first.shift
+        return cls(model, data, check)
+
+    def again(self, rows: IntArray) -> LinearOnLabels:
+        return self.fit(replace(self.data, train_rows=rows), self.check)
+
+
 def baselines(prepared: Prepared, request: Request) -> Iterator[Callable[[], Baseline]]:
     assert isinstance(prepared, TextData)
     data = prepared
     yield lambda: Majority.fit(data.problem, data.targets[data.train_rows])
-    yield lambda: LinearText.fit(data, request.check)
+    yield lambda: LinearOnLabels.fit(data, request.check)
     if data.teacher is not None:
         yield lambda: LinearText.taught(data, request)
 
