@@ -195,6 +195,7 @@ def main() -> int:
 def spoilt(proxy: FakeHub, known: Upstream, folder: Path) -> float:
     worst = 0.0
     for name, (spoil, right, is_thrifty) in scenarios(proxy, known.size_bytes).items():
+        wait_for(lambda: proxy.answering == 0)  # whoever still reads for one who is gone would use up what goes wrong next
         proxy.bytes_per_second = BYTES_PER_SECOND
         patience_seconds = 3.0 if "HUB_UNREACHABLE" in right else 60.0
         download = Downloader(proxy, known, folder / "home", patience_seconds=patience_seconds)

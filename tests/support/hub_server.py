@@ -62,6 +62,7 @@ class FakeHub:
     """``faults`` are used up, one an answer; ``always`` is of every answer. ``asked``: (path, Range, Authorization).
 
     ``cuts``: when so many bytes were sent in all, every answer that is on its way is cut.
+    ``answering``: how many are being answered, also of those who have hung up.
     Asked as a proxy is, by whole addresses, it takes each for its own: ``proxied`` are the hosts, with what was said to the proxy.
     """
 
@@ -79,6 +80,7 @@ class FakeHub:
     asked: list[tuple[str, str | None, str | None]] = field(default_factory=list)
     proxied: list[tuple[str, str | None]] = field(default_factory=list)
     sent_bytes: int = 0
+    answering: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def fault(self) -> Fault:
@@ -91,6 +93,15 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 30
 
     def do_GET(self) -> None:
+        with self.hub.lock:
+            self.hub.answering += 1
+        try:
+            self.answer_what_is_asked()
+        finally:
+            with self.hub.lock:
+                self.hub.answering -= 1
+
+    def answer_what_is_asked(self) -> None:
         self.close_connection = True
         asked = urlsplit(self.path)
         if asked.scheme:
