@@ -41,6 +41,18 @@ def test_without_test_rows_nothing_is_learnt_from_those_it_is_measured_on(tmp_pa
     assert "learnt again" not in model["card"]
 
 
+def test_a_tagger_learns_words_of_the_validation_rows_too(tmp_path: Path) -> None:
+    taught, later = [("تهران", "LOC"), ("علی", "PER")], [("شیراز", "LOC"), ("مریم", "PER")]
+    parts = [("train", taught, 40), ("validation", later, 20), ("test", later, 20)]
+    told = [([word, "است"], [tag, "O"], part) for part, words, count in parts for _ in range(count) for word, tag in words]
+    columns: dict[str, list[Any]] = {name: [row[place] for row in told] for place, name in enumerate(("tokens", "ner_tags", "split"))}
+    _, events = Job(tmp_path, "token-classification", columns, spec=SHORT).run()
+    linear = next(one for one in events[-1].result["models"] if one["name"] == "linear")
+    assert (linear["split"], linear["metrics"]["token_accuracy"]) == ("test", 1.0)
+    assert linear["validation_error"] is not None
+    assert linear["validation_value"] < linear["metrics"][linear["primary_metric"]]
+
+
 def model(name: str, value: float, error: float | None = None, metric: str = "accuracy") -> ModelOutput:
     facts: dict[str, Any] = {"family": name, "recipe": "tabular", "architecture": name, "parameters": 1, "split": "test", "files": []}
     measured = {"primary_metric": metric, "metrics": {metric: value}, "validation_value": value, "validation_error": error}

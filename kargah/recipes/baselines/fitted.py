@@ -37,3 +37,13 @@ class Fitted:
 
     def save(self, folder: Path) -> None:
         self.model.save(folder)
+
+
+@dataclass
+class Repeatable(Fitted):
+    """One that can be fitted to other rows (recipes.runtime.LearnsAgain)."""
+
+    fits: Callable[[IntArray], Fitted]
+
+    def again(self, rows: IntArray) -> Fitted:
+        return self.fits(rows)

@@ -99,6 +99,14 @@ class LinearTagger:
         """By its mistakes. The scale is chosen on a twentieth of the rows, which teach nothing else."""
         return cls._fitted(words, tags, labels, check, lambda rows: _by_mistakes([tags[row].tolist() for row in rows], labels))
 
+    def again(self, words: Rows, tags: Sequence[FloatArray], check: Check) -> "LinearTagger":
+        """From these rows, all of them: the scale is known."""
+        labels = self.own.shape[1]
+        model = self._blank(words, labels, check)
+        model._learn(words, _by_mistakes([row.tolist() for row in tags], labels), check)
+        model.scale = self.scale
+        return model
+
     @classmethod
     def taught(
         cls, words: Rows, tags: Sequence[FloatArray], soft: Sequence[FloatArray], temperature: float, share: float, check: Check
@@ -118,10 +126,7 @@ class LinearTagger:
     def _fitted(
         cls, words: Rows, tags: Sequence[FloatArray], labels: int, check: Check, lesson_of: Callable[[list[int]], "Lesson"]
     ) -> "LinearTagger":
-        atoms = Atoms.fit(words, _MOST_ATOMS, 1, check)
-        shapes = (len(atoms), labels), (len(PLACES), atoms.words + 2, labels), (labels + 1, labels + 1, labels)
-        own, around, before = (np.zeros(shape, np.float32) for shape in shapes)
-        model = cls(atoms, own, around, before)
+        model = cls._blank(words, labels, check)
         parts: tuple[list[int], list[int]] = ([], [])
         for row in range(len(words)):
             parts[row % 20 == 19].append(row)
@@ -129,6 +134,13 @@ class LinearTagger:
         if parts[1]:
             model._calibrate([words[row] for row in parts[1]], np.concatenate([tags[row] for row in parts[1]]))
         return model
+
+    @classmethod
+    def _blank(cls, words: Rows, labels: int, check: Check) -> "LinearTagger":
+        atoms = Atoms.fit(words, _MOST_ATOMS, 1, check)
+        shapes = (len(atoms), labels), (len(PLACES), atoms.words + 2, labels), (labels + 1, labels + 1, labels)
+        own, around, before = (np.zeros(shape, np.float32) for shape in shapes)
+        return cls(atoms, own, around, before)
 
     def _learn(self, words: Rows, lesson: "Lesson", check: Check) -> None:
         labels = self.own.shape[1]
