@@ -199,6 +199,23 @@ def test_a_name_of_nothing_is_refused_beside_the_name_that_stays(person: Person,
     assert page.locator(f"a[href*='base_model={model['versions'][0]['id']}']").count() == 1
 
 
+def test_the_catalogue_unfolds_stays_unfolded_and_has_what_is_under_way_first(person: Person, hub: FakeHub) -> None:
+    hub.bytes_per_second = 100_000
+    page = person.go("/models/catalogue")
+    assert page.locator("#offers article:visible").count() == 12
+    page.click("#more-offers summary")
+    assert page.locator("#offers article:visible").count() > 40
+    page.click("#more-offers article form button")
+    page.wait_for_selector("#offers > .cards > article:first-child .badge:is(.downloading, .QUEUED, .error)")
+    page.click("#more-offers summary")
+    page.wait_for_function("() => document.querySelector('#offers > .cards > article:first-child .badge.error')")
+    assert page.locator("#more-offers[open]").count() == 1, "what changes meanwhile folds nothing"
+    person.go("/models")
+    assert page.locator("#coming .badge.error:visible").count() == 1
+    assert page.locator("#coming button:visible").count() >= 1, "it can be tried again from here"
+    assert person.complaints == []
+
+
 def test_a_card_goes_from_violet_with_its_percent_over_an_error_to_green(person: Person, hub: FakeHub) -> None:
     hub.always = Fault(cut_after=400_000)
     hub.bytes_per_second = 200_000
@@ -210,6 +227,9 @@ def test_a_card_goes_from_violet_with_its_percent_over_an_error_to_green(person:
     page.wait_for_function(f"() => document.querySelector('{card} progress.violet')?.value > 0")
     assert "در حال دانلود" in page.inner_text(f"{card} .badge.downloading")
     assert "٪" in page.inner_text(f"{card} .pct")
+    person.go("/models")
+    page.wait_for_selector(f"#coming {card} .badge.downloading")
+    person.go("/models/catalogue?q=albert-fa-zwnj")
 
     hub.always = Fault(status=500)
     page.wait_for_selector(f"{card} .badge.error")

@@ -77,6 +77,8 @@ async def _list_page(
         status=status,
         tabs=models_offers.tabs(words, "models"),
         coming=[] if q or cursor else [models_offers.card_of(words, offer) for offer in coming],
+        hours=None,
+        offline=ask.settings.offline,
         cards=[card_of(words, model) for model in found.items],
         filters=[(name, words.text(f"models.filter.{name}"), name == source) for name in SOURCES],
         source=source,

@@ -30,6 +30,8 @@ router = APIRouter(include_in_schema=False)
 KINDS: dict[str, Kind] = {"models": "model", "datasets": "dataset"}
 RESOURCES: dict[str, resources.Kind] = {"models": "model", "datasets": "dataset", "checkpoints": "checkpoint", "artifacts": "artifact"}
 USED = {"yes": True, "no": False}
+#: The others unfold: who looks for something by name or task gets all of it.
+CARDS_AT_FIRST = 12
 ACTS = {"pause": jobs.pause, "resume": jobs.resume, "stop": jobs.stop}
 
 
@@ -57,12 +59,14 @@ async def _page(
     page = page_of(request, "models", crumbs=(_crumb(request, "catalogue"),), stream=f"/api/v1/events?since={position}")
     words = page.words
     hours = hours_form.read(words, given or {})
+    cards = sorted((views.card_of(words, offer) for offer in found), key=lambda card: card.download is None)  # what is under way first
     return render(
         "models_catalogue.html",
         page,
         status=status,
         tabs=views.tabs(words, "catalogue"),
-        cards=[views.card_of(words, offer) for offer in found],
+        cards=cards,
+        unfolded=len(cards) if q or chosen else CARDS_AT_FIRST,
         kind=kind,
         hours=hours,
         kinds=[(name, words.text(f"catalogue.kind.{name}"), name == kind, urlencode({"kind": name, **hours.kept})) for name in KINDS],
