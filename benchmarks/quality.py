@@ -1,7 +1,7 @@
 """Is what Kargah trains by its defaults as good as it should be? Accuracy on the published test sets, in per cent.
 
-Trains by the same workers as the product, on train files only, and asks the resulting folders about the test files. Needs
-the shared data folder beside the checkout; long (half an hour and more on two cores), `--quick` does one small set, `--only SET` those that are
+Trains by the same workers as the product, on train rows only, and asks the resulting folders about the test rows. Needs the shared
+data folder beside the checkout; long (half an hour and more on two cores), `--quick` does one small set, `--only SET` those that are
 named. Beside the network stands the simple model, and what Kargah recommends of all: that is held against the classical row of the data.
 """
 
