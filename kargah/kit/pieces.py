@@ -9,13 +9,13 @@ from pathlib import Path
 HEADER = "X-Kargah-Pieces"
 QUERY = "pieces=true"
 HASH_BYTES = hashlib.sha256().digest_size
-SMALLEST_BYTES = 4 << 10
+SMALLEST_BYTES, LARGEST_BYTES = 4 << 10, 16 << 20
 _HASHES_AT_ONCE = 64
 
 
 def size_for(file_bytes: int) -> int:
     """A power of two near 4 √size: there one piece and all the hashes are about as many bytes, and their sum is the smallest."""
-    return max(SMALLEST_BYTES, 1 << math.ceil(math.log2(4 * math.sqrt(max(1, file_bytes)))))
+    return min(LARGEST_BYTES, max(SMALLEST_BYTES, 1 << math.ceil(math.log2(4 * math.sqrt(max(1, file_bytes))))))
 
 
 def count(file_bytes: int, piece_bytes: int) -> int:

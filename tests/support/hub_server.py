@@ -79,6 +79,8 @@ class FakeHub:
     page: int = 1000
     asked: list[tuple[str, str | None, str | None]] = field(default_factory=list)
     proxied: list[tuple[str, str | None]] = field(default_factory=list)
+    #: What answers with bytes of a file say besides.
+    headers: dict[str, str] = field(default_factory=dict)
     sent_bytes: int = 0
     answering: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -174,7 +176,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.refuse(fault.status, **({"Retry-After": fault.retry_after} if fault.retry_after else {}))
             return
         start, end = (int(part) for part in (self.headers["Range"].removeprefix("bytes=")).split("-"))
-        self.spoilt(fault, 206, {"Content-Range": f"bytes {start}-{end}/{len(content)}"}, content[start : end + 1])
+        self.spoilt(fault, 206, {"Content-Range": f"bytes {start}-{end}/{len(content)}", **self.hub.headers}, content[start : end + 1])
 
     def forward(self) -> None:
         """What the one behind says; only bytes of files are misbehaved with."""

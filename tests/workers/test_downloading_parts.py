@@ -17,7 +17,7 @@ from kargah.contract.hubs import HubAccess, downloads_folder
 from kargah.contract.plans import DownloadPlan
 from kargah.contract.results import DownloadResult
 from kargah.contract.wire import EventWriter
-from kargah.kit import files
+from kargah.kit import files, pieces
 from kargah.kit.errors import KargahError
 from kargah.workers.downloading import Download
 from kargah.workers.edge import Attempt
@@ -102,6 +102,16 @@ def test_whatever_ends_it_no_descriptor_stays_open(hub: FakeHub, tmp_path: Path)
     run(tmp_path / "last", hub.url)
     # Each attempt's own pipe and log belong to its process and go with it; here there are several in one.
     assert len(os.listdir("/proc/self/fd")) - before <= 3 * 6
+
+
+@pytest.mark.parametrize("said", ["4096", "65536", "1", "99999999999999999", "-4096", "٤٠٩٦", "many", ""])
+def test_a_hub_that_tells_nothing_of_pieces_or_nonsense_gives_all_of_the_file_again(hub: FakeHub, tmp_path: Path, said: str) -> None:
+    hub.headers = {pieces.HEADER: said.encode().decode("latin-1")}
+    hub.faults = [Fault(), *[Fault(flip_at=10)] * 3]
+    result = run(tmp_path, hub.url)
+    assert hub.faults == []
+    assert len(WEIGHTS) < result.fetched_bytes < 2.1 * len(WEIGHTS)
+    assert any(path.endswith(f"?{pieces.QUERY}") for path, _, _ in hub.asked) is (said in {"4096", "65536"}), "and then it knew of none"
 
 
 def test_after_a_power_cut_only_what_was_synced_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,11 +71,7 @@ class Part:
 
     def write(self, region: int, chunk: bytes) -> None:
         """What comes next of a region. Raises OSError when there is no room; what came before it stays."""
-        offset, left = self.missing(region)[0], memoryview(chunk)
-        while left:
-            files.about_to("write", self._path)
-            written = os.pwrite(self._bytes, left, offset)
-            left, offset = left[written:], offset + written
+        self._put(self.missing(region)[0], chunk)
         self.there[region] += len(chunk)
         if self.there[region] - self._synced[region] >= SYNC_BYTES:
             os.fdatasync(self._bytes)
@@ -83,9 +79,15 @@ class Part:
         os.pwrite(self._have, _REGION.pack(self.there[region], self._synced[region]), _HEAD.size + region * _REGION.size)
 
     def patch(self, offset: int, chunk: bytes) -> None:
-        """Other bytes for some that are there."""
-        files.about_to("write", self._path)
-        os.pwrite(self._bytes, chunk, offset)
+        """Other bytes for some that are there. Raises OSError."""
+        self._put(offset, chunk)
+
+    def _put(self, offset: int, chunk: bytes) -> None:
+        left = memoryview(chunk)
+        while left:
+            files.about_to("write", self._path)
+            written = os.pwrite(self._bytes, left, offset)
+            left, offset = left[written:], offset + written
 
     def differing(self, piece_bytes: int, right: bytes) -> list[tuple[int, int]]:
         """What of a part that is wrong is not as the hashes of its pieces say: (first byte, behind the last byte)."""

@@ -12,7 +12,7 @@ from kargah.contract.plans import DownloadPlan
 from kargah.kit import files, pieces
 from kargah.workers.hub import link
 from kargah.workers.hub.errors import HubSentOtherBytes
-from kargah.workers.hub.link import Broken, Link
+from kargah.workers.hub.link import Broken, Link, Refused
 from kargah.workers.hub.parts import Part, Patch, Region
 from kargah.workers.hub.sources import Answer, Sources
 from kargah.workers.hub.tree import Tree
@@ -226,22 +226,29 @@ class Transfer:
         address = self._address_of(hub, part.file.path)
         with self._link.answer(address, {"Range": "bytes=0-0"}) as answer:
             said = answer.getheader(pieces.HEADER, "")
-        if not (said.isascii() and said.isdigit() and len(said) < 19 and int(said) >= pieces.SMALLEST_BYTES):
+        if not (said.isascii() and said.isdigit() and len(said) < 19 and pieces.SMALLEST_BYTES <= int(said) <= pieces.LARGEST_BYTES):
             return 0, b""
-        piece_bytes, right = int(said), bytearray()
-        expected = pieces.HASH_BYTES * pieces.count(part.file.size_bytes, piece_bytes)
-        if expected > _MOST_HASHES_BYTES:
+        expected_bytes = pieces.HASH_BYTES * pieces.count(part.file.size_bytes, int(said))
+        if expected_bytes > _MOST_HASHES_BYTES:
             return 0, b""
-        with self._link.answer(f"{address}?{pieces.QUERY}", {}) as answer:
+        try:
+            return int(said), self._hashes(f"{address}?{pieces.QUERY}", expected_bytes)
+        except Refused:
+            return 0, b""
+
+    def _hashes(self, address: str, expected_bytes: int) -> bytes:
+        """So many bytes, or none where there are more."""
+        found = bytearray()
+        with self._link.answer(address, {}) as answer:
             for chunk in link.chunks(answer):
                 self._require_going()
-                right += chunk
+                found += chunk
                 self._count(len(chunk))
-                if len(right) > expected:
-                    return 0, b""
-        if len(right) < expected:
+                if len(found) > expected_bytes:
+                    return b""
+        if len(found) < expected_bytes:
             raise Broken("the answer broke off")
-        return piece_bytes, bytes(right)
+        return bytes(found)
 
     def _count(self, size_bytes: int) -> None:
         with self._lock:
