@@ -67,7 +67,9 @@ def kargah(server: Server, *arguments: str) -> "subprocess.CompletedProcess[str]
 def first_trained(home: Kargah, job: dict[str, Any]) -> dict[str, Any]:
     """The model that the training made, whatever else other tests have trained since."""
     made = (home.jobs.show(job["job_id"]).result or {})["model_version_id"]
-    return next(model for model in home.models.list().items if made in {version["id"] for version in model["versions"]})
+    version = home.transport.json("GET", f"/api/v1/models/{made}/version")
+    model: dict[str, Any] = home.transport.json("GET", f"/api/v1/models/{version['model_id']}")
+    return model
 
 
 def same(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> None:
@@ -107,9 +109,9 @@ def test_a_model_and_its_data_come_from_another_kargah_over_the_network(
 ) -> None:
     with Kargah(server.url, server.token) as home, Kargah(other.url, other.token) as there:
         found = there.bundles.peer_items(server.url, server.token)
-        best = {one["title"]: one["id"] for one in found if one["kind"] == "model"}
+        shown = {one["id"] for one in found if one["kind"] == "model"}
         trained = first_trained(home, finished_job)
-        version = next(one for one in trained["versions"] if one["id"] == best[trained["title"]])
+        version = next(one for one in trained["versions"] if one["id"] in shown)
         signer = home.bundles.signers()["own"]["fingerprint"]
         with fake_hub() as bad_link:
             bad_link.upstream = server.url
