@@ -85,7 +85,7 @@ def shelf(database: Database, actor: Actor, tmp_path: Path) -> Any:
 def test_what_lies_there_is_listed_and_only_what_may_be_wanted_is_read_and_once(shelf: Shelf) -> None:
     found = shelf.scan()
     assert (found["files"], found["hashed"], found["models"], found["tables"], found["refused"]) == (4, 3, 1, 1, [])
-    assert shelf.store.listed > 1, "a bucket is listed by pages"
+    assert len(shelf.store.listed) > 1, "a bucket is listed by pages"
     shown = {place: (one.kind, one.name, one.status, one.size_bytes) for place, one in shelf.assets().items()}
     assert shown["نظرها.csv"] == ("dataset", "نظرها.csv", "available", len(TABLE))
     assert (shown["deep/برت"][:3], len(shown)) == (("model", "برت", "available"), 2)

@@ -43,7 +43,7 @@ class FakeStore:
     etags: dict[str, str] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     read: list[tuple[str, str]] = field(default_factory=list)
-    listed: int = 0
+    listed: list[str] = field(default_factory=list)
     is_locked: bool = False
 
     def etag_of(self, key: str) -> str:
@@ -119,7 +119,7 @@ class _Handler(BaseHTTPRequestHandler):
         return None if hmac.compare_digest(hmac.digest(signing, text.encode(), "sha256").hex(), signature) else "SignatureDoesNotMatch"
 
     def _list(self, asked: dict[str, str]) -> None:
-        self.store.listed += 1
+        self.store.listed.append(asked.get("prefix", ""))
         prefix, after = asked.get("prefix", ""), asked.get("continuation-token", "")
         found = sorted(key for key in self.store.objects if key.startswith(prefix) and key > after)
         shown, more = found[:PAGE], len(found) > PAGE
