@@ -153,8 +153,7 @@ class Transfer:
                 with region.part.held(self._require_going):
                     self._fetch(region)
                     with region.part.finishing:
-                        if region.part.finish() is False:
-                            self._again(region.part)
+                        self._finish(region.part)
                 with self._lock:
                     self._left -= 1
         except (queue.Empty, Halted):
@@ -164,8 +163,8 @@ class Transfer:
                 self._error = self._error or self._named(error)
             self._halted.set()
 
-    def _again(self, part: Part) -> None:
-        """Of a part that is wrong its wrong pieces come again, where the hub tells the hashes of pieces; else all of it."""
+    def _finish(self, part: Part) -> None:
+        """Once all is there. Of one that is wrong its wrong pieces come again, if the hub tells the hashes of pieces; else all of it."""
         path = part.file.path
         while part.finish() is False:
             self._wrong[path] += 1
