@@ -5,12 +5,12 @@ uses it goes, and never between somebody's bringing the same bytes and their say
 """
 
 import asyncio
-import errno
 import fcntl
 import os
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Protocol
 
@@ -30,6 +30,9 @@ SPARE_BYTES = 64 << 20  # what an upload leaves free for the database and the lo
 #: Whoever brings bytes that are there already has so long to register them.
 PINNED_SECONDS = 24 * 3600.0
 _PIN = ".pin"
+#: Marks what is in the store before anybody has said what it is: whoever was to is killed then, and nobody ever does.
+_FRESH = ".fresh"
+_noted: ContextVar[list[str] | None] = ContextVar("what put_file keeps is noted here", default=None)
 
 
 class FileMissing(KargahError):
@@ -68,8 +71,25 @@ def put_file(home: Path, source: Path, *, move: bool = False, stated: Iterable[s
     for sha256 in stated:
         if sha256 != digest.sha256:
             raise HashDiffers(path=source.name, expected=sha256)
+    if _pinned(home, digest.sha256, digest.size_bytes):
+        return digest
+    noted = _noted.get()
+    if noted is not None:
+        noted.append(digest.sha256)
+        _beside(home, digest.sha256, _FRESH).touch()
     _keep(home, source, digest.sha256, move)
     return digest
+
+
+@contextmanager
+def noting() -> Iterator[list[str]]:
+    """The hashes of what ``put_file`` keeps within this, in threads that were given the context too, marked until they are settled."""
+    fresh: list[str] = []
+    token = _noted.set(fresh)
+    try:
+        yield fresh
+    finally:
+        _noted.reset(token)
 
 
 def keep(home: Path, source: Path, sha256: str, size_bytes: int) -> None:
@@ -91,17 +111,14 @@ async def put_stream(home: Path, chunks: AsyncIterator[bytes], limit_bytes: int,
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f"{os.getpid()}.{os.urandom(8).hex()}"
     try:
-        with temporary.open("xb") as file:
-            size_bytes = 0
-            async for chunk in chunks:
-                size_bytes += len(chunk)
-                _check_room(folder, size_bytes, len(chunk), limit_bytes)
-                await asyncio.to_thread(file.write, chunk)
-        return await asyncio.to_thread(put_file, home, temporary, move=True, stated=stated)
-    except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-            raise
-        raise DiskFull(needed_bytes=size_bytes, free_bytes=files.free_bytes(folder)) from error
+        with files.room_for(folder, SPARE_BYTES):
+            with temporary.open("xb") as file:
+                size_bytes = 0
+                async for chunk in chunks:
+                    size_bytes += len(chunk)
+                    _check_room(folder, size_bytes, len(chunk), limit_bytes)
+                    await asyncio.to_thread(file.write, chunk)
+            return await asyncio.to_thread(put_file, home, temporary, move=True, stated=stated)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -114,8 +131,6 @@ def _check_room(folder: Path, size_bytes: int, fresh_bytes: int, limit_bytes: in
 
 
 def _keep(home: Path, source: Path, sha256: str, move: bool) -> None:
-    if _pinned(home, sha256, source.stat().st_size):
-        return
     target = path_of(home, sha256)
     if not target.parent.is_dir():
         files.fsync_directory(home)  # "blobs" may be there only since somebody laid something into it, and not on the disk
@@ -131,7 +146,10 @@ def _keep(home: Path, source: Path, sha256: str, move: bool) -> None:
         temporary.chmod(READ_ONLY)
         files.fsync_file(temporary)
         files.about_to("rename", temporary, target)
-        os.replace(temporary, target)
+        with _alone(home):
+            if target.is_file():  # somebody else brought the same meanwhile, and may yet let go of it
+                _beside(home, sha256, _PIN).touch()
+            os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
     files.fsync_directory(target.parent)
@@ -143,14 +161,20 @@ def _pinned(home: Path, sha256: str, size_bytes: int) -> bool:
     with _alone(home):
         if target.is_symlink() or not target.is_file() or target.stat().st_size != size_bytes:  # what only lies elsewhere is kept now
             return False
-        _pin_of(home, sha256).touch()
+        _beside(home, sha256, _PIN).touch()
         return True
+
+
+def settle(home: Path, hashes: Iterable[str]) -> None:
+    """They are registered, or discarded."""
+    for sha256 in hashes:
+        _beside(home, sha256, _FRESH).unlink(missing_ok=True)
 
 
 def discard(home: Path, hashes: Iterable[str]) -> None:
     """After the transaction that found them unused: off the disk. One that somebody brings again just then is left, to ``sweep``."""
     for sha256 in hashes:
-        pin = _pin_of(home, sha256)
+        pin = _beside(home, sha256, _PIN)
         with _alone(home):
             if not _is_fresh(pin):
                 path_of(home, sha256).unlink(missing_ok=True)
@@ -159,18 +183,21 @@ def discard(home: Path, hashes: Iterable[str]) -> None:
 
 def sweep(session: Session, home: Path) -> None:
     """What was brought again long ago needs no pin any more; what nobody registered after all goes."""
-    for pin in (home / "blobs" / "incoming").glob(f"*{_PIN}"):
-        if not _is_fresh(pin):
-            if in_use(session, [pin.stem]):
-                pin.unlink(missing_ok=True)
-            else:
-                discard(home, [pin.stem])
+    folder = home / "blobs" / "incoming"
+    marks = [mark for mark in folder.glob("*.*") if mark.suffix in {_PIN, _FRESH} and not _is_fresh(mark)]
+    used = in_use(session, {mark.stem for mark in marks}) if marks else set()
+    for mark in marks:
+        if mark.stem in used:
+            mark.unlink(missing_ok=True)
+        else:
+            discard(home, [mark.stem])
+            settle(home, [mark.stem])
 
 
-def _pin_of(home: Path, sha256: str) -> Path:
+def _beside(home: Path, sha256: str, mark: str) -> Path:
     folder = home / "blobs" / "incoming"
     folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{sha256}{_PIN}"
+    return folder / f"{sha256}{mark}"
 
 
 def _is_fresh(pin: Path) -> bool:

@@ -124,6 +124,11 @@ def require_room(known: Limits, settings: Settings, size_bytes: int) -> None:
     """Raises TooLarge, QuotaExceeded or DiskFull for a file that could not be kept."""
     if size_bytes > known.file_bytes:
         raise TooLarge(limit_bytes=known.file_bytes)
+    require_place(known, settings, size_bytes)
+
+
+def require_place(known: Limits, settings: Settings, size_bytes: int) -> None:
+    """The same for what is no upload, and may be as large as it likes. Raises QuotaExceeded or DiskFull."""
     if known.quota_left_bytes is not None and size_bytes > known.quota_left_bytes:
         raise QuotaExceeded(needed_bytes=size_bytes, left_bytes=known.quota_left_bytes, quota_bytes=known.quota_bytes)
     if size_bytes > known.disk_bytes:
@@ -206,12 +211,9 @@ def _put(descriptor: int, part: Path, offset: int, size_bytes: int, chunk: bytes
         raise DiskFull(needed_bytes=size_bytes - offset + blobs.SPARE_BYTES, free_bytes=free_bytes)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     try:
-        _require_end(descriptor, offset)
-        _write(descriptor, chunk, offset)
-    except OSError as error:
-        if not files.is_full(error):
-            raise
-        raise DiskFull(needed_bytes=size_bytes - offset, free_bytes=files.free_bytes(part.parent)) from error
+        with files.room_for(part.parent, size_bytes - offset):
+            _require_end(descriptor, offset)
+            _write(descriptor, chunk, offset)
     finally:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 

@@ -22,6 +22,8 @@ import os
 import shutil
 from pathlib import Path
 
+RESERVE_BYTES = 64 << 10
+
 
 class AttemptDirectory:
     def __init__(self, path: Path) -> None:
@@ -53,8 +55,19 @@ class AttemptDirectory:
     def checkpoints(self) -> Path:
         return self.job_path / "checkpoints"
 
+    def set_aside(self) -> None:
+        """Take the room that the last words may need. Raises OSError where there is none; then none is taken."""
+        if self.reserve.exists():
+            return
+        try:
+            self.reserve.write_bytes(os.urandom(RESERVE_BYTES))  # nothing that a file system could make smaller
+        except OSError:
+            self.reserve.unlink(missing_ok=True)
+            raise
+
     def give_back(self) -> None:
         """Of an attempt that is over. Its files are links to what is kept: they would hold the room of what is deleted."""
+        self.reserve.unlink(missing_ok=True)
         for folder in (self.inputs, self.outputs):
             shutil.rmtree(folder, ignore_errors=True)
 

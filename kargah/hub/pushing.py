@@ -23,7 +23,6 @@ from kargah.hub.revisions import MAIN, Snapshot
 from kargah.hub.tables import Commit, Repository
 from kargah.hub.versions import Substance, make
 from kargah.kit import files
-from kargah.kit.errors import DiskFull
 from kargah.kit.ids import new_id
 from kargah.kit.settings import Settings
 from kargah.models import folders
@@ -70,7 +69,7 @@ def receive(settings: Settings, actor: Actor, base: Snapshot, room: pieces.Limit
 
     Raises BadPayload, BadPath, ModelIsPickle, WeightsDamaged, ObjectMissing, EntryNotFound, QuotaExceeded, TooLarge, DiskFull.
     """
-    try:
+    with files.room_for(folder, body.stat().st_size):
         said = payload.read(body, folder)
         sources = {
             change.path: _source(settings.home, actor, base, change) for change in said.operations if not isinstance(change, Deleted)
@@ -83,10 +82,6 @@ def receive(settings: Settings, actor: Actor, base: Snapshot, room: pieces.Limit
                 _require_whole(path, source)
         _require_room(settings, room, fresh)
         kept = {path: _kept(settings.home, path, source) for path, source in sources.items()}
-    except OSError as error:
-        if not files.is_full(error):
-            raise
-        raise DiskFull(needed_bytes=body.stat().st_size, free_bytes=files.free_bytes(folder)) from error
     changes = [change if isinstance(change, Deleted) else kept[change.path] for change in said.operations]
     return Received(said, changes, [source for source in fresh if not source.is_relative_to(folder)])
 

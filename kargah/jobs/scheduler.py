@@ -27,7 +27,8 @@ from kargah.kit import files
 from kargah.kit.clock import Clock, SystemClock, utc_now
 from kargah.kit.errors import KargahError
 from kargah.store import wake
-from kargah.store.database import Database, now_of
+from kargah.store.ballast import Ballast
+from kargah.store.database import Database, is_full, now_of
 
 TICK_SECONDS = 0.2
 RESCUE_SECONDS = 1.0
@@ -57,6 +58,7 @@ class Scheduler:
         self._trades = trades
         self._also = also
         self._clock = clock or SystemClock()
+        self._ballast = Ballast(database)
         self._collector = Collector(database, home, trades)
         self._due: dict[str, float] = {}
         self._meter = usage.Meter()
@@ -79,6 +81,8 @@ class Scheduler:
                     self._rest(sleeper, stopping)
                 except OperationalError as error:
                     log.warning("the database does not answer: %s", error.orig)
+                    if is_full(error):
+                        self._ballast.give_up()
                     stopping.wait(1.0)
                 except Exception:
                     log.exception("a round of the scheduler failed")
@@ -133,6 +137,7 @@ class Scheduler:
         self._seen = tell_ends(self._database, self._home, self._trades, self._seen)
         if self._is_due("seal", SEAL_SECONDS):
             self._seal()
+            self._ballast.set_aside()
         for also in self._also:
             also()
 

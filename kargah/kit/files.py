@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from kargah.kit.errors import BadInput
+from kargah.kit.errors import BadInput, DiskFull
 
 CHUNK_BYTES = 1 << 20
 
@@ -128,6 +128,17 @@ def rename(source: Path, target: Path) -> None:
 def is_full(error: BaseException) -> bool:
     """Whether there was no room: the one error of a disk that mends itself when people make some."""
     return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
+
+
+@contextmanager
+def room_for(folder: Path, needed_bytes: int) -> Iterator[None]:
+    """What finds no room on the disk of ``folder`` within this raises DiskFull."""
+    try:
+        yield
+    except OSError as error:
+        if not is_full(error):
+            raise
+        raise DiskFull(needed_bytes=needed_bytes, free_bytes=free_bytes(folder)) from error
 
 
 def _fsync(path: Path) -> None:

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 from kargah.assets import blobs
+from kargah.assets import uploads as pieces
 from kargah.assets.manifest import FileEntry
+from kargah.kit import files
 from kargah.kit.errors import Forbidden
 from kargah.kit.settings import Settings
 from kargah.models import folders
@@ -22,11 +24,16 @@ def allowed_folder(settings: Settings, given: str) -> Path:
     return path
 
 
-def bring_in(home: Path, root: Path) -> tuple[ModelFolder, list[FileEntry]]:
-    """Reads and copies all files that are wanted; touches no database. The folder itself is left as it is."""
+def bring_in(settings: Settings, root: Path, room: pieces.Limits) -> tuple[ModelFolder, list[FileEntry]]:
+    """Reads and copies all files that are wanted; touches no database. The folder itself is left as it is.
+
+    Raises what ``folders.inspect`` raises, QuotaExceeded, DiskFull.
+    """
     folder = folders.inspect(root)
-    entries = [_kept(home, root, name) for name in folder.paths]
-    return folder, entries
+    size_bytes = sum((root / name).stat().st_size for name in folder.paths)
+    pieces.require_place(room, settings, size_bytes)
+    with files.room_for(settings.home, size_bytes):
+        return folder, [_kept(settings.home, root, name) for name in folder.paths]
 
 
 def _kept(home: Path, root: Path, name: str) -> FileEntry:

@@ -19,7 +19,7 @@ from kargah.kit.settings import Settings
 from kargah.monitoring.sampler import Sampler
 from kargah.store import schema
 from kargah.store.database import Database
-from kargah.web import errors
+from kargah.web import errors, kept
 from kargah.web.bodies import BodyGuard
 from kargah.web.deps import Threads
 from kargah.web.live import Live
@@ -113,6 +113,7 @@ def _middleware(settings: Settings, clock: Clock) -> Iterator[Middleware]:
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "Upload-Offset", "X-Request-Id"],
             expose_headers=["X-Request-Id", "Upload-Offset", "Upload-Length", "RateLimit", "RateLimit-Policy", "Retry-After"],
         )
+    yield Middleware(kept.Kept)
     yield Middleware(errors.ErrorEdge)
     yield Middleware(BodyGuard, settings=settings)
     yield Middleware(Gate, settings=settings, clock=clock)

@@ -36,7 +36,10 @@ class BadText(BadInput):
 
 
 class Threads:
-    """The threads that may wait: for reading, for writing (so that no read waits behind a lock), and for what costs time (passwords)."""
+    """The threads that may wait: for reading, for writing (so that no read waits behind a lock), and few for what costs time (passwords).
+
+    What waits long, for a disk or another machine, goes by ``asyncio.to_thread``: nobody's login stands behind it.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database

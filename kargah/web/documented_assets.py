@@ -20,7 +20,6 @@ from kargah.datasets.schemas import DatasetOut
 from kargah.kit.clock import iso
 from kargah.kit.errors import BadInput
 from kargah.kit.files import Digest
-from kargah.models import importing
 from kargah.models import service as models
 from kargah.store.access import require_creator
 from kargah.training import trash
@@ -97,7 +96,6 @@ async def upload(category: Category, request: Request, ask: Ask) -> Body:
         async with unpacking.unpacked(ask, received.digest) as root:
             return await _model(ask, root, name or Path(received.filename).stem[:300] or "model")
     if Path(received.filename).suffix.lower() in hubs.PICKLES:
-        await unpacking.let_go(ask, received.digest)
         raise PickleRefused(field="file", file=received.filename)
     kept = await ask(assets.keep_artifact, category.kind, name or received.filename, received.filename, received.digest)
     return ok(data=line_of(kept))
@@ -133,7 +131,7 @@ async def delete(asset_id: str, ask: Ask) -> Body:
 
 
 async def _model(ask: Asking, root: Path, title: str) -> Body:
-    folder, entries = await ask.compute(importing.bring_in, ask.settings.home, root)
+    folder, entries = await unpacking.brought_in(ask, root)
     made = await ask(models.register_import, title, folder, entries)
     return ok(data=line_of(await ask.read(assets.of_subject, made.versions[0].id)))
 

@@ -19,8 +19,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kargah.kit import i18n
-from kargah.kit.errors import BadInput, Forbidden, KargahError, LoginRequired, NotAvailable, NotFound, Params, TooLarge
+from kargah.assets import blobs
+from kargah.kit import files, i18n
+from kargah.kit.errors import BadInput, DiskFull, Forbidden, KargahError, LoginRequired, NotAvailable, NotFound, Params, TooLarge
+from kargah.store.database import is_full
 from kargah.web.hub import refusals
 
 log = structlog.get_logger(__name__)
@@ -230,6 +232,9 @@ async def of_exception(request: Request, error: Exception) -> Response:
         if isinstance(error, kind):
             handled: Response = await handler(request, error)
             return handled
+    if files.is_full(error) or is_full(error):
+        home = request.scope["app"].state.settings.home
+        return answer(request, DiskFull(needed_bytes=blobs.SPARE_BYTES, free_bytes=files.free_bytes(home)))
     if isinstance(error, OperationalError):  # the database is away, or SQLite stayed locked for ten seconds
         log.warning("database_unavailable", request_id=request.state.request_id, path=request.scope["path"], reason=str(error.orig))
         return answer(request, NotAvailable(part="database", retry_after_seconds=5))

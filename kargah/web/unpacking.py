@@ -1,5 +1,6 @@
 """A zip from outside becomes a folder: nothing leaves it, nothing grows beyond what was allowed."""
 
+import asyncio
 import tempfile
 import zipfile
 from collections.abc import AsyncIterator
@@ -7,9 +8,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from kargah.assets import blobs
+from kargah.assets import uploads as pieces
+from kargah.assets.manifest import FileEntry
 from kargah.kit import files
 from kargah.kit.errors import TooLarge
 from kargah.kit.files import CHUNK_BYTES, Digest
+from kargah.models import importing
+from kargah.models.folders import ModelFolder
 from kargah.web.deps import Asking
 from kargah.web.uploads import BadUpload
 
@@ -33,10 +38,17 @@ async def unpacked(ask: Asking, digest: Digest) -> AsyncIterator[Path]:
     """The folder that a kept zip holds, as long as it is wanted. Then the zip goes, unless something else is made of the same bytes."""
     home = ask.settings.home
     try:
-        with tempfile.TemporaryDirectory(dir=await ask.compute(workspace, home)) as folder:
-            yield await ask.compute(unpack, blobs.path_of(home, digest.sha256), Path(folder), ask.settings.upload_limit_bytes)
+        with tempfile.TemporaryDirectory(dir=workspace(home)) as folder:
+            packed = blobs.path_of(home, digest.sha256)
+            yield await asyncio.to_thread(unpack, packed, Path(folder), ask.settings.upload_limit_bytes)
     finally:
         await let_go(ask, digest)
+
+
+async def brought_in(ask: Asking, root: Path) -> tuple[ModelFolder, list[FileEntry]]:
+    """A model's folder, its files kept. Raises what ``importing.bring_in`` raises."""
+    room = await ask.read(pieces.limits, ask.settings)
+    return await asyncio.to_thread(importing.bring_in, ask.settings, root, room)
 
 
 async def let_go(ask: Asking, digest: Digest) -> None:
@@ -51,7 +63,7 @@ def unpack(packed: Path, target: Path, limit_bytes: int) -> Path:
     Raises BadUpload for what is no zip, UnsafePath for a name that would leave the folder, TooLarge.
     """
     try:
-        with zipfile.ZipFile(packed) as archive:
+        with files.room_for(target, packed.stat().st_size), zipfile.ZipFile(packed) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
             if len(members) > MOST_FILES:
                 raise BadUpload(field="file", reason="too_many_files")

@@ -4,6 +4,7 @@ import os
 import platform
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -37,6 +38,8 @@ def run_attempt(path: Path, work: Callable[[Plan, Attempt], dict[str, Any]]) -> 
     """
     directory = AttemptDirectory(path)
     descriptor = hold_alive(directory.alive)
+    with suppress(OSError):  # an agent took it already; without one the last word waits for room
+        directory.set_aside()
     tell = Teller(EventWriter(directory.events), directory.reserve)
     attempt = Attempt(directory, tell, Wants(directory.control, tell, directory.memory))
     kind, fields = _last_word_of(work, attempt)

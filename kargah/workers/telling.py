@@ -1,6 +1,5 @@
 """The worker's voice: events with their fields checked by name, and exactly one last word."""
 
-import os
 import threading
 import time
 from pathlib import Path
@@ -15,7 +14,6 @@ PATIENCE_SECONDS = 10.0
 #: What an attempt needs on the disk besides what it is about to write: its events and logs.
 SPARE_BYTES = 1 << 20
 _LOOK_SECONDS = 0.5
-_RESERVE_BYTES = 64 << 10
 
 
 class NoRoom(BaseException):
@@ -55,8 +53,6 @@ class Teller:
         self._lock = threading.Lock()
         self._silent = False
         self.step = 0
-        if reserve is not None:
-            _fill(reserve)
 
     def __call__(self, kind: str, **fields: Any) -> None:
         """Write one event; after the last word nothing is written any more."""
@@ -99,13 +95,3 @@ class Teller:
                 raise
             return False
         return True
-
-
-def _fill(reserve: Path) -> None:
-    """Where there is no room for it, there is none for a last word either: then that one waits."""
-    try:
-        reserve.write_bytes(os.urandom(_RESERVE_BYTES))
-    except OSError as error:
-        if not files.is_full(error):
-            raise
-        reserve.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from support.agents import COUNT, environment, seat, tick_until
 from support.databases import person
+from support.disks import SmallDisk, small_disk
 
 from kargah.assets import blobs
 from kargah.cli.agent import all_trades
@@ -21,7 +22,6 @@ from kargah.jobs import history, notices, rescue, service
 from kargah.jobs.projection import Trades
 from kargah.jobs.scheduler import Scheduler
 from kargah.jobs.tables import Attempt, Job
-from kargah.kit import files
 from kargah.store.access import Actor, Role
 from kargah.store.database import Database
 from kargah.training import service as training
@@ -32,25 +32,21 @@ LEFT_BYTES = 160 << 10
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)], capture_output=True, check=False).returncode:
-        pytest.skip("mounting a small disk is not allowed here")
-    yield disk
-    subprocess.run(["umount", "-l", str(disk)], check=True)
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    with small_disk(tmp_path / "disk", 24) as disk:
+        yield disk
 
 
 class Workshop:
     """A home on the small disk; its database is elsewhere, as PostgreSQL's would be."""
 
-    def __init__(self, database: Database, home: Path) -> None:
-        self.database, self.home = database, home
+    def __init__(self, database: Database, disk: SmallDisk) -> None:
+        self.database, self.disk, self.home = database, disk, disk.path
         self.actor: Actor = person(database, Role.ADMIN)
         known = all_trades()
         both = Trades({**known.by_kind, "count": COUNT}, blobs.lay_out, known.observers)
         here = seat(cores=1, kinds=frozenset({"train", "count", "ingest"}), light_kinds=frozenset({"ingest"}))
-        self.agent = Scheduler(database, home, here, both)
+        self.agent = Scheduler(database, self.home, here, both)
         self.agent.register()
 
     def train(self) -> str:
@@ -71,38 +67,24 @@ class Workshop:
     def until(self, is_so: Callable[[], bool]) -> None:
         tick_until(self.agent, is_so, 180)
 
-    def fill(self) -> None:
-        """All but a little of what is free, whatever a checkpoint gives back meanwhile."""
-        over_bytes = files.free_bytes(self.home) - LEFT_BYTES
-        if over_bytes > 0:
-            with contextlib.suppress(OSError), self.filler.open("ab", buffering=0) as file:
-                file.write(b"\0" * over_bytes)
-
-    @property
-    def filler(self) -> Path:
-        return self.home / "filler"
-
     def is_paused_on_a_full_disk(self, job_id: str) -> bool:
-        self.fill()
+        self.disk.fill(LEFT_BYTES)  # whatever a checkpoint gave back meanwhile
         return self.job(job_id).state == "PAUSED"
 
 
-def test_a_web_process_that_starts_on_a_full_disk_serves_and_says_where_once_there_is_room(small_disk: Path, tmp_path: Path) -> None:
-    said = small_disk / "run" / "web.json"
-    first = start_web(small_disk, tmp_path)
+def test_a_web_process_that_starts_on_a_full_disk_serves_and_says_where_once_there_is_room(disk: SmallDisk, tmp_path: Path) -> None:
+    said = disk.path / "run" / "web.json"
+    first = start_web(disk.path, tmp_path)
     address = eventually(lambda: where(said, first.pid))
     first.kill()
     first.wait()
-    filler = small_disk / "filler"
-    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        while file.write(b"\0" * 4096):
-            pass
+    disk.fill()
     port = address.rpartition(":")[2]
-    web = start_web(small_disk, tmp_path, KARGAH_PORT=port)
+    web = start_web(disk.path, tmp_path, KARGAH_PORT=port)
     try:
         eventually(lambda: is_served(address))
         assert web.poll() is None and where(said, web.pid) is None
-        filler.unlink()
+        disk.make_room()
         assert eventually(lambda: where(said, web.pid)) == address
     finally:
         web.kill()
@@ -140,10 +122,10 @@ def eventually(found: Callable[[], Any]) -> Any:
 
 @pytest.mark.timeout(600)
 def test_a_training_on_a_full_disk_is_paused_frees_its_cores_and_goes_on_when_there_is_room(
-    sqlite_database: Database, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+    sqlite_database: Database, disk: SmallDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rescue, "DISK_LOOK_SECONDS", 1.0)
-    shop = Workshop(sqlite_database, small_disk)
+    shop = Workshop(sqlite_database, disk)
     job_id = shop.train()
     shop.until(lambda: shop.job(job_id).progress.get("step", 0) > 0)
     shop.until(lambda: shop.is_paused_on_a_full_disk(job_id))
@@ -153,11 +135,12 @@ def test_a_training_on_a_full_disk_is_paused_frees_its_cores_and_goes_on_when_th
     with shop.database.read() as session:
         (notice,) = notices.list_for(session, shop.actor).items
     assert (notice.kind, (notice.reason or {})["code"]) == ("attention", "paused.DISK_FULL")
+    disk.make_room(LEFT_BYTES)  # for the words of a small job, and far from enough for a checkpoint
     other = shop.count()  # on the one core there is
     shop.until(lambda: shop.job(other).state == "COMPLETED")
     assert shop.job(job_id).state == "PAUSED"
 
-    shop.filler.unlink()
+    disk.make_room()
     shop.until(lambda: shop.job(job_id).state in {"COMPLETED", "FAILED"})
     shop.until(lambda: not shop.agent.held)
     done = shop.job(job_id)

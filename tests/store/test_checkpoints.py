@@ -8,7 +8,7 @@ import pytest
 import torch
 from sqlalchemy import event, update
 from support.databases import person
-from support.model_folders import make_folder
+from support.model_folders import bring_in, make_folder
 
 from kargah.assets import blobs, storage
 from kargah.contract.attempt import AttemptDirectory
@@ -22,7 +22,6 @@ from kargah.jobs.terms import Terms
 from kargah.kit.clock import utc_now
 from kargah.kit.errors import Forbidden, KargahError, NotFound
 from kargah.kit.settings import load
-from kargah.models import importing
 from kargah.models import service as models
 from kargah.models.tables import ModelVersion
 from kargah.runs.tables import Run
@@ -227,7 +226,7 @@ def test_an_asset_says_who_uses_it_and_nobody_learns_what_is_private(database: D
     assert plan.start_from is not None
     assert (plan.start_from.step, plan.spec["epochs"]) == (20, 3.0), "what is left open is as it was"
     with database.write() as session:
-        folder, entries = importing.bring_in(tmp_path, make_folder(tmp_path / "bert"))
+        folder, entries = bring_in(tmp_path, make_folder(tmp_path / "bert"))
         base, other = (models.register_import(session, actor, name, folder, entries).versions[0].id for name in ("پایه", "از آن"))
         session.get_one(ModelVersion, other).base_version_id = base
     with database.read() as session:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.databases import person
-from support.model_folders import make_folder
+from support.model_folders import bring_in, make_folder
 
 from kargah.assets import blobs
 from kargah.assets.tables import Asset
@@ -20,7 +20,6 @@ from kargah.hub.tables import Repository
 from kargah.jobs import service as jobs
 from kargah.kit.ids import new_id
 from kargah.kit.settings import Settings
-from kargah.models import importing
 from kargah.models import service as models
 from kargah.models.tables import Download
 from kargah.store.access import Actor, Role
@@ -37,7 +36,7 @@ def imported(database: Database, actor: Actor, home: Path, title: str) -> str:
     root = home.parent / "folder"
     if not root.exists():
         make_folder(root)
-    folder, entries = importing.bring_in(home, root)
+    folder, entries = bring_in(home, root)
     with database.write() as session:
         blobs.register(session, entries)
         return models.register_import(session, actor, title, folder, entries).id

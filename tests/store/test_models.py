@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from support.databases import person
-from support.model_folders import make_folder
+from support.model_folders import bring_in, make_folder
 
 from kargah.assets import blobs
 from kargah.kit.errors import Forbidden
@@ -19,7 +19,7 @@ def imported(database: Database, actor: Actor, home: Path, title: str = "پای�
     root = home / "folder"
     if not root.exists():
         make_folder(root)
-    folder, entries = importing.bring_in(home, root)
+    folder, entries = bring_in(home, root)
     with database.write() as session:
         blobs.register(session, entries)
         return service.register_import(session, actor, title, folder, entries)

@@ -144,3 +144,21 @@ def test_a_pin_that_has_served_goes_and_the_file_stays(shelf: Shelf) -> None:
         blobs.sweep(session, shelf.home)
     assert not pin.exists()
     assert shelf.is_whole(digest)
+
+
+@pytest.mark.parametrize("registered", [True, False])
+def test_what_a_killed_request_had_brought_is_swept_up_in_the_end(shelf: Shelf, registered: bool) -> None:
+    (shelf.home / "other.csv").write_bytes(CSV * 3)
+    with blobs.noting() as noted:
+        digest = blobs.put_file(shelf.home, shelf.home / "other.csv")
+    if registered:
+        shelf.register(digest)
+    (mark,) = (shelf.home / "blobs" / "incoming").glob("*.fresh")
+    assert noted == [digest.sha256]
+    with shelf.database.write() as session:
+        blobs.sweep(session, shelf.home)
+    assert mark.exists()
+    os.utime(mark, (0, 0))
+    with shelf.database.write() as session:
+        blobs.sweep(session, shelf.home)
+    assert (mark.exists(), blobs.path_of(shelf.home, digest.sha256).exists()) == (False, registered)

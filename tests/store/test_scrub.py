@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import update
 from support.agents import scheduler, tick_until
 from support.databases import person
-from support.model_folders import make_folder
+from support.model_folders import bring_in, make_folder
 
 from kargah.accounts.tables import Membership
 from kargah.assets import blobs, scrubbing
@@ -22,7 +22,6 @@ from kargah.kit.clock import utc_now
 from kargah.kit.errors import Forbidden
 from kargah.kit.ids import new_id
 from kargah.kit.settings import load
-from kargah.models import importing
 from kargah.models import service as models
 from kargah.models.schemas import ModelOut
 from kargah.store.access import Actor, Role
@@ -30,7 +29,7 @@ from kargah.store.database import Database
 
 
 def imported(database: Database, actor: Actor, home: Path, folder: Path) -> ModelOut:
-    found, entries = importing.bring_in(home, folder)
+    found, entries = bring_in(home, folder)
     with database.write() as session:
         return models.register_import(session, actor, folder.name, found, entries)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 from support.databases import person
-from support.model_folders import make_folder, write_safetensors
+from support.model_folders import bring_in, make_folder, write_safetensors
 
 from kargah.assets import blobs
 from kargah.assets import service as assets
@@ -18,7 +18,6 @@ from kargah.jobs import service as jobs
 from kargah.kit.clock import utc_now
 from kargah.kit.errors import Forbidden, NotFound
 from kargah.kit.settings import load
-from kargah.models import importing
 from kargah.models import service as models
 from kargah.models.schemas import ModelOut
 from kargah.models.tables import Model, ModelVersion
@@ -30,7 +29,7 @@ from kargah.training.trash import Expiry
 
 
 def imported(database: Database, actor: Actor, home: Path, folder: Path) -> ModelOut:
-    found, entries = importing.bring_in(home, folder)
+    found, entries = bring_in(home, folder)
     with database.write() as session:
         return models.register_import(session, actor, folder.name, found, entries)
 

@@ -88,3 +88,41 @@ def test_a_folder_is_imported_only_from_under_the_roots(make_site: Callable[...,
     for folder in (outside, root.parent / "link", root / ".." / ".." / "elsewhere", tmp_path / "nothing"):
         refused = client.post("/api/v1/models/import", json={"folder": str(folder)})
         assert (refused.status_code, refused.json()["code"]) == (403, "PATH_NOT_ALLOWED")
+
+
+def kept(site: Site) -> set[str]:
+    return {path.name for path in (site.settings.home / "blobs").rglob("*") if path.is_file()}
+
+
+def test_what_a_refused_request_had_brought_is_gone_before_the_answer(site: Site) -> None:
+    client, key = site.client("trainer"), {"Idempotency-Key": "brought-twice"}
+
+    def send(content: bytes) -> int:
+        return client.put("/api/v1/datasets?filename=a.csv", content=content, headers=key).status_code
+
+    assert send(b"x,y\n1,2\n") == 201
+    before = kept(site)
+    assert send(b"x,y\n3,4\n") == 422
+    assert kept(site) == before
+    assert send(b"x,y\n1,2\n") == 201, "the same bytes again are refused nothing, and what uses them keeps them"
+    pickled = client.post(
+        "/api/assets/upload/models", files={"file": ("m.zip", zipped({"config.json": CONFIG, "pytorch_model.bin": b"x"}))}
+    )
+    assert pickled.status_code == 422
+    assert kept(site) - before <= {f"{name}.pin" for name in before}
+
+
+def test_a_quota_holds_for_what_a_zip_unpacks_to_and_for_folders_of_the_server(make_site: Callable[..., Site], tmp_path: Path) -> None:
+    site = make_site(user_quota_bytes=20_000, import_roots=[tmp_path])
+    site.register("admin")
+    large = {**FILES, "tokenizer.json": b"{" + b" " * 50_000 + b"}"}
+    before = kept(site)
+    status, said = upload(site, large, "admin")
+    assert (status, said["code"]) == (413, "QUOTA_EXCEEDED")
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for name, content in large.items():
+        (folder / name).write_bytes(content)
+    asked = site.client("admin").post("/api/v1/models/import", json={"folder": str(folder)})
+    assert (asked.status_code, asked.json()["code"]) == (413, "QUOTA_EXCEEDED")
+    assert kept(site) == before

@@ -27,6 +27,7 @@ def lay_out(home: Path, trades: Trades, job: Job, grant: Grant) -> AttemptDirect
     plan = {**job.plan, "kind": job.kind, "job_id": job.id, "attempt": job.attempt, "threads": grant.threads}
     trades.lay_out(home, [InputFile.model_validate(item) for item in plan.get("inputs", [])], directory.inputs)
     files.write_json(directory.plan, plan)
+    directory.set_aside()
     return directory
 
 

@@ -1,5 +1,6 @@
 """Bundles: a model with all that belongs to it as one signed file, made here and brought in here; and whose are taken."""
 
+import asyncio
 from pathlib import Path
 
 from fastapi import APIRouter, Request
@@ -58,7 +59,7 @@ async def export_bundle(model_version_id: str, request: Request, ask: Ask, datas
     """One file for a machine without a network: the model, with ``datasets`` what it was trained on, the locked requirements, every
     hash, signed. The same version gives the same bytes, so a download that broke off is gone on with (``Range``)."""
     manifest = await ask(exporting.describe, model_version_id, with_datasets=datasets)
-    made = await ask.compute(exporting.lay_out, ask.settings.home, manifest)
+    made = await asyncio.to_thread(exporting.lay_out, ask.settings.home, manifest)
     headers = {"Content-Disposition": attachment(made.filename)}
     return ranges.stream(request, made.layout.size_bytes, made.mark, made.layout.chunks, headers, MEDIA_TYPE)
 
@@ -67,7 +68,7 @@ async def export_bundle(model_version_id: str, request: Request, ask: Ask, datas
 async def bundle_manifest(model_version_id: str, ask: Ask, datasets: bool = False) -> SignedManifest:
     """What would be in it, as it would be signed."""
     manifest = await ask(exporting.describe, model_version_id, with_datasets=datasets)
-    return await ask.compute(exporting.words_of, ask.settings.home, manifest)
+    return await asyncio.to_thread(exporting.words_of, ask.settings.home, manifest)
 
 
 @router.post("/bundles", status_code=201, response_model=ImportStarted)
@@ -84,14 +85,14 @@ async def import_bundle(wish: BundleWish, ask: Ask, key: idempotency.Key = None)
 async def list_peer(peer: Peer, ask: Ask) -> PeerItems:
     """What another Kargah shows to the token. Its host must stand in KARGAH_URL_IMPORT_ALLOW."""
     require_creator(ask.actor)
-    return PeerItems(items=await ask.compute(peers.items_of, ask.settings, peer))
+    return PeerItems(items=await asyncio.to_thread(peers.items_of, ask.settings, peer))
 
 
 @router.post("/peers/import", status_code=201)
 async def import_from_peer(wish: PeerWish, ask: Ask) -> DownloadOut:
     """A download like any other: watch it, pause it, stop it by its ``job.id``. 409 UNKNOWN_SIGNER as with a bundle."""
     require_creator(ask.actor)
-    found = await ask.compute(peers.words_of, ask.settings, wish)
+    found = await asyncio.to_thread(peers.words_of, ask.settings, wish)
     return await ask(peers.start, ask.settings, wish, found)
 
 
@@ -111,7 +112,7 @@ async def looked_at(ask: Asking, wish: BundleWish) -> Bundle:
     require_creator(ask.actor)
     path = await _file(ask, wish)
     try:
-        return await ask.compute(importing.look_at, path)
+        return await asyncio.to_thread(importing.look_at, path)
     except BadInput:
         if wish.upload_id is not None:
             await ask.write(uploads.delete, ask.settings, wish.upload_id)

@@ -1,5 +1,7 @@
 """The checkpoints of a training, why one failed, and the same once more."""
 
+import asyncio
+
 from fastapi import APIRouter
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict
@@ -47,7 +49,7 @@ async def delete_checkpoint(job_id: str, name: str, ask: Ask) -> None:
 @router.post("/checkpoints/{name}/verify")
 async def verify_checkpoint(job_id: str, name: str, ask: Ask) -> CheckpointOut:
     """Every file read again and compared with the hash it was written with."""
-    found = await ask.compute(checkpoints.verify, await ask(checkpoints.place_of, job_id, name, ask.settings.home))
+    found = await asyncio.to_thread(checkpoints.verify, await ask(checkpoints.place_of, job_id, name, ask.settings.home))
     await ask(checkpoint_records.refresh, job_id, ask.settings.home)
     return found
 

@@ -1,5 +1,6 @@
 """Jobs: listed, shown, asked to stop, and followed while they happen."""
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator
 from typing import Annotated, Literal, Self
@@ -118,7 +119,7 @@ async def search_job_logs(
 ) -> LogsFound:
     """The lines of an attempt's whole log that hold some words, numbered; the last 500."""
     path = await ask(logs.log_of, job_id, ask.settings.home, attempt)
-    return await ask.compute(logs.search, path, q)
+    return await asyncio.to_thread(logs.search, path, q)
 
 
 @router.get("/jobs/{job_id}/logs/file", response_class=StreamingResponse)

@@ -1,5 +1,6 @@
 """Models: listed, brought in, taken away as files or a zip, and asked."""
 
+import asyncio
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -50,8 +51,8 @@ async def import_folder(wanted: FolderImport, ask: Ask, key: idempotency.Key = N
     require_creator(ask.actor)
     path = importing.allowed_folder(ask.settings, wanted.folder)
     title = (wanted.title or "").strip() or path.name.removesuffix(".zip")
-    with tempfile.TemporaryDirectory(dir=await ask.compute(unpacking.workspace, ask.settings.home)) as folder:
-        root = await ask.compute(unpacking.opened, path, Path(folder), ask.settings.upload_limit_bytes)
+    with tempfile.TemporaryDirectory(dir=unpacking.workspace(ask.settings.home)) as folder:
+        root = await asyncio.to_thread(unpacking.opened, path, Path(folder), ask.settings.upload_limit_bytes)
         return await bring_in(ask, root, title, wanted.licence, key, wanted.model_dump_json())
 
 
@@ -66,7 +67,7 @@ async def upload_zip(request: Request, ask: Ask, key: idempotency.Key = None) ->
 
 
 async def bring_in(ask: Asking, root: Path, title: str, licence: str | None, key: str | None, same: str) -> Response:
-    folder, entries = await ask.compute(importing.bring_in, ask.settings.home, root)
+    folder, entries = await unpacking.brought_in(ask, root)
     return await idempotency.once(ask, key, same, models.register_import, title, folder, entries, licence)
 
 

@@ -1,5 +1,6 @@
 """Bundles: brought in by the browser or from a disk of the server, with the signer confirmed; whose key is whose."""
 
+import asyncio
 from dataclasses import dataclass
 
 from fastapi import APIRouter
@@ -151,7 +152,7 @@ async def show_peer(request: Request, ask: Ask) -> Response:
         peer = Peer(url=values.get("url", "").strip(), token=values.get("token", "").strip())
         if _hours(request, values).errors:
             return await _page(request, ask, status=422, given=values)
-        found = await ask.compute(peers.items_of, ask.settings, peer)
+        found = await asyncio.to_thread(peers.items_of, ask.settings, peer)
     except ValidationError as problem:
         return await _page(request, ask, errors=schema_errors(request, problem), status=422, given=values)
     except KargahError as error:
@@ -169,7 +170,7 @@ async def import_from_peer(request: Request, ask: Ask) -> Response:
         return await _page(request, ask, status=422, given=values)
     try:
         wish = PeerWish.model_validate({**said, "window": hours.window})
-        await ask.write(peers.start, ask.settings, wish, await ask.compute(peers.words_of, ask.settings, wish))
+        await ask.write(peers.start, ask.settings, wish, await asyncio.to_thread(peers.words_of, ask.settings, wish))
     except ValidationError as problem:
         return await _page(request, ask, errors=schema_errors(request, problem), status=422, given=values)
     except UnknownSigner as error:

@@ -1,5 +1,6 @@
 """Models: what was trained and what one can start from; one model with its versions; bringing a base model in."""
 
+import asyncio
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -227,8 +228,8 @@ async def import_folder(request: Request, ask: Ask) -> Response:
         if not values.get("folder", "").strip():
             raise BadInput(field="folder", reason="missing")
         path = importing.allowed_folder(ask.settings, values["folder"].strip())
-        with tempfile.TemporaryDirectory(dir=await ask.compute(unpacking.workspace, ask.settings.home)) as folder:
-            root = await ask.compute(unpacking.opened, path, Path(folder), ask.settings.upload_limit_bytes)
+        with tempfile.TemporaryDirectory(dir=unpacking.workspace(ask.settings.home)) as folder:
+            root = await asyncio.to_thread(unpacking.opened, path, Path(folder), ask.settings.upload_limit_bytes)
             model_id = await _register(ask, root, path.name.removesuffix(".zip"), values.get("_once", ""), str(path))
     except KargahError as error:
         return await _list_page(request, ask, errors={"folder": next(iter(errors_of(request, error).values()))}, status=error.status)
@@ -236,7 +237,7 @@ async def import_folder(request: Request, ask: Ask) -> Response:
 
 
 async def _register(ask: Asking, root: Path, title: str, once: str, wish: str) -> str:
-    folder, entries = await ask.compute(importing.bring_in, ask.settings.home, root)
+    folder, entries = await unpacking.brought_in(ask, root)
 
     def register(session: Session, actor: Actor) -> ModelOut:
         return models.register_import(session, actor, title[:300] or root.name, folder, entries)

@@ -1,5 +1,6 @@
 """The checkpoints of a training as its page shows them, and what is asked of one: to be compared with its hashes, or deleted."""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlencode
@@ -108,6 +109,6 @@ async def delete(run_id: str, request: Request, ask: Ask) -> Response:
 async def verify(run_id: str, request: Request, ask: Ask) -> Response:
     name = (await form_of(request)).get("name", "")
     job_id = await job_of(ask, run_id)
-    found = await ask.compute(checkpoints.verify, await ask(checkpoints.place_of, job_id, name, ask.settings.home))
+    found = await asyncio.to_thread(checkpoints.verify, await ask(checkpoints.place_of, job_id, name, ask.settings.home))
     await ask(checkpoint_records.refresh, job_id, ask.settings.home)
     return see(f"/runs/{run_id}?done=checkpoint_{found.condition}#run-checkpoints")
