@@ -10,6 +10,7 @@ each.
 """
 
 import argparse
+import gc
 import json
 import os
 import subprocess
@@ -91,6 +92,8 @@ def through_the_queue(database: Database, actor: Actor, home: Path, count: int, 
     mine, left = seat(cores=cores), count
     bearer = collector.Collector(database, home, trades())
     look = claims.Look()
+    gc.collect()
+    gc.freeze()  # as the agent does before its first round
     began = time.monotonic()
     while left:
         if not look.leaves_some:
