@@ -28,7 +28,7 @@ from kargah.kit.clock import Clock, SystemClock, utc_now
 from kargah.kit.errors import KargahError
 from kargah.store import wake
 from kargah.store.ballast import Ballast
-from kargah.store.database import Database, is_full, now_of
+from kargah.store.database import Database, found_no_room, now_of
 
 TICK_SECONDS = 0.2
 RESCUE_SECONDS = 1.0
@@ -81,7 +81,7 @@ class Scheduler:
                     self._rest(sleeper, stopping)
                 except OperationalError as error:
                     log.warning("the database does not answer: %s", error.orig)
-                    if is_full(error):
+                    if found_no_room(error):
                         self._ballast.give_up()
                     stopping.wait(1.0)
                 except Exception:

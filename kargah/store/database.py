@@ -102,8 +102,8 @@ def sqlite_url(path: Path) -> str:
     return f"sqlite:///{path}"
 
 
-def is_full(error: BaseException) -> bool:
-    """Whether SQLite found no room on its disk. PostgreSQL's may be another machine's: what it says is for its admin."""
+def found_no_room(error: BaseException) -> bool:
+    """Whether SQLite found none on its disk. PostgreSQL's may be another machine's: what it says is for its admin."""
     return isinstance(error, OperationalError) and getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
 
 

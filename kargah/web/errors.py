@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from kargah.assets import blobs
 from kargah.kit import files, i18n
 from kargah.kit.errors import BadInput, DiskFull, Forbidden, KargahError, LoginRequired, NotAvailable, NotFound, Params, TooLarge
-from kargah.store.database import is_full
+from kargah.store.database import found_no_room
 from kargah.web.hub import refusals
 
 log = structlog.get_logger(__name__)
@@ -232,7 +232,7 @@ async def of_exception(request: Request, error: Exception) -> Response:
         if isinstance(error, kind):
             handled: Response = await handler(request, error)
             return handled
-    if files.is_full(error) or is_full(error):
+    if files.is_full(error) or found_no_room(error):
         home = request.scope["app"].state.settings.home
         return answer(request, DiskFull(needed_bytes=blobs.SPARE_BYTES, free_bytes=files.free_bytes(home)))
     if isinstance(error, OperationalError):  # the database is away, or SQLite stayed locked for ten seconds

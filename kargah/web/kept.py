@@ -1,5 +1,6 @@
 """What a request brought and was refused in the end does not stay: no door has to think of it."""
 
+from collections.abc import Collection
 from http import HTTPStatus
 from pathlib import Path
 
@@ -33,11 +34,16 @@ class Kept:
             await self.app(scope, receive, sending)
 
 
+async def let_go(threads: Threads, home: Path, hashes: Collection[str]) -> None:
+    """What came and is not wanted: off the disk, unless something uses it."""
+    used = await threads.write(blobs.in_use, hashes)
+    await threads.compute(blobs.discard, home, set(hashes) - used)
+
+
 async def _settle(threads: Threads, home: Path, hashes: list[str], *, refused: bool) -> None:
     try:
         if refused:
-            used = await threads.write(blobs.in_use, hashes)
-            await threads.compute(blobs.discard, home, set(hashes) - used)
+            await let_go(threads, home, hashes)
         await threads.compute(blobs.settle, home, hashes)
     except (SQLAlchemyError, OSError) as error:  # the answer is given all the same; what stays has its mark, and is swept up
         log.warning("files_not_settled", reason=str(error))

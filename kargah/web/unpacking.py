@@ -16,6 +16,7 @@ from kargah.kit.files import CHUNK_BYTES, Digest
 from kargah.models import importing
 from kargah.models.folders import ModelFolder
 from kargah.web.deps import Asking
+from kargah.web.kept import let_go
 from kargah.web.uploads import BadUpload
 
 MOST_FILES = 1000
@@ -42,19 +43,13 @@ async def unpacked(ask: Asking, digest: Digest) -> AsyncIterator[Path]:
             packed = blobs.path_of(home, digest.sha256)
             yield await asyncio.to_thread(unpack, packed, Path(folder), ask.settings.upload_limit_bytes)
     finally:
-        await let_go(ask, digest)
+        await let_go(ask.threads, home, [digest.sha256])
 
 
 async def brought_in(ask: Asking, root: Path) -> tuple[ModelFolder, list[FileEntry]]:
     """A model's folder, its files kept. Raises what ``importing.bring_in`` raises."""
     room = await ask.read(pieces.limits, ask.settings)
     return await asyncio.to_thread(importing.bring_in, ask.settings, root, room)
-
-
-async def let_go(ask: Asking, digest: Digest) -> None:
-    """What came and is not wanted as it is."""
-    if not await ask.threads.write(blobs.in_use, [digest.sha256]):
-        await ask.compute(blobs.discard, ask.settings.home, [digest.sha256])
 
 
 def unpack(packed: Path, target: Path, limit_bytes: int) -> Path:

@@ -4,7 +4,6 @@ import os
 import platform
 import shutil
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -38,8 +37,7 @@ def run_attempt(path: Path, work: Callable[[Plan, Attempt], dict[str, Any]]) -> 
     """
     directory = AttemptDirectory(path)
     descriptor = hold_alive(directory.alive)
-    with suppress(OSError):  # an agent took it already; without one the last word waits for room
-        directory.set_aside()
+    _set_aside(directory)
     tell = Teller(EventWriter(directory.events), directory.reserve)
     attempt = Attempt(directory, tell, Wants(directory.control, tell, directory.memory))
     kind, fields = _last_word_of(work, attempt)
@@ -47,6 +45,15 @@ def run_attempt(path: Path, work: Callable[[Plan, Attempt], dict[str, Any]]) -> 
     tell.last_word(kind, **fields)
     os.close(descriptor)
     return 0
+
+
+def _set_aside(directory: AttemptDirectory) -> None:
+    """An agent has done it already. Without one, and without room, the last word waits for some."""
+    try:
+        directory.set_aside()
+    except OSError as error:
+        if not files.is_full(error):
+            raise
 
 
 def _last_word_of(work: Callable[[Plan, Attempt], dict[str, Any]], attempt: Attempt) -> tuple[str, dict[str, Any]]:

@@ -40,6 +40,7 @@ class SmallDisk:
 
 @contextlib.contextmanager
 def small_disk(path: Path, size_mib: int) -> Iterator[SmallDisk]:
+    """Skips where nobody may mount one: no package gives that right."""
     path.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size_mib}m", "tmpfs", str(path)], capture_output=True, check=False).returncode:
         pytest.skip("mounting a small disk is not allowed here")
