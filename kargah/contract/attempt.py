@@ -25,19 +25,30 @@ from pathlib import Path
 RESERVE_BYTES = 64 << 10
 
 
+class _Within:
+    """A path in the directory, put together when it is asked for: a queue of small jobs asks for few of them."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, directory: "AttemptDirectory", _: type) -> Path:
+        return directory.path / self._name
+
+
 class AttemptDirectory:
+    plan = _Within("plan.json")
+    inputs = _Within("inputs")
+    control = _Within("control.json")
+    events = _Within("events.jsonl")
+    outputs = _Within("outputs")
+    log = _Within("worker.log")
+    memory = _Within("memory.jsonl")
+    usage = _Within("usage.jsonl")
+    reserve = _Within("reserve")
+    alive = _Within("alive")
+
     def __init__(self, path: Path) -> None:
         self.path = Path(os.path.realpath(path))  # in half the time of ``resolve``, for which a queue of small jobs waits
-        self.plan = self.path / "plan.json"
-        self.inputs = self.path / "inputs"
-        self.control = self.path / "control.json"
-        self.events = self.path / "events.jsonl"
-        self.outputs = self.path / "outputs"
-        self.log = self.path / "worker.log"
-        self.memory = self.path / "memory.jsonl"
-        self.usage = self.path / "usage.jsonl"
-        self.reserve = self.path / "reserve"
-        self.alive = self.path / "alive"
 
     @classmethod
     def of(cls, home: Path, job_id: str, number: int) -> "AttemptDirectory":

@@ -8,14 +8,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, Select, Text, bindparam, cast, exists, func, literal_column, or_, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from kargah.contract.events import Claimed, Waiting
 from kargah.jobs import history, states
 from kargah.jobs.cards import CardsWanted
 from kargah.jobs.resources import Grant, Lack, Room, Wants, free_memory_bytes, room_of, running_on
 from kargah.jobs.states import State
-from kargah.jobs.tables import Attempt, Dependency, Job
+from kargah.jobs.tables import ATTEMPTS, DEPENDENCIES, JOBS, Attempt, Job
 from kargah.jobs.terms import Terms, estimated_memory_bytes
 from kargah.kit.clock import utc_now
 from kargah.store.database import began_at, now_of
@@ -24,10 +24,8 @@ LOOKED_AT = 100
 #: Those who wait for these keep nobody behind them from starting.
 NOT_FOR_ROOM = frozenset({"USER_LIMIT", "TIME_WINDOW", "GPUS_ABSENT", "GPUS_ABSENT_OF"})
 #: Written out, not bound: only so can a database know that its index of queued jobs is enough.
-IS_QUEUED = Job.state == literal_column(f"'{State.QUEUED}'")
-_OWNERS_AT_BOTH_ENDS = select(
-    select(func.min(Job.owner_id)).where(IS_QUEUED).scalar_subquery(), select(func.max(Job.owner_id)).where(IS_QUEUED).scalar_subquery()
-)
+IS_QUEUED = JOBS.c.state == literal_column(f"'{State.QUEUED}'")
+_OWNERS_AT_BOTH_ENDS = select(*(select(end(JOBS.c.owner_id)).where(IS_QUEUED).scalar_subquery() for end in (func.min, func.max)))
 
 
 @dataclass(frozen=True)
@@ -171,9 +169,10 @@ def has_queue(session: Session, seat: Seat) -> bool:
 
 
 def unfinished_dependency() -> Any:
-    """The condition that a job waits for another, for a query over Job."""
-    before = aliased(Job)
-    return exists().where(Dependency.job_id == Job.id, before.id == Dependency.after_id, before.state != State.COMPLETED)
+    """The condition that a job waits for another, for a query over jobs."""
+    before = JOBS.alias()
+    waits_for = (DEPENDENCIES.c.job_id == JOBS.c.id, before.c.id == DEPENDENCIES.c.after_id)
+    return exists().where(*waits_for, before.c.state != State.COMPLETED)
 
 
 def _in_turn(session: Session, terms: dict[str, Any]) -> Sequence[Row[Any]]:
@@ -185,32 +184,31 @@ def _in_turn(session: Session, terms: dict[str, Any]) -> Sequence[Row[Any]]:
 
 
 def _of_one_owner() -> Select[Any]:
-    return _due(*_LOOKED_AT).order_by(Job.priority.desc(), Job.place, Job.queued_at, Job.id).limit(LOOKED_AT)
+    return _due(*_LOOKED_AT).order_by(JOBS.c.priority.desc(), JOBS.c.place, JOBS.c.queued_at, JOBS.c.id).limit(LOOKED_AT)
 
 
 def _of_many_owners() -> Select[Any]:
     """Within a priority owners take turns: one who has little running goes before one who has much."""
-    active = select(Job.owner_id, func.count().label("jobs")).where(Job.state.in_(states.ACTIVE)).group_by(Job.owner_id).subquery()
-    own = func.row_number().over(partition_by=(Job.priority, Job.owner_id), order_by=(Job.place, Job.queued_at, Job.id))
+    active = select(JOBS.c.owner_id, func.count().label("jobs")).where(JOBS.c.state.in_(states.ACTIVE)).group_by(JOBS.c.owner_id).subquery()
+    own = func.row_number().over(partition_by=(JOBS.c.priority, JOBS.c.owner_id), order_by=(JOBS.c.place, JOBS.c.queued_at, JOBS.c.id))
     turn = own + func.coalesce(active.c.jobs, 0)
-    due = _due(*_LOOKED_AT).outerjoin(active, active.c.owner_id == Job.owner_id)
-    return due.order_by(Job.priority.desc(), turn, Job.place, Job.queued_at, Job.id).limit(LOOKED_AT)
+    due = _due(*_LOOKED_AT).outerjoin(active, active.c.owner_id == JOBS.c.owner_id)
+    return due.order_by(JOBS.c.priority.desc(), turn, JOBS.c.place, JOBS.c.queued_at, JOBS.c.id).limit(LOOKED_AT)
 
 
 def _due(*columns: Any, now: Any = None) -> Select[Any]:
     """For execution with ``kinds`` and, unless it is given here, ``now``."""
-    now = bindparam("now", type_=Job.not_before.type) if now is None else now
-    due = or_(Job.not_before.is_(None), Job.not_before <= now)
-    return select(*columns).where(IS_QUEUED, Job.kind.in_(bindparam("kinds", expanding=True)), due, ~unfinished_dependency())
+    now = bindparam("now", type_=JOBS.c.not_before.type) if now is None else now
+    due = or_(JOBS.c.not_before.is_(None), JOBS.c.not_before <= now)
+    return select(*columns).where(IS_QUEUED, JOBS.c.kind.in_(bindparam("kinds", expanding=True)), due, ~unfinished_dependency())
 
 
 # As text: of a hundred that are looked at few are read so far.
-_TERMS, _WAITING = (cast(told, Text).label(told.key) for told in (Job.terms, Job.waiting))
+_TERMS, _WAITING = (cast(told, Text).label(told.key) for told in (JOBS.c.terms, JOBS.c.waiting))
 # Put together once: making a statement costs more than executing it.
-_LOOKED_AT = (Job.id, Job.kind, Job.owner_id, Job.threads_wanted, Job.attempt, _TERMS, _WAITING)
+_LOOKED_AT = (JOBS.c.id, JOBS.c.kind, JOBS.c.owner_id, JOBS.c.threads_wanted, JOBS.c.attempt, _TERMS, _WAITING)
 _OF_ONE_OWNER, _OF_MANY_OWNERS = _of_one_owner(), _of_many_owners()
-_ANY, _ANY_NOW = _due(Job.id).limit(1), _due(Job.id, now=func.now()).limit(1)
-_ATTEMPTS = Attempt.metadata.tables[Attempt.__tablename__]
+_ANY, _ANY_NOW = _due(JOBS.c.id).limit(1), _due(JOBS.c.id, now=func.now()).limit(1)
 
 
 def _active_of_owners(session: Session, seat: Seat) -> Counter[str]:
@@ -266,5 +264,5 @@ def _claim(session: Session, seat: Seat, now: datetime, grants: Mapping[str, Gra
             for job in jobs
         ]  # fmt: skip
         said = {job.id: Claimed(at=at, attempt=job.attempt, threads=grants[job.id].threads) for job in jobs}
-        history.append_batches(session, [(job, 0, [(None, said[job.id])]) for job in jobs], (_ATTEMPTS, attempts), counted=True)
+        history.append_batches(session, [(job, 0, [(None, said[job.id])]) for job in jobs], (ATTEMPTS, attempts), counted=True)
     return jobs

@@ -11,12 +11,10 @@ from kargah.jobs import blocks, notices, positions
 from kargah.jobs.curves import curve, life_cycle, steps
 from kargah.jobs.positions import latest_position
 from kargah.jobs.schemas import EventOut
-from kargah.jobs.tables import EventRow, Job, StepBlock
+from kargah.jobs.tables import EVENTS, EventRow, Job, StepBlock
 from kargah.store import wake
 from kargah.store.access import Actor, visible_to
 from kargah.store.rows import Rows
-
-_ROWS = EventRow.metadata.tables[EventRow.__tablename__]
 
 __all__ = ["append", "append_lines", "curve", "events_after", "latest_position", "life_cycle", "steps"]
 
@@ -52,8 +50,7 @@ def append_batches(
                 said.append((job, event))
             if not counted:
                 job.last_seq += len(lines)
-        first = positions.insert_in_order(session, _ROWS, rows, *beside)
-        notices.note(session, [(job, position, event) for position, (job, event) in enumerate(said, first)])
+        first = positions.insert_in_order(session, count, (EVENTS, rows), *beside, *notices.of_events(session, said))
     if any(isinstance(event, Queued | Asked) for _, event in said):
         wake.after_commit(session)
     return first + count - 1

@@ -8,16 +8,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import Table, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from kargah.contract.events import Event, Failed, Finished, Logged, Paused
-from kargah.jobs.tables import EventRow, Job, Notice, Outgoing
+from kargah.jobs.tables import NOTICES, OUTBOX, EventRow, Job, Notice, Outgoing
 from kargah.kit.clock import utc_now
 from kargah.kit.ids import new_id
 from kargah.store.access import Actor
 from kargah.store.database import now_of
-from kargah.store.rows import insert_rows
+from kargah.store.rows import Rows
 
 PAGE = 30
 FINISHED, FAILED, ATTENTION = "finished", "failed", "attention"
@@ -25,8 +25,6 @@ RETRY_SECONDS = 30.0
 LONGEST_RETRY_SECONDS = 3600.0
 #: Warnings after which everything goes on, but not from where one thinks.
 WORTH_KNOWING = frozenset({"train.checkpoint_damaged"})
-
-_NOTICES, _OUTBOX = (table.metadata.tables[table.__tablename__] for table in (Notice, Outgoing))
 
 JsonDict = dict[str, Any]
 
@@ -55,38 +53,41 @@ class NoticePage(BaseModel):
     next_cursor: str | None = None
 
 
-def note(session: Session, said: Iterable[tuple[Job, int, Event]]) -> None:
-    """Tell the owner of each job what is worth it among events just stored, each with its position."""
+def of_events(session: Session, said: Iterable[tuple[Job, Event]]) -> list[tuple[Table, Rows]]:
+    """What the owner of each job is told of events that are about to be stored, in rows to be written with them.
+
+    A notice's ``position`` is its event's place in ``said``, from 0.
+    """
     told, outgoing = [], []
-    for job, position, event in said:
-        found = _worth_telling(session, job, position, event)
+    for position, (job, event) in enumerate(said):
+        found = _worth_telling(session, job, event)
         if found is None:
             continue
         kind, reason = found
         words: JsonDict = {"kind": kind, "code": f"notice.{kind}", "params": {"title": job.title}, "reason": reason}
         notice_id = new_id("not")
-        place = {"user_id": job.owner_id, "job_id": job.id, "position": position}
-        told.append({"id": notice_id, "created_at": event.at, **place, **words})
-        payload = {**words, **place, "id": notice_id, "job_kind": job.kind, "at": event.at.isoformat()}
+        of_whom = {"user_id": job.owner_id, "job_id": job.id}
+        told.append({"id": notice_id, "created_at": event.at, "position": position, **of_whom, **words})
+        payload = {**words, **of_whom, "id": notice_id, "job_kind": job.kind, "at": event.at.isoformat()}
         outgoing.append({"notice_id": notice_id, "payload": payload, "tries": 0, "created_at": utc_now()})
-    insert_rows(session, (_NOTICES, told), (_OUTBOX, outgoing))
+    return [(NOTICES, told), (OUTBOX, outgoing)] if told else []
 
 
-def _worth_telling(session: Session, job: Job, position: int, event: Event) -> tuple[str, JsonDict | None] | None:
+def _worth_telling(session: Session, job: Job, event: Event) -> tuple[str, JsonDict | None] | None:
     if isinstance(event, Finished):
         return FINISHED, None
     if isinstance(event, Failed):
         return FAILED, {"code": f"error.{event.code}", "params": event.params}
     if isinstance(event, Logged) and (event.level == "error" or event.code in WORTH_KNOWING):
         return ATTENTION, {"code": event.code, "params": event.params}
-    if isinstance(event, Paused) and not _was_asked_for(session, job.id, position):
+    if isinstance(event, Paused) and not _was_asked_for(session, job.id):
         return ATTENTION, {"code": f"paused.{event.code}", "params": event.params} if event.code else None
     return None
 
 
-def _was_asked_for(session: Session, job_id: str, position: int) -> bool:
+def _was_asked_for(session: Session, job_id: str) -> bool:
     """Whether somebody asked for the pause since the attempt was claimed."""
-    said = select(EventRow).where(EventRow.job_id == job_id, EventRow.position < position, EventRow.kind.in_(("Asked", "Claimed")))
+    said = select(EventRow).where(EventRow.job_id == job_id, EventRow.kind.in_(("Asked", "Claimed")))
     last = session.scalars(said.order_by(EventRow.seq.desc()).limit(1)).first()
     return last is not None and last.kind == "Asked" and last.payload.get("action") == "pause"
 

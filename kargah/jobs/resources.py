@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from kargah.jobs import cards, states
 from kargah.jobs.cards import Cards, CardsWanted
-from kargah.jobs.tables import Attempt, Job
+from kargah.jobs.tables import ATTEMPTS, JOBS
 
 #: More than the imports that somebody waits for: downloads are light too, and wait for a slow link for hours.
 LIGHT_BEYOND_CORES = 4
@@ -20,15 +20,15 @@ ENDLESS_BYTES = 1 << 60
 
 # The few active ones first: left to itself PostgreSQL may begin with every attempt that this host ever made.
 _ACTIVE = (
-    select(Job.id, Job.attempt, Job.kind, Job.progress, Job.terms)
-    .where(Job.state.in_(states.ACTIVE))
+    select(JOBS.c.id, JOBS.c.attempt, JOBS.c.kind, JOBS.c.progress, JOBS.c.terms)
+    .where(JOBS.c.state.in_(states.ACTIVE))
     .cte("active")
     .prefix_with("MATERIALIZED", dialect="postgresql")
 )
 _ACTIVE_ON_HOST = (
-    select(_ACTIVE.c.kind, _ACTIVE.c.progress, _ACTIVE.c.terms, Attempt.threads, Attempt.memory_bytes, Attempt.gpus)
-    .join(Attempt, (Attempt.job_id == _ACTIVE.c.id) & (Attempt.number == _ACTIVE.c.attempt))
-    .where(Attempt.host == bindparam("host"))
+    select(_ACTIVE.c.kind, _ACTIVE.c.progress, _ACTIVE.c.terms, ATTEMPTS.c.threads, ATTEMPTS.c.memory_bytes, ATTEMPTS.c.gpus)
+    .join(ATTEMPTS, (ATTEMPTS.c.job_id == _ACTIVE.c.id) & (ATTEMPTS.c.number == _ACTIVE.c.attempt))
+    .where(ATTEMPTS.c.host == bindparam("host"))
 )
 
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from sqlalchemy import CursorResult, bindparam, func, null, select, update
 from sqlalchemy.orm import Session, defer
 
-from kargah.jobs.tables import Attempt, Job
+from kargah.jobs.tables import JOBS, Attempt, Job
 from kargah.kit.errors import Conflict, IllegalMove, NotFound
 
 
@@ -54,26 +54,31 @@ DOCUMENTED: Mapping[State, str] = {State.FAILED: "ERROR", State.INTERRUPTED: "QU
 
 
 _LOCK = select(Job).where(Job.id == bindparam("job_id")).with_for_update().execution_options(populate_existing=True)
+# By those who carry events; a plan is large, and each column costs a little.
+_SELDOM_ASKED = (
+    Job.plan, Job.title_folded, Job.priority, Job.threads_wanted, Job.max_attempts, Job.queued_at, Job.started_at, Job.deadline, Job.place,
+    Job.submission_key, Job.visibility, Job.created_at, Attempt.host, Attempt.boot_id, Attempt.pid, Attempt.pid_started_at,
+    Attempt.threads, Attempt.memory_bytes, Attempt.gpus, Attempt.launched_at, Attempt.created_at,
+)  # fmt: skip
 # In the order of the ids: two who lock several then wait for each other, never both.
 _LOCK_ATTEMPTS = (
     select(Job, Attempt)
-    .options(defer(Job.plan))  # large, and seldom looked at by those who carry events
+    .options(*(defer(one) for one in _SELDOM_ASKED))
     .join(Attempt, (Attempt.job_id == Job.id) & (Attempt.number == Job.attempt))
     .where(Job.id.in_(bindparam("job_ids", expanding=True)), Attempt.job_id.in_(bindparam("job_ids", expanding=True)))
     .order_by(Job.id)
     .with_for_update(of=Job)
     .execution_options(populate_existing=True)
 )
-_jobs = Job.metadata.tables[Job.__tablename__]
 _START = (
-    update(_jobs)
-    .where(_jobs.c.id.in_(bindparam("job_ids", expanding=True)), _jobs.c.state == State.QUEUED)
+    update(JOBS)
+    .where(JOBS.c.id.in_(bindparam("job_ids", expanding=True)), JOBS.c.state == State.QUEUED)
     .values(
-        state=State.STARTING.value, attempt=_jobs.c.attempt + 1, last_seq=_jobs.c.last_seq + 1, lease_owner=bindparam("agent_id"),
+        state=State.STARTING.value, attempt=JOBS.c.attempt + 1, last_seq=JOBS.c.last_seq + 1, lease_owner=bindparam("agent_id"),
         lease_expires_at=bindparam("lease_until"), waiting=null(), not_before=null(), paused_for=null(),
-        started_at=func.coalesce(_jobs.c.started_at, bindparam("now", type_=_jobs.c.started_at.type)),
+        started_at=func.coalesce(JOBS.c.started_at, bindparam("now", type_=JOBS.c.started_at.type)),
     )
-    .returning(*_jobs.c)
+    .returning(*JOBS.c)
 )  # fmt: skip
 _STARTED = select(Job).from_statement(_START).execution_options(populate_existing=True)
 

@@ -9,7 +9,7 @@ from sqlalchemy import inspect, text
 
 from kargah.store.database import Database
 
-HEAD = "0019"
+HEAD = "0020"
 _MIGRATE_LOCK = 7_203_115
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 

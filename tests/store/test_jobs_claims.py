@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 from support.agents import seat
-from support.databases import person
+from support.databases import person, planned
 
 from kargah.jobs import claims, history, service, states
 from kargah.jobs.claims import Look, Seat
@@ -51,6 +51,19 @@ def test_two_agents_never_claim_the_same_job(database: Database, actor: Actor) -
     for thread in threads:
         thread.join()
     assert sorted(taken) == sorted(jobs)
+
+
+def test_a_look_at_a_long_queue_reads_the_first_hundred_and_no_more(sqlite_database: Database) -> None:
+    """On SQLite, which says so beforehand."""
+    actor, mine = person(sqlite_database, Role.ADMIN), seat()
+    submitted(sqlite_database, actor)
+    with sqlite_database.read() as session:
+        with planned(session) as plans:
+            assert claims.has_queue(session, mine)
+            claims.claim_next(session, mine, at_most=0)
+        steps = [step for plan in plans for step in plan]
+    assert steps.count("SEARCH jobs USING INDEX ix_jobs_queue (state=?)") == 1, steps
+    assert not any("TEMP B-TREE" in step for step in steps), steps
 
 
 def test_the_higher_priority_goes_first_then_the_older(database: Database, actor: Actor) -> None:

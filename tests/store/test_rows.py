@@ -7,14 +7,10 @@ import pytest
 from sqlalchemy import select
 
 from kargah.jobs import positions, service
-from kargah.jobs.tables import Attempt, EventRow
-from kargah.kit.clock import utc_now
+from kargah.jobs.tables import ATTEMPTS, EVENTS, Attempt, EventRow
 from kargah.store.access import Actor
 from kargah.store.database import Database
-from kargah.store.rows import insert_rows
 
-ATTEMPTS = Attempt.metadata.tables[Attempt.__tablename__]
-EVENTS = EventRow.metadata.tables[EventRow.__tablename__]
 LAUNCHED = datetime(2026, 11, 21, 10, tzinfo=UTC)
 
 
@@ -25,7 +21,8 @@ def job_id(database: Database, actor: Actor) -> str:
 
 
 def attempt(job_id: str, number: int, **changes: Any) -> dict[str, Any]:
-    return {"job_id": job_id, "number": number, "host": "میزبان", "threads": 1, "gpus": [], "launched_at": None, **changes}
+    fresh = {"boot_id": "", "memory_bytes": 0, "offset_bytes": 0, "line": 0, "created_at": LAUNCHED}
+    return {"job_id": job_id, "number": number, "host": "میزبان", "threads": 1, "gpus": [], "launched_at": None, **fresh, **changes}
 
 
 def test_nested_values_nothing_and_moments_come_back(database: Database, job_id: str) -> None:
@@ -35,13 +32,13 @@ def test_nested_values_nothing_and_moments_come_back(database: Database, job_id:
         attempt(job_id, 3, gpus=[["nested", {"deep": None}]], threads=64),
     ]
     with database.write() as session:
-        insert_rows(session, (ATTEMPTS, rows))
-        insert_rows(session, (ATTEMPTS, []))
+        before = positions.latest_position(session)
+        assert positions.insert_in_order(session, 2, (ATTEMPTS, rows), (EVENTS, [])) == before + 1
+        assert positions.latest_position(session) == before + 2
     with database.read() as session:
         found = session.scalars(select(Attempt).order_by(Attempt.number)).all()
     assert [{name: getattr(row, name) for name in rows[0]} for row in found] == rows
-    assert [(row.boot_id, row.memory_bytes, row.outcome) for row in found] == [("", 0, None)] * 3
-    assert all(row.created_at <= utc_now() for row in found)
+    assert [row.outcome for row in found] == [None] * 3
 
 
 def test_positions_go_on_behind_those_that_are_there_and_none_is_lost_by_a_transaction_that_ends_in_vain(
@@ -54,11 +51,12 @@ def test_positions_go_on_behind_those_that_are_there_and_none_is_lost_by_a_trans
     with database.read() as session:
         before = positions.latest_position(session)
     with pytest.raises(ZeroDivisionError), database.write() as session:
-        positions.insert_in_order(session, EVENTS, [event(0, 90, {})])
+        positions.insert_in_order(session, 1, (EVENTS, [event(0, 90, {})]))
         1 / 0  # noqa: B018
     payloads: list[dict[str, Any]] = [{"text": "سلام"}, {}, {"deep": [1, None, {"x": "}"}]}]
     with database.write() as session:
-        first = positions.insert_in_order(session, EVENTS, [event(index, 90 + index, payload) for index, payload in enumerate(payloads)])
+        rows = [event(index, 90 + index, payload) for index, payload in enumerate(payloads)]
+        first = positions.insert_in_order(session, len(rows), (EVENTS, rows))
         assert positions.latest_position(session) == before + 3
     assert first == before + 1
     with database.read() as session:

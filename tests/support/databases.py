@@ -3,11 +3,13 @@
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, event, text
+from sqlalchemy.orm import Session
 
 import kargah.assets.tables
 import kargah.datasets.tables
@@ -101,3 +103,23 @@ def person(database: Database, role: Role, workspace_id: str = WORKSPACE) -> Act
     with database.write() as session:
         session.add(User(id=user_id, email=f"{user_id}@example.org", name=user_id, password_hash="-", role=role, status="active"))
     return Actor(user_id, role, workspace_id, frozenset({workspace_id}))
+
+
+@contextmanager
+def planned(session: Session) -> Iterator[list[list[str]]]:
+    """What SQLite would do, step by step, for each question that is asked meanwhile."""
+    asked: list[tuple[str, Any]] = []
+    plans: list[list[str]] = []
+
+    def note(_: Connection, __: Any, statement: str, parameters: Any, *___: Any) -> None:
+        if statement.startswith("SELECT"):
+            asked.append((statement, parameters))
+
+    engine = session.get_bind()
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield plans
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+    for statement, said in asked:
+        plans.append([row.detail for row in session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", said)])
