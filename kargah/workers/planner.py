@@ -18,9 +18,10 @@ from kargah.recipes.planning import Footprint, Network, Passes
 from kargah.recipes.runtime import Task
 from kargah.workers import memory
 from kargah.workers.loop import Loop
+from kargah.workers.precision import HALF
 
-#: Of what oneDNN keeps for one shape of a product, measured (benchmarks/README.md).
-_KERNEL_BYTES = 300_000
+#: Of what oneDNN keeps for one shape of a product, measured (benchmarks/README.md): in bf16 it turns the operands round as well.
+_KERNEL_BYTES, _KERNEL_BYTES_OF_HALF = 300_000, 500_000
 #: Of what a step takes forward and backward, the share of the way forward.
 _FORWARD_SHARE = 1 / 3
 #: One step of so many is still warming things up: kernels are made, memory is asked for the first time.
@@ -143,7 +144,7 @@ class Foresight:
             "evaluation_seconds": round(evaluating, 1),
             "total_seconds": round(train_seconds + evaluating, 1),
             "measured_steps": len(counted),
-            "peak_memory_bytes": max(parts.total_bytes, peak_bytes + parts.kept_bytes),
+            "peak_memory_bytes": max(parts.total_bytes, peak_bytes + parts.kept_bytes + self._kernels_to_come()),
             **asdict(parts),
         }
 
@@ -157,6 +158,15 @@ class Foresight:
         costs = self.loop.task.costs
         return rate * _FORWARD_SHARE * len(self.loop.prepared.validation_rows) * sum(costs) / max(1, len(costs))
 
+    def _kernels_to_come(self) -> int:
+        """Bytes of those for counts of tokens that no step has had so far."""
+        kernels = _kernels_bytes(self.loop)
+        if not kernels:
+            return 0
+        coming = {_filled_up(tokens_of(self.loop, batches)) for batches in self.loop.batches_by_step(0)}
+        met = {_filled_up(tokens) for tokens, _ in self.steps}
+        return kernels * len(coming - met) // max(1, len(coming))
+
     def _parts(self, train_seconds: float) -> Footprint:
         """A checkpoint is copied when its time comes: a shorter training takes none before its end."""
         spec, planned = self.loop.spec, self.planned
@@ -168,7 +178,13 @@ def _kernels_bytes(loop: Loop) -> int:
     """Of the kernels that oneDNN will have made, where the products of this training go to it."""
     if loop.device != devices.CPU or not any(type(module) is QuickLinear for module in loop.task.module.modules()):
         return 0
-    return KEPT_KERNELS * _KERNEL_BYTES if products.uses_onednn() or loop.state.precision == "bf16" else 0
+    if loop.state.precision == HALF:
+        return KEPT_KERNELS * _KERNEL_BYTES_OF_HALF
+    return KEPT_KERNELS * _KERNEL_BYTES if products.uses_onednn() else 0
+
+
+def _filled_up(tokens: int) -> int:
+    return tokens + products.rows_missing(tokens)
 
 
 def mean_tokens(loop: Loop) -> float:

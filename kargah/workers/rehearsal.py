@@ -29,8 +29,8 @@ def rehearse(loop: Loop, planned: Planned, plan: TrainPlan, attempt: Attempt) ->
     loading_bytes = memory.peak_bytes(loop.device)
     memory.forget_peak(loop.device)
     _probe(loop, foresight)
-    peak_bytes = memory.peak_bytes(loop.device)
     evaluation_seconds = _evaluated(loop, foresight)
+    peak_bytes = memory.peak_bytes(loop.device)
     model_bytes = planned.network.weights_bytes
     forecast: dict[str, Any] = foresight.forecast(peak_bytes, evaluation_seconds)
     forecast |= {

@@ -10,6 +10,7 @@ from attempts import Job
 from test_mending import ROWS, SmallTask, loop_of, messages
 from transformers import BertConfig, BertForSequenceClassification
 
+from kargah.engine import products
 from kargah.engine.packing import Packed
 from kargah.recipes.encoders import TEXTS, Transformer
 from kargah.recipes.errors import PrecisionHurts
@@ -160,6 +161,18 @@ def test_a_short_training_is_not_foreseen_when_it_is_all_but_over(tmp_path: Path
     loop.watch = Foresight(loop, planner.plan(loop)).note
     loop.run()
     assert messages(tmp_path) == []
+
+
+def test_kernels_for_counts_of_tokens_that_no_step_has_had_are_foreseen(tmp_path: Path, wants: Wants) -> None:
+    task = TextLike()
+    products.make_products_quick(task.module)
+    loop = loop_of(task, tmp_path, wants)
+    loop.state.precision = "bf16"  # whose products go to oneDNN on any processor
+    foresight, far_above = Foresight(loop, planner.plan(loop)), 1 << 40
+    before = foresight.forecast(far_above)["peak_memory_bytes"]
+    foresight.steps += [(planner.tokens_of(loop, batches), 1.0) for batches in loop.batches_by_step(0)]
+    after = foresight.forecast(far_above)["peak_memory_bytes"]
+    assert 256 * 100_000 < before - after < 256 * 2_000_000
 
 
 def test_the_peak_of_memory_is_seen_and_forgotten_when_asked() -> None:
