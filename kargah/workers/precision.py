@@ -26,7 +26,7 @@ _HOPELESS = 4.0
 #: Smaller networks and shorter trainings are over before bf16 is worth measuring.
 _LEAST_WEIGHTS, _LEAST_STEPS = 1_000_000, 40
 _SHAPE, _SHAPE_OF_CARDS, _PRODUCTS, _KINDS = (64, 384, 384), (2048, 2048, 2048), 10, (torch.float32, torch.bfloat16)
-_TRIES, _MOST_TRIES = 4, 16
+_TRIES, _MOST_TRIES, _LEAST_SECONDS = 2, 16, 0.3
 #: What decides is looked at longer where it is so close: a forecast and its training must come to the same answer.
 _CLOSE = 0.15
 _MOST_TOKENS, _MOST_TOKENS_OF_CARDS, _MOST_SECONDS = 128, 8192, 1.0
@@ -148,9 +148,9 @@ def _gain_of_steps(loop: Loop, rows: Sequence[int]) -> float:
     gains: list[float] = []
     began = time.perf_counter()
     for number in range(1 + _MOST_TRIES):
-        if number > 1 and time.perf_counter() - began > _MOST_SECONDS:
-            break
-        if number > _TRIES and abs(median(gains) / _CLEAR_GAIN - 1) > _CLOSE:
+        spent = time.perf_counter() - began
+        is_clear = number > _TRIES and spent > _LEAST_SECONDS and abs(median(gains) / _CLEAR_GAIN - 1) > _CLOSE
+        if is_clear or (number > 1 and spent > _MOST_SECONDS):
             break
         seconds = {precision: _seconds_of_step(loop, rows, precision) for precision in (EXACT, HALF)}
         if number:
