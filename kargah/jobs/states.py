@@ -54,11 +54,11 @@ DOCUMENTED: Mapping[State, str] = {State.FAILED: "ERROR", State.INTERRUPTED: "QU
 
 
 _LOCK = select(Job).where(Job.id == bindparam("job_id")).with_for_update().execution_options(populate_existing=True)
-# By those who carry events; a plan is large, and each column costs a little.
+# Not fetched for those who carry events: a plan is large, and each column costs a little. Who asks for one all the same gets it then.
 _SELDOM_ASKED = (
-    Job.plan, Job.title_folded, Job.priority, Job.threads_wanted, Job.max_attempts, Job.queued_at, Job.started_at, Job.deadline, Job.place,
-    Job.submission_key, Job.visibility, Job.created_at, Attempt.host, Attempt.boot_id, Attempt.pid, Attempt.pid_started_at,
-    Attempt.threads, Attempt.memory_bytes, Attempt.gpus, Attempt.launched_at, Attempt.created_at,
+    Job.plan, Job.title_folded, Job.priority, Job.threads_wanted, Job.max_attempts, Job.queued_at, Job.deadline, Job.place,
+    Job.submission_key, Job.created_at, Attempt.host, Attempt.boot_id, Attempt.pid, Attempt.pid_started_at, Attempt.threads,
+    Attempt.memory_bytes, Attempt.gpus, Attempt.launched_at, Attempt.created_at,
 )  # fmt: skip
 # In the order of the ids: two who lock several then wait for each other, never both.
 _LOCK_ATTEMPTS = (

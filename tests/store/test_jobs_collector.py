@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import inspect, select
 from sqlalchemy.orm import Session
 from support.agents import seat, trades
 
 from kargah.contract.attempt import AttemptDirectory
 from kargah.contract.events import Event
 from kargah.contract.wire import EventWriter
-from kargah.jobs import claims, history, rescue, service
+from kargah.jobs import claims, history, rescue, service, states
 from kargah.jobs.afterwards import tell_ends
 from kargah.jobs.collector import BATCH_LINES, Collector, Place
 from kargah.jobs.states import Fence, LeaseLost
@@ -58,6 +58,16 @@ class Started:
         with self.database.read() as session:
             events = history.events_after(session, 0, job_id=self.job_id, limit=100_000)
         return [event.payload["step"] for event in events if event.kind == "Step"]
+
+
+def test_what_runs_and_checkpoints_read_of_a_job_comes_with_its_lock(database: Database, actor: Actor, tmp_path: Path) -> None:
+    """Each column that does not is asked for with every batch of every training."""
+    started = Started(database, actor, tmp_path)
+    with database.write() as session:
+        job, attempt = states.lock_attempts(session, {started.job_id: started.fence})[started.job_id]
+        read = {"kind", "title", "state", "owner_id", "workspace_id", "visibility", "started_at", "finished_at", "progress", "last_seq"}
+        assert not inspect(job).unloaded & read
+        assert not inspect(attempt).unloaded & {"offset_bytes", "line", "ended_at", "outcome"}
 
 
 @pytest.fixture
