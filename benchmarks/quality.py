@@ -80,8 +80,9 @@ def minilm() -> Path | None:
 
 
 def recommended(set_: str, family: str, ours: float, peer: float, peer_is: str, unit: str = "%") -> dict[str, dict[str, Any]]:
-    """The model that the product names after a training, whichever kind it is."""
-    return {f"{set_}_recommended": figure(ours, peer, f"{peer_is}; recommended: {family}", f">= {peer}", ours >= peer, unit)}
+    """The model that the product names after a training, whichever kind it is; as exactly as the peer's figure is known."""
+    is_met = round(ours, len(str(peer).partition(".")[2])) >= peer
+    return {f"{set_}_recommended": figure(ours, peer, f"{peer_is}; recommended: {family}", f">= {peer}", is_met, unit)}
 
 
 def deepsentipers(folder: Path) -> dict[str, dict[str, Any]]:

@@ -1,6 +1,7 @@
 """Words and pieces of words as features: the ground of the linear model, of the bag of subwords and of text columns in tables.
 
-A text becomes words 1–2 and, inside each word, characters 2–5 with a space at either end. ZWNJ parts words here, as a space does.
+A text becomes words 1–2 and, inside each word, characters 2–5 with a space at either end. ZWNJ parts words here, as a space does; marks
+that stand on letters (harakat, the hamza of an ezafe) are left out, so that a word is one with them and without.
 """
 
 import re
@@ -19,10 +20,11 @@ from kargah.recipes.splits import IntArray
 #: Words whose pieces are kept at hand: a long text of any language has most of its words among them.
 _REMEMBERED_WORDS = 200_000
 _WORD = re.compile(r"\w+|[^\w\s]")
+_MARKS = re.compile("[\u064b-\u065f\u0670]+")
 
 
 def words_of(text: str) -> list[str]:
-    return _WORD.findall(text.replace("\u200c", " ").lower())
+    return _WORD.findall(_MARKS.sub("", text.replace("\u200c", " ").lower()))
 
 
 def word_ngrams(text: str) -> list[str]:

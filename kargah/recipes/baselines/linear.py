@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 
 from kargah.kit import files
-from kargah.recipes.baselines import taught
+from kargah.recipes.baselines import strengths, taught
 from kargah.recipes.baselines.taught import SoftTargets
 from kargah.recipes.measures import FloatArray
 from kargah.recipes.ngrams import NgramVocabulary
 from kargah.recipes.problem import ColumnProblem, ProblemType
 
-_C = 0.5
 Texts = Sequence[str]
 Check = Callable[[], None]
 #: (coefficients [outputs, features], intercept [outputs])
@@ -26,7 +25,7 @@ class LinearModel:
     """One vocabulary a field (the text, and its pair when there is one).
 
     ``coefficients`` float32 [outputs, features of all fields], ``intercept`` [outputs]. ``scale`` turns margins into
-    probabilities (softmax or sigmoid of scale × margin + shift).
+    probabilities (softmax or sigmoid of scale × margin + shift). ``strength``: the C by which it was fitted.
     """
 
     problem: ColumnProblem
@@ -35,24 +34,24 @@ class LinearModel:
     intercept: FloatArray
     scale: float = 1.0
     shift: float = 0.0
+    strength: float = strengths.USUAL
 
     @classmethod
-    def fit(cls, problem: ColumnProblem, fields: Sequence[Texts], targets: FloatArray, check: Check) -> "LinearModel":
-        """``fields``: for each field the texts of all training rows."""
-        return cls._fitted(problem, fields, lambda matrix: _solve(problem, matrix, targets), check)
+    def fit(
+        cls, problem: ColumnProblem, fields: Sequence[Texts], targets: FloatArray, check: Check, by: float | None = None
+    ) -> "LinearModel":
+        """``fields``: for each field the texts of all training rows. ``by``: the strength; chosen from the rows where none is given."""
+        matrix, vocabularies = _features(fields, check)
+        by = _strength_of(problem, matrix, targets, check) if by is None else by
+        check()
+        return cls(problem, vocabularies, *_solve(problem, matrix, targets, by), strength=by)
 
     @classmethod
     def taught(cls, problem: ColumnProblem, fields: Sequence[Texts], targets: SoftTargets, check: Check) -> "LinearModel":
         """By a teacher as well. What it says are probabilities as they stand: the scale stays 1."""
-        return cls._fitted(problem, fields, lambda matrix: taught.solve(matrix, targets, check), check)
-
-    @classmethod
-    def _fitted(cls, problem: ColumnProblem, fields: Sequence[Texts], solve: Callable[[Any], Solved], check: Check) -> "LinearModel":
-        vocabularies = [NgramVocabulary.fit(texts, check) for texts in fields]
-        matrix = _stacked([vocabulary.matrix(texts, check) for vocabulary, texts in zip(vocabularies, fields, strict=True)])
+        matrix, vocabularies = _features(fields, check)
         check()
-        coefficients, intercept = solve(matrix)
-        return cls(problem, vocabularies, coefficients.astype(np.float32), intercept.astype(np.float32))
+        return cls(problem, vocabularies, *_single(taught.solve(matrix, targets, check)))
 
     def margins(self, fields: Sequence[Texts], check: Check = lambda: None) -> FloatArray:
         """float64 [rows, outputs]."""
@@ -121,23 +120,36 @@ class LinearModel:
         return cls(problem, vocabularies, tensors["coefficients"], tensors["intercept"], stored["scale"], stored["shift"])
 
 
-def _stacked(matrices: list[Any]) -> Any:
+def _features(fields: Sequence[Texts], check: Check) -> tuple[Any, list[NgramVocabulary]]:
+    """(sparse [rows, features of all fields], the vocabulary of each)."""
     from scipy.sparse import hstack
 
-    return matrices[0] if len(matrices) == 1 else hstack(matrices, format="csr")
+    vocabularies = [NgramVocabulary.fit(texts, check) for texts in fields]
+    matrices = [vocabulary.matrix(texts, check) for vocabulary, texts in zip(vocabularies, fields, strict=True)]
+    return matrices[0] if len(matrices) == 1 else hstack(matrices, format="csr"), vocabularies
 
 
-def _solve(problem: ColumnProblem, matrix: Any, targets: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return (coefficients [outputs, features], intercept [outputs])."""
+def _strength_of(problem: ColumnProblem, matrix: Any, targets: FloatArray, check: Check) -> float:
+    if problem.type is not ProblemType.SINGLE_LABEL or len(set(targets.tolist())) == 1:
+        return strengths.USUAL
+    return strengths.chosen(matrix, targets.astype(np.int64), check)
+
+
+def _solve(problem: ColumnProblem, matrix: Any, targets: FloatArray, by: float) -> Solved:
     if problem.type is ProblemType.REGRESSION:
-        return _ridge(matrix, targets)
+        return _single(_ridge(matrix, targets))
     if problem.type is ProblemType.MULTI_LABEL:
-        solved = [_one_against_rest(matrix, targets[:, label] > 0.5) for label in range(problem.outputs)]
-        return np.stack([coefficients for coefficients, _ in solved]), np.array([intercept for _, intercept in solved])
-    return _support_vectors(problem, matrix, targets.astype(np.int64))
+        solved = [_one_against_rest(matrix, targets[:, label] > 0.5, by) for label in range(problem.outputs)]
+        return _single((np.stack([coefficients for coefficients, _ in solved]), np.array([intercept for _, intercept in solved])))
+    return _single(_support_vectors(problem, matrix, targets.astype(np.int64), by))
 
 
-def _support_vectors(problem: ColumnProblem, matrix: Any, targets: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _single(solved: Solved) -> Solved:
+    coefficients, intercept = solved
+    return coefficients.astype(np.float32), intercept.astype(np.float32)
+
+
+def _support_vectors(problem: ColumnProblem, matrix: Any, targets: FloatArray, by: float) -> tuple[FloatArray, FloatArray]:
     """Two classes have one margin, shown as its two halves. A label that these rows lack gets a margin out of reach."""
     from sklearn.svm import LinearSVC
 
@@ -145,7 +157,7 @@ def _support_vectors(problem: ColumnProblem, matrix: Any, targets: FloatArray) -
     if len(set(targets.tolist())) == 1:
         all_intercepts[targets[0]] = 1.0
         return all_coefficients, all_intercepts
-    model = LinearSVC(C=_C, random_state=0).fit(matrix, targets)
+    model = LinearSVC(C=by, random_state=0).fit(matrix, targets)
     coefficients, intercept = model.coef_, model.intercept_
     if len(model.classes_) == 2:
         coefficients, intercept = np.concatenate([-coefficients, coefficients]) / 2, np.concatenate([-intercept, intercept]) / 2
@@ -153,12 +165,12 @@ def _support_vectors(problem: ColumnProblem, matrix: Any, targets: FloatArray) -
     return all_coefficients, all_intercepts
 
 
-def _one_against_rest(matrix: Any, flags: FloatArray) -> tuple[FloatArray, float]:
+def _one_against_rest(matrix: Any, flags: FloatArray, by: float) -> tuple[FloatArray, float]:
     from sklearn.svm import LinearSVC
 
     if flags.all() or not flags.any():
         return np.zeros(matrix.shape[1]), 1.0 if flags.all() else -1.0
-    model = LinearSVC(C=_C, random_state=0).fit(matrix, flags)
+    model = LinearSVC(C=by, random_state=0).fit(matrix, flags)
     return model.coef_[0], float(model.intercept_[0])
 
 

@@ -104,7 +104,8 @@ def held_out(found: list[tuple[tuple[str, ...], list[str]]]) -> set[int]:
 # [PRESET bag]
 # ---- a bag of words and pieces of words, weighted by TF-IDF
 def words_of(text: str) -> list[str]:
-    return re.findall(r"\w+|[^\w\s]", text.replace("\u200c", " ").lower())
+    without_marks = re.sub("[\u064b-\u065f\u0670]+", "", text.replace("\u200c", " ").lower())
+    return re.findall(r"\w+|[^\w\s]", without_marks)
 
 
 def ngrams(text: str) -> Iterator[str]:

@@ -62,14 +62,14 @@ class LinearOnLabels(LinearText):
 
     @classmethod
     def fit(cls, data: TextData, check: Callable[[], None]) -> LinearOnLabels:
-        """Probabilities are calibrated on a part of the training rows that a first fit did not see; then all are used."""
+        """On all training rows; its probabilities are calibrated on a part of them by a second fit that did not see that part."""
         targets, rows = data.targets[data.train_rows], data.train_rows
         held = np.arange(len(rows)) % 5 == 4
-        first = LinearModel.fit(data.problem, data.texts_of(rows[~held]), targets[~held], check)
-        if held.any():
-            first.calibrate(first.margins(data.texts_of(rows[held]), check), targets[held])
         model = LinearModel.fit(data.problem, data.texts_of(rows), targets, check)
-        model.scale, model.shift = first.scale, first.shift
+        second = LinearModel.fit(data.problem, data.texts_of(rows[~held]), targets[~held], check, model.strength)
+        if held.any():
+            second.calibrate(second.margins(data.texts_of(rows[held]), check), targets[held])
+        model.scale, model.shift = second.scale, second.shift
         return cls(model, data, check)
 
     def again(self, rows: IntArray) -> LinearOnLabels:

@@ -36,13 +36,18 @@ def test_the_features_are_those_of_sklearns_tfidf() -> None:
         assert ours[:, list(places.values())] == pytest.approx(matrix[:, order], abs=1e-6)
 
 
+def test_marks_on_letters_part_no_words() -> None:
+    assert word_ngrams("همهٔ کتاب‌هایِ خوبٌ مُحَمَّد") == word_ngrams("همه کتاب‌های خوب محمد")
+    assert "کتاب های" in word_ngrams("کتاب‌هایِ")
+
+
 @pytest.mark.parametrize("labels", [("a", "b", "c"), ("a", "b")])
 def test_the_linear_model_decides_as_sklearns_does_and_survives_its_folder(tmp_path: Path, labels: tuple[str, ...]) -> None:
     targets = np.minimum(TARGETS, len(labels) - 1)
     problem = ColumnProblem.of(ProblemType.SINGLE_LABEL, labels, "auto")
     model = LinearModel.fit(problem, [TEXTS], targets, nothing)
     matrix = NgramVocabulary.fit(TEXTS, nothing).matrix(TEXTS, nothing)
-    theirs = LinearSVC(C=0.5, random_state=0).fit(matrix, targets).decision_function(matrix)
+    theirs = LinearSVC(C=model.strength, random_state=0).fit(matrix, targets).decision_function(matrix)
     margins = model.margins([TEXTS])
     assert (margins[:, 1] - margins[:, 0] if len(labels) == 2 else margins) == pytest.approx(theirs, abs=1e-4)
     model.calibrate(margins, targets)
