@@ -46,13 +46,15 @@ def left_out(products: FloatArray, margins: FloatArray, strength: float) -> Floa
     from scipy.linalg import lapack
 
     inside = np.flatnonzero(margins < 1)
+    moved = np.asarray(margins, dtype=np.float64).copy()
+    if not len(inside):
+        return moved
     ridge = 0.5 / strength
-    system = products[np.ix_(inside, inside)]
+    system = products[np.ix_(inside, inside)].T  # in LAPACK's order of elements: then it is worked on where it lies
     system[np.diag_indices(len(inside))] += ridge
     factor, _ = lapack.spotrf(system, lower=1, overwrite_a=1)
-    inverse, _ = lapack.strtri(factor, lower=1, overwrite_c=1)
-    diagonal = np.einsum("ij,ij->j", np.tril(inverse), np.tril(inverse))
-    moved = np.asarray(margins, dtype=np.float64).copy()
+    inverse, _ = lapack.strtri(factor, lower=1, overwrite_c=1)  # of the triangle; the other one is zero
+    diagonal = np.einsum("ij,ij->j", inverse, inverse)
     moved[inside] = 1 - (1 - moved[inside]) / (ridge * diagonal)
     return moved
 

@@ -43,6 +43,11 @@ def test_margins_without_a_row_are_those_of_a_fit_without_it(strength: float) ->
     assert np.mean((foreseen > 0) == (real > 0)) > 0.98
 
 
+def test_rows_beyond_the_margin_keep_theirs() -> None:
+    beyond = np.array([1.5, 2.0, 1.2])
+    assert strengths.left_out(np.ones((3, 3), np.float32), beyond, 1.0).tolist() == beyond.tolist()
+
+
 @pytest.mark.parametrize("classes", [2, 4])
 def test_the_chosen_strength_is_the_one_that_tells_most_left_out_rows_right(classes: int) -> None:
     matrix, targets = rows_of(classes, noise=3.0)
