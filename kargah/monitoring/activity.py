@@ -50,7 +50,8 @@ def latest(session: Session, actor: Actor, limit: int) -> list[JobOut]:
 
 def kinds_of(session: Session, job_ids: Iterable[str]) -> dict[str, str]:
     """Job → what it does, as train or scrub."""
-    return dict(session.execute(select(Job.id, Job.kind).where(Job.id.in_(list(job_ids)))).tuples().all())
+    found = session.execute(select(Job.id, Job.kind).where(Job.id.in_(list(job_ids))))
+    return {row.id: row.kind for row in found}
 
 
 def saved_counts(session: Session, job_ids: Iterable[str]) -> dict[str, int]:

@@ -140,7 +140,8 @@ def test_what_a_model_will_see_is_told_and_shown(client: httpx.Client, address: 
     fast_tokenizer(train_tokenizer([text for text, _ in ROWS], 200, None)).save_pretrained(folder)
     (folder / "config.json").write_text('{"model_type": "bert", "architectures": ["BertModel"], "max_position_embeddings": 32}')
     page = f"{address.removeprefix('/api/v1')}/tokens"
-    assert "<table" not in client.get(page).text
+    empty = client.get(page).text
+    assert "<table" not in empty and 'href="/models#import"' in empty
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for path in folder.iterdir():
@@ -155,3 +156,9 @@ def test_what_a_model_will_see_is_told_and_shown(client: httpx.Client, address: 
     assert shown.status_code == 200 and "<del" in shown.text and '<svg class="hist"' in shown.text
     refused = client.get(f"{address}/tokens", params={"model": model, "text": "نیست"})
     assert (refused.status_code, refused.json()["code"]) == (422, "COLUMN_MISSING")
+    numbers = "\n".join(["الف,ب", *(f"{number * 0.37:.3f},{number * 1.91:.3f}" for number in range(40))])
+    made = client.put("/api/v1/datasets?filename=numbers.csv", content=numbers.encode()).json()
+    until_done(client, made["job_id"])
+    page = f"/datasets/{made['id']}/tokens"
+    unasked, asked = client.get(page), client.get(page, params={"model": model})
+    assert (unasked.status_code, asked.status_code) == (200, 422) and "<table" not in unasked.text

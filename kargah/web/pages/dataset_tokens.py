@@ -47,7 +47,8 @@ async def show_tokens(dataset_id: str, request: Request, ask: Ask) -> Response:
         if asked is not None:
             seen = await tokens.seen(await ask.read(tokens.wish_of, dataset_id, asked, home), asked.model)
     except KargahError as error:
-        errors, status = errors_of(request, error), error.status
+        is_asked = "model" in request.query_params  # else nobody asked for what there is not
+        errors, status = errors_of(request, error), error.status if is_asked else 200
     kept = {name: request.query_params[name] for name in ("model", "max_length") if request.query_params.get(name)}
     return render(
         "dataset_tokens.html",
@@ -63,7 +64,7 @@ async def show_tokens(dataset_id: str, request: Request, ask: Ask) -> Response:
         errors=errors,
         seen=_values(page.words, seen) if seen else None,
         pages=pages_of(f"/datasets/{dataset_id}/tokens", kept, seen.next_cursor if seen else None),
-        train_href=_train_href(dataset_id, asked, seen) if asked and seen else "",
+        train_href=_train_href(dataset_id, asked, seen) if asked and seen else f"/runs/new?dataset={dataset_id}",
     )
 
 
