@@ -38,13 +38,13 @@ class LinearModel:
 
     @classmethod
     def fit(
-        cls, problem: ColumnProblem, fields: Sequence[Texts], targets: FloatArray, check: Check, by: float | None = None
+        cls, problem: ColumnProblem, fields: Sequence[Texts], targets: FloatArray, check: Check, strength: float | None = None
     ) -> "LinearModel":
-        """``fields``: for each field the texts of all training rows. ``by``: the strength; chosen from the rows where none is given."""
+        """``fields``: for each field the texts of all training rows. ``strength``: chosen from the rows where none is given."""
         matrix, vocabularies = _features(fields, check)
-        by = _strength_of(problem, matrix, targets, check) if by is None else by
+        strength = _strength_of(problem, matrix, targets, check) if strength is None else strength
         check()
-        return cls(problem, vocabularies, *_solve(problem, matrix, targets, by), strength=by)
+        return cls(problem, vocabularies, *_solve(problem, matrix, targets, strength), strength=strength)
 
     @classmethod
     def taught(cls, problem: ColumnProblem, fields: Sequence[Texts], targets: SoftTargets, check: Check) -> "LinearModel":
@@ -135,13 +135,13 @@ def _strength_of(problem: ColumnProblem, matrix: Any, targets: FloatArray, check
     return strengths.chosen(matrix, targets.astype(np.int64), check)
 
 
-def _solve(problem: ColumnProblem, matrix: Any, targets: FloatArray, by: float) -> Solved:
+def _solve(problem: ColumnProblem, matrix: Any, targets: FloatArray, strength: float) -> Solved:
     if problem.type is ProblemType.REGRESSION:
         return _single(_ridge(matrix, targets))
     if problem.type is ProblemType.MULTI_LABEL:
-        solved = [_one_against_rest(matrix, targets[:, label] > 0.5, by) for label in range(problem.outputs)]
+        solved = [_one_against_rest(matrix, targets[:, label] > 0.5, strength) for label in range(problem.outputs)]
         return _single((np.stack([coefficients for coefficients, _ in solved]), np.array([intercept for _, intercept in solved])))
-    return _single(_support_vectors(problem, matrix, targets.astype(np.int64), by))
+    return _single(_support_vectors(problem, matrix, targets.astype(np.int64), strength))
 
 
 def _single(solved: Solved) -> Solved:
@@ -149,7 +149,7 @@ def _single(solved: Solved) -> Solved:
     return coefficients.astype(np.float32), intercept.astype(np.float32)
 
 
-def _support_vectors(problem: ColumnProblem, matrix: Any, targets: FloatArray, by: float) -> tuple[FloatArray, FloatArray]:
+def _support_vectors(problem: ColumnProblem, matrix: Any, targets: FloatArray, strength: float) -> tuple[FloatArray, FloatArray]:
     """Two classes have one margin, shown as its two halves. A label that these rows lack gets a margin out of reach."""
     from sklearn.svm import LinearSVC
 
@@ -157,7 +157,7 @@ def _support_vectors(problem: ColumnProblem, matrix: Any, targets: FloatArray, b
     if len(set(targets.tolist())) == 1:
         all_intercepts[targets[0]] = 1.0
         return all_coefficients, all_intercepts
-    model = LinearSVC(C=by, random_state=0).fit(matrix, targets)
+    model = LinearSVC(C=strength, random_state=0).fit(matrix, targets)
     coefficients, intercept = model.coef_, model.intercept_
     if len(model.classes_) == 2:
         coefficients, intercept = np.concatenate([-coefficients, coefficients]) / 2, np.concatenate([-intercept, intercept]) / 2
@@ -165,12 +165,12 @@ def _support_vectors(problem: ColumnProblem, matrix: Any, targets: FloatArray, b
     return all_coefficients, all_intercepts
 
 
-def _one_against_rest(matrix: Any, flags: FloatArray, by: float) -> tuple[FloatArray, float]:
+def _one_against_rest(matrix: Any, flags: FloatArray, strength: float) -> tuple[FloatArray, float]:
     from sklearn.svm import LinearSVC
 
     if flags.all() or not flags.any():
         return np.zeros(matrix.shape[1]), 1.0 if flags.all() else -1.0
-    model = LinearSVC(C=by, random_state=0).fit(matrix, flags)
+    model = LinearSVC(C=strength, random_state=0).fit(matrix, flags)
     return model.coef_[0], float(model.intercept_[0])
 
 
