@@ -16,11 +16,12 @@ import numpy as np
 
 from kargah.recipes.measures import FloatArray
 from kargah.recipes.splits import IntArray
+from kargah.text.normalise import LETTER_MARKS
 
 #: Words whose pieces are kept at hand: a long text of any language has most of its words among them.
 _REMEMBERED_WORDS = 200_000
 _WORD = re.compile(r"\w+|[^\w\s]")
-_MARKS = re.compile("[\u064b-\u065f\u0670]+")
+_MARKS = re.compile(f"[{LETTER_MARKS}]+")
 
 
 def words_of(text: str) -> list[str]:

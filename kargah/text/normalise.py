@@ -20,6 +20,7 @@ NORMALISER_VERSION: Literal[1] = 1
 ZWNJ = "\u200c"
 BIDI_CONTROLS = "\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069"  # as a regular-expression class
 INVISIBLE = "\u00ac\u00ad\u200b\ufeff"
+LETTER_MARKS = "\u064b-\u065f\u0670"  # of Arabic script: harakat, the hamza of an ezafe; as a regular-expression class
 _FORMS = "\ufb50-\ufdff\ufe70-\ufefc"
 _EMOJI = "[\U0001f000-\U0001faff\u2190-\u21ff\u2300-\u27bf\u2b00-\u2bff\ufe0f\u20e3]"
 _EDGE = r"[\s!-/:-@\[-`{-~،؛؟٪٫٬٭۔«»…–—‘’“”]"

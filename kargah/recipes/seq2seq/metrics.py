@@ -14,8 +14,9 @@ import numpy as np
 from kargah.recipes.measures import Evaluation, FloatArray, IntArray, bootstrap
 from kargah.recipes.problem import Problem, known_metric
 from kargah.recipes.seq2seq.spec import METRICS
+from kargah.text.normalise import LETTER_MARKS, ZWNJ
 
-_WORD = re.compile(r"[\w\u200c\u064b-\u065f\u0670]+")
+_WORD = re.compile(rf"[\w{ZWNJ}{LETTER_MARKS}]+")
 _ORDERS, _BETA_SQUARED = 6, 4.0
 
 

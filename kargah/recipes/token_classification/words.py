@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kargah.text.normalise import BIDI_CONTROLS, INVISIBLE, ZWNJ, Normaliser
+from kargah.text.normalise import BIDI_CONTROLS, INVISIBLE, LETTER_MARKS, ZWNJ, Normaliser
 
 #: Marks that stand on a letter, and what joins or parts letters inside a word.
-_INSIDE = f"\u0300-\u036f\u064b-\u065f\u0670{ZWNJ}\u200d"
+_INSIDE = f"\u0300-\u036f{LETTER_MARKS}{ZWNJ}\u200d"
 _WORD = re.compile(rf"\d+(?:[./:,٫٬]\d+)+|\w[\w{_INSIDE}]*|(\S)\1*")
 _UNSEEN = f" \t\r\n{ZWNJ}\u200d{INVISIBLE}{BIDI_CONTROLS}"
 _KEPT_OF_SHAPE = 6
