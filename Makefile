@@ -41,7 +41,7 @@ check: setup-test
 	@scripts/audit.sh
 
 bench: setup-test
-	@set -e; for script in $$(ls benchmarks/*.py | grep -v /form.py); do $(PYTHON) $$script $(ARGS); done
+	@set -e; for script in $$(ls benchmarks/*.py | grep -v "/form.py\|/peers.py"); do $(PYTHON) $$script $(ARGS); done
 
 shots: setup-test
 	@$(PYTHON) scripts/shots.py $(ARGS)

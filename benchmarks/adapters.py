@@ -1,11 +1,11 @@
 """How fast adapters (LoRA) are trained on instructions: real (non-pad) tokens a second, ours beside TRL's SFTTrainer.
 
-    python benchmarks/adapters.py --peer-python PYTHON [--quick] [--seconds 60] [--rounds 2]
+    python benchmarks/adapters.py [--quick] [--seconds 60] [--rounds 2]
 
 A Llama of 12 layers of 512, 16,000 tied words, random weights; rank 16 on all seven projections; eight samples an update; loss on the
-answers only on both sides; fp32; activation checkpointing off on both. Rows: a thousand Persian instructions.
-PYTHON is one where trl is installed beside the same torch. Added peak memory: the process's
-highest resident size over that before training.
+answers only on both sides; fp32; activation checkpointing off on both. Rows: a thousand Persian instructions. Added peak memory: the
+process's highest resident size over that before training. Where there is a graphics card, the same comes again on it with bf16 on both
+sides; no other row sees it.
 """
 
 import argparse
@@ -21,7 +21,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from form import figure, interleaved, median, not_measured, report, spread
+from form import card, figure, interleaved, median, not_measured, report, spread
+from peers import python_of
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT.parent / "shared" / "data"
@@ -56,6 +57,7 @@ def ours(folder: Path, seconds: float) -> Found:
     from peft import get_peft_model
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    from kargah.engine import devices
     from kargah.engine.adapters import make_adapters_cheap
     from kargah.engine.causal import UnpaddedDecoder, learnt_after
     from kargah.engine.packing import Packed
@@ -68,6 +70,8 @@ def ours(folder: Path, seconds: float) -> Found:
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = get_peft_model(AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), lora())
     make_adapters_cheap(model)
+    model.to(device := devices.granted())
+    precision = "fp32" if device == devices.CPU else "bf16"
     decoder = UnpaddedDecoder(model.get_base_model())
     items = []
     for row in json.loads((folder / "rows.json").read_text("utf-8")):
@@ -76,7 +80,8 @@ def ours(folder: Path, seconds: float) -> Found:
 
     def loss(rows: list[int]) -> Any:
         packed = Packed.of([items[row][0] for row in rows])
-        return decoder.loss(packed, learnt_after([items[row][1] for row in rows], packed))
+        with devices.products_in(precision, model):
+            return decoder.loss(packed, learnt_after([items[row][1] for row in rows], packed)).float()
 
     spec = Spec(epochs=1000, batch_size=BATCH, learning_rate=2e-4, warmup_ratio=0.0, seed=1)
     settings = Settings(**{name: getattr(spec, name) for name in Settings.__dataclass_fields__})
@@ -110,7 +115,7 @@ def trl(folder: Path, seconds: float, packing: bool) -> Found:
     torch.manual_seed(1)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     rows = Dataset.from_list(json.loads((folder / "rows.json").read_text("utf-8")))
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    model, on_card = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), torch.cuda.is_available()
     clock: list[tuple[float, float, int]] = []
     counted = [0]
 
@@ -123,8 +128,8 @@ def trl(folder: Path, seconds: float, packing: bool) -> Found:
     with tempfile.TemporaryDirectory() as out:
         arguments = SFTConfig(
             out, max_steps=100_000, per_device_train_batch_size=BATCH, learning_rate=2e-4, lr_scheduler_type="linear", report_to=[], seed=1,
-            save_strategy="no", logging_strategy="no", disable_tqdm=True, use_cpu=True, bf16=False, gradient_checkpointing=False,
-            max_length=LONGEST, packing=packing,
+            save_strategy="no", logging_strategy="no", disable_tqdm=True, use_cpu=not on_card, bf16=on_card, max_length=LONGEST,
+            gradient_checkpointing=False, packing=packing,
         )  # fmt: skip
         trainer = SFTTrainer(model, args=arguments, train_dataset=rows, processing_class=tokenizer, peft_config=lora(), callbacks=[Watch()])
         collate = trainer.data_collator
@@ -187,10 +192,11 @@ def instructions() -> list[dict[str, str]]:
 def side(name: str, folder: Path, options: argparse.Namespace) -> Found:
     from kargah.contract.process import environment
 
-    variables = {**os.environ, **environment(options.threads), "TRANSFORMERS_VERBOSITY": "error"}
+    variables = {**os.environ, **environment(options.threads, options.gpus), "TRANSFORMERS_VERBOSITY": "error"}
     if name != "ours":
         variables.pop("LD_PRELOAD", None)
-    python = sys.executable if name == "ours" else options.peer_python
+    python = sys.executable if name == "ours" else python_of("trainers")
+    assert python is not None
     command = [python, __file__, "--side", name, "--folder", str(folder), "--seconds", str(options.seconds)]
     answer = subprocess.run(command, capture_output=True, text=True, env=variables)
     if answer.returncode:
@@ -215,11 +221,13 @@ def compared(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
             return run
 
         taken = interleaved(options.rounds, **{name: one(name) for name in known})
-    mine, figures = median(taken["ours"]), {}
-    for name, goal in {"trl": 3.5, "trl_packed": 1.5}.items():
+    mine, figures, title = median(taken["ours"]), {}, "lora_gpu_bf16" if options.gpus else "lora"
+    for name, goal in {"trl": 2.0 if options.gpus else 3.5, "trl_packed": 1.5}.items():
         peer, peer_is = median(taken[name]), "TRL SFTTrainer" if name == "trl" else "TRL SFTTrainer, packing"
         both = f"{spread(taken['ours'])} / {spread(taken[name])}"
-        figures[f"lora_vs_{name}"] = figure(mine, peer, peer_is, f"≥ {goal}×", mine >= goal * peer, spread=both)
+        figures[f"{title}_vs_{name}"] = figure(mine, peer, peer_is, f"≥ {goal}×", mine >= goal * peer, spread=both)
+    if options.gpus:  # what is added there is the card's memory
+        return figures
     added = {name: median([run["added_mib"] for run in runs]) for name, runs in known.items()}
     figures["lora_added_peak_memory"] = figure(
         added["ours"], added["trl"], "TRL SFTTrainer", "≤ ¼", 4 * added["ours"] <= added["trl"], "MiB"
@@ -227,10 +235,17 @@ def compared(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     return figures
 
 
+def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """On the processor, and where there is a graphics card on that too."""
+    figures = compared(options)
+    if (gpu := card()) is None:
+        return figures | {"lora_gpu_bf16_vs_trl": not_measured("no graphics card", "≥ 2×")}
+    return figures | compared(argparse.Namespace(**{**vars(options), "gpus": [gpu.id]}))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a smoke run: ten seconds a side, one round")
-    parser.add_argument("--peer-python")
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
@@ -238,14 +253,14 @@ def main() -> None:
     parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
     options.seconds = options.seconds or (10.0 if options.quick else 60.0)
-    options.rounds = options.rounds or (1 if options.quick else 2)
+    options.rounds, options.gpus = options.rounds or (1 if options.quick else 2), []
     if options.side:
         run = ours if options.side == "ours" else lambda folder, seconds: trl(folder, seconds, options.side == "trl_packed")
         print(json.dumps(run(options.folder, options.seconds)))
-    elif options.peer_python is None or not DATA.is_dir():
-        report("adapters", {"lora_vs_trl": not_measured("no --peer-python with trl, or no data beside the checkout", "≥ 3.5×")})
+    elif not DATA.is_dir() or python_of("trainers") is None:
+        report("adapters", {"lora_vs_trl": not_measured("TRL could not be installed, or no data is beside the checkout", "≥ 3.5×")})
     else:
-        report("adapters", compared(options))
+        report("adapters", measured(options))
 
 
 if __name__ == "__main__":

@@ -17,9 +17,16 @@ def machine() -> dict[str, Any]:
         "cpu": cpu or platform.processor(),
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(memory_bytes / 2**30),
-        "gpu": None,
+        "gpu": None if (gpu := card()) is None else gpu.name,
         "python": platform.python_version(),
     }
+
+
+def card() -> Any:
+    """The first graphics card (kargah.hardware.gpus.Gpu), None where there is none."""
+    from kargah.hardware import gpus  # peers import this module too, and have no Kargah
+
+    return next(iter(gpus.found()), None)
 
 
 def figure(

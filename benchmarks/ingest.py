@@ -5,9 +5,7 @@ typing, all findings, the doctor, the typed Parquet file and the preview. The pe
 which also makes one Python pass of the commonest checks over the rows (`load_dataset` + pass). Each runs in a process of its
 own; its memory is what it peaked at above the same interpreter with the same imports.
 
-    benchmarks/ingest.py [--rows 1000000] [--rounds 3] [--peer-python PATH]
-
-``--peer-python``: an interpreter with pandas, datasets, polars, duckdb and pyarrow; without it those that lack are not measured.
+    python benchmarks/ingest.py [--quick] [--rows 1000000] [--rounds 3]
 """
 
 import argparse
@@ -16,11 +14,11 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from form import figure, interleaved, median, not_measured, report, spread
+from peers import python_of
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT.parent / "shared" / "data" / "sentiment-deepsentipers" / "train.csv"
@@ -124,27 +122,22 @@ class Side:
         return float(said["seconds"])
 
 
-def is_there(python: str, name: str) -> bool:
-    return subprocess.run([python, "-c", f"import {name}"], capture_output=True, cwd=ROOT).returncode == 0
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a hundred thousand rows, one round")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--peer-python", default=sys.executable)
     options = parser.parse_args()
     rows, rounds = (100_000, 1) if options.quick else (options.rows, options.rounds)
     if not SOURCE.is_file():
         report("ingest", {"mb_per_s_vs_datasets": not_measured("DeepSentiPers is not beside the checkout", ">= 10")})
         return
-    names = [name for name in (*BARE, "datasets") if is_there(options.peer_python, name)]
+    peers = python_of("readers")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.csv"
         write_rows(path, rows)
         size_bytes = path.stat().st_size
-        sides = {name: Side(name, options.peer_python, path) for name in names} | {"ours": Side("ours", sys.executable, path)}
+        sides = {name: Side(name, peers, path) for name in (*BARE, "datasets") if peers} | {"ours": Side("ours", sys.executable, path)}
         taken = interleaved(rounds, **{name: side.seconds for name, side in sides.items()})
     speeds = {name: size_bytes / 1e6 / median(seconds) for name, seconds in taken.items()}
     for name, seconds in taken.items():
@@ -156,26 +149,20 @@ def main() -> None:
 
 def figures(speeds: dict[str, float], sides: dict[str, Side], rows: int, size_bytes: int) -> dict[str, dict[str, Any]]:
     ours, more = speeds["ours"], {"rows": rows, "size_bytes": size_bytes}
-    bare = {name: speeds[name] for name in BARE if name in speeds}
-    fastest = max(bare, key=lambda name: bare[name]) if bare else ""
-    memory = sides["ours"].above_base_bytes
-    found: dict[str, Callable[[], dict[str, Any]]] = {
-        "mb_per_s_vs_datasets": lambda: figure(
-            ours,
-            speeds["datasets"],
-            f"datasets {sides['datasets'].version} + python pass",
-            ">= 10",
-            ours >= 10 * speeds["datasets"],
-            **more,
-        ),
-        "mb_per_s_vs_fastest_bare": lambda: figure(
-            ours, bare[fastest], f"{fastest} {sides[fastest].version}, reading only", ">= 0.5", ours >= 0.5 * bare[fastest], **more
-        ),
-    }
-    missing = {"mb_per_s_vs_datasets": "datasets" not in speeds, "mb_per_s_vs_fastest_bare": not bare}
-    shown = {key: not_measured("not installed for --peer-python", "") if missing[key] else make() for key, make in found.items()}
-    shown["peak_rss_above_base"] = figure(memory / 1e6, None, "none", "<= 500 MB", memory <= 500e6, "MB", **more)
+    shown = {"peak_rss_above_base": memory_figure(sides["ours"].above_base_bytes / 1e6, **more)}
+    goals = {"mb_per_s_vs_datasets": 10.0, "mb_per_s_vs_fastest_bare": 0.5}
+    if len(sides) == 1:
+        return {name: not_measured("the peers could not be installed", f">= {goal:g}") for name, goal in goals.items()} | shown
+    fastest = max(BARE, key=lambda name: speeds[name])
+    names = {"mb_per_s_vs_datasets": ("datasets", "with a python pass"), "mb_per_s_vs_fastest_bare": (fastest, "reading only")}
+    for figure_name, (name, what) in names.items():
+        goal, peer_is = goals[figure_name], f"{name} {sides[name].version}, {what}"
+        shown[figure_name] = figure(ours, speeds[name], peer_is, f">= {goal:g}", ours >= goal * speeds[name], **more)
     return shown
+
+
+def memory_figure(above_base_mb: float, **more: Any) -> dict[str, Any]:
+    return figure(above_base_mb, None, "none", "<= 500 MB", above_base_mb <= 500, "MB", **more)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
 """How soon a light job runs, and how many empty jobs the queue gets through in a second.
 
-    python benchmarks/job_queue.py --peer-python VENV/bin/python
+    python benchmarks/job_queue.py [--quick]
 
-The peer is Procrastinate in an environment of its own (``pip install procrastinate "psycopg[binary]"``), on the same PostgreSQL, in the
-same run. It runs a task as a function in its worker; ours gives every job a process, an attempt and a history, so both are measured:
-the queue alone (claimed as the scheduler claims, four events kept, finished, notified, closed: no process), and whole jobs with a process
-each.
+The peer is Procrastinate in an environment of its own, on the same PostgreSQL, in the same run. It runs a task as a function in its
+worker; ours gives every job a process, an attempt and a history, so both are measured: the queue alone (claimed as the scheduler claims,
+four events kept, finished, notified, closed: no process), and whole jobs with a process each.
 (Not named queue.py: that would hide the standard library's module from every script of this folder.)
 """
 
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from form import figure, interleaved, median, not_measured, report, spread
+from peers import python_of
 
 TESTS = Path(__file__).parents[1] / "tests"
 sys.path.insert(0, str(TESTS))
@@ -175,9 +175,9 @@ def compare(home: Path, urls: str, options: argparse.Namespace) -> dict[str, dic
         "postgresql_eight": ours(through_the_queue, server, options.jobs, cores=4),
         "sqlite_whole": ours(with_processes, sqlite, options.whole), "postgresql_whole": ours(with_processes, server, options.whole),
     }  # fmt: skip
-    if options.peer_python:
-        sides["peer"] = lambda: peer(options.peer_python, urls.format("peer"), options.jobs, 1)
-        sides["peer_many"] = lambda: peer(options.peer_python, urls.format("peer"), options.jobs, 10)
+    if python := python_of("queue"):
+        sides["peer"] = lambda: peer(python, urls.format("peer"), options.jobs, 1)
+        sides["peer_many"] = lambda: peer(python, urls.format("peer"), options.jobs, 10)
     found = interleaved(options.rounds, **sides)
     sqlite.close()
     server.close()
@@ -187,7 +187,7 @@ def compare(home: Path, urls: str, options: argparse.Namespace) -> dict[str, dic
 def figures(found: dict[str, list[float]]) -> dict[str, dict[str, Any]]:
     goal = "≥ 1×"
     if "peer" not in found:
-        return {"queue_alone": not_measured("no --peer-python", goal)}
+        return {"queue_alone": not_measured("the peer could not be installed", goal)}
     theirs, many = median(found["peer"]), median(found["peer_many"])
     shown = {}
     for name in (name for name in found if not name.startswith("peer")):
@@ -200,7 +200,6 @@ def figures(found: dict[str, list[float]]) -> dict[str, dict[str, Any]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peer-python")
     parser.add_argument("--jobs", type=int, default=200)
     parser.add_argument("--whole", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)

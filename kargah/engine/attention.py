@@ -157,7 +157,7 @@ class _Together(torch.autograd.Function):
         for group in layout.groups:
             queries, keys, values = (group.taken(tensor) for tensor in (query, key, value))
             weights = _weights(queries, keys, scale, group.blind)
-            mask = kept(weights.shape, chance) if chance.dropped else None
+            mask = kept(weights, chance) if chance.dropped else None
             results.append(torch.bmm(_masked(weights, mask, chance), values).view(-1, width))
             kept_for_backward += (queries, keys, values, weights, *([] if mask is None else [mask]))
         ctx.save_for_backward(*kept_for_backward)

@@ -37,25 +37,26 @@ class Chance:
         return _LEVELS / (_LEVELS - self.dropped)
 
 
-def kept(shape: torch.Size | tuple[int, ...], chance: Chance) -> Tensor:
-    """Boolean mask of ``shape``: true where an element is kept. Uses torch's default generator and nothing else."""
-    count = 1
-    for size in shape:
-        count *= size
+def kept(values: Tensor, chance: Chance) -> Tensor:
+    """Like ``values``: 1 where an element is kept, else 0. Uses torch's default generator and nothing else.
+
+    Not a boolean mask, which would have to become such numbers again wherever it is used.
+    """
+    count = values.numel()
     bits = torch.empty((count + 3) // 4, dtype=torch.int64).random_(_LOWEST, None)
-    return (bits.view(torch.int16)[:count] >= chance.threshold).view(shape)
+    mask = torch.empty(values.shape, dtype=values.dtype)
+    return torch.ge(bits.view(torch.int16)[:count].view(values.shape), chance.threshold, out=mask)
 
 
 def masked(values: Tensor, mask: Tensor, scale: float) -> Tensor:
-    """``values · mask · scale``, in one pass."""
-    result: Tensor = torch.ops.aten.native_dropout_backward(values, mask, scale)
-    return result
+    """``values · mask · scale``; not scaled in the mask, whose numbers may have eight bits."""
+    return torch.mul(values, mask).mul_(scale)
 
 
 class _Dropped(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, chance: Chance) -> Tensor:
-        mask = kept(values.shape, chance)
+        mask = kept(values, chance)
         ctx.save_for_backward(mask)
         ctx.scale = chance.scale
         return masked(values, mask, chance.scale)

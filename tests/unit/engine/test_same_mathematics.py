@@ -121,7 +121,8 @@ def test_the_written_out_backward_is_that_of_autograd() -> None:
     ours = torch.autograd.grad((found * goal).sum(), inputs)
     torch.manual_seed(5)
     chance, parts = Chance.of(0.3), []
-    masks = kept((3 * 2, 6, 6), chance).view(3, 2, 6, 6)  # sequences of like length are computed together, as long as the longest
+    like = torch.empty(3 * 2, 6, 6, dtype=torch.float64)
+    masks = kept(like, chance).view(3, 2, 6, 6)  # sequences of like length are computed together, as long as the longest
     for mask, query, key, value in zip(masks, *(tensor.split([4, 1, 6], dim=2) for tensor in inputs), strict=True):
         weights = (query @ key.transpose(2, 3) * 0.5).softmax(-1)
         parts.append((weights * mask[:, : weights.shape[2], : weights.shape[2]] * chance.scale) @ value)
@@ -201,7 +202,7 @@ def test_cheap_dropout_drops_as_often_as_asked_and_keeps_the_mean() -> None:
 
 def test_neighbouring_elements_are_dropped_independently() -> None:
     torch.manual_seed(0)
-    mask = kept((400_001,), Chance.of(0.5)).double() - 0.5
+    mask = kept(torch.empty(400_001), Chance.of(0.5)).double() - 0.5
     for distance in (1, 2, 3, 4, 8):
         assert abs(float((mask[:-distance] * mask[distance:]).mean())) * 4 < 0.01
 
