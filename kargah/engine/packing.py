@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from kargah.engine import products
+
+Numbers = Sequence[int] | NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Packed:
     lengths: tuple[int, ...]
 
     @classmethod
-    def of(cls, ids: Sequence[Sequence[int]], types: Sequence[Sequence[int]] | None = None, first_position: int = 0) -> "Packed":
+    def of(cls, ids: Sequence[Numbers], types: Sequence[Numbers] | None = None, first_position: int = 0) -> "Packed":
         lengths = tuple(len(row) for row in ids)
         positions = np.concatenate([np.arange(length) for length in lengths]) + first_position
         kinds = np.concatenate(types) if types is not None else np.zeros(len(positions))

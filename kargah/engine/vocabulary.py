@@ -5,12 +5,14 @@ So an embedding of the tokens that do occur, trained alone, ends with the same r
 factor common to all. Not for embeddings that are tied to an output layer: there every row has a gradient.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from kargah.engine.packing import Numbers
 
 
 class CompactVocabulary(nn.Module):
@@ -52,7 +54,7 @@ class CompactVocabulary(nn.Module):
         return self._full
 
 
-def compact(model: Any, sequences: Iterable[Sequence[int]]) -> CompactVocabulary | None:
+def compact(model: Any, sequences: Iterable[Numbers]) -> CompactVocabulary | None:
     """Leave in ``model``, a PreTrainedModel, only the rows of tokens in ``sequences``. None where it is not exact or saves little."""
     embedding = model.get_input_embeddings()
     if type(embedding) is not nn.Embedding or embedding.max_norm is not None or embedding.sparse or embedding.scale_grad_by_freq:
@@ -60,7 +62,7 @@ def compact(model: Any, sequences: Iterable[Sequence[int]]) -> CompactVocabulary
     full = embedding.weight
     if _is_shared(model, full):
         return None
-    used = torch.from_numpy(_distinct(sequences))
+    used = torch.from_numpy(_distinct(sequences, len(full)))
     if 2 * len(used) > len(full):
         return None
     small = nn.Embedding(len(used), embedding.embedding_dim, _weight=full.detach()[used].clone())
@@ -74,11 +76,12 @@ def _is_shared(model: nn.Module, weight: Tensor) -> bool:
     return sum(parameter is weight for _, parameter in model.named_parameters(remove_duplicate=False)) > 1
 
 
-def _distinct(sequences: Iterable[Sequence[int]]) -> np.ndarray[Any, np.dtype[np.int64]]:
-    found: set[int] = set()
+def _distinct(sequences: Iterable[Numbers], vocabulary: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """The tokens that occur, in their order."""
+    occurs = np.zeros(vocabulary, dtype=bool)
     for sequence in sequences:
-        found.update(sequence)
-    return np.asarray(sorted(found), dtype=np.int64)
+        occurs[np.asarray(sequence, dtype=np.int64)] = True
+    return np.flatnonzero(occurs)
 
 
 def _keep_padding_silent(small: nn.Embedding, padding: int | None, used: Tensor) -> None:

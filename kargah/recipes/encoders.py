@@ -3,27 +3,32 @@
 A ``Head`` says what becomes of the encoder's vectors; ``Transformer`` is the module that trains; ``TokenBatches`` makes its batches.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kargah.engine import devices
 from kargah.engine.classifiers import logits_of_sequences, logits_of_spans, logits_of_tokens
 from kargah.engine.dropout import make_dropout_cheap
 from kargah.engine.encoders import FAMILIES, UnpaddedEncoder
-from kargah.engine.packing import Packed
+from kargah.engine.packing import Numbers, Packed
 from kargah.engine.products import make_products_quick
 from kargah.engine.vocabulary import CompactVocabulary, compact
 from kargah.recipes.runtime import Decision, Request
 from kargah.recipes.tokenizing import SPECIAL_TOKENS
 
 _LONGEST = 512
+#: Texts that a tokenizer is given at once.
+_AT_ONCE = 500
+TokenArray = NDArray[np.int32]
 #: (token ids, token type ids) of one sequence, special tokens included.
-Item = tuple[Sequence[int], Sequence[int]]
+Item = tuple[TokenArray, NDArray[np.uint8]]
 Batch = Packed | dict[str, Tensor]
 
 
@@ -93,7 +98,7 @@ class Transformer(nn.Module):
         left_out = self.vocabulary.rows_left_out * self._embedding.embedding_dim if self.vocabulary else 0
         return left_out + sum(int(parameter.numel()) for parameter in self.model.parameters())
 
-    def make_cheap(self, sequences: Iterable[Sequence[int]]) -> list[Decision]:
+    def make_cheap(self, sequences: Iterable[Numbers]) -> list[Decision]:
         """For training: plain dropouts by cheap ones, quick products, no padding, and only the vectors of tokens in ``sequences`` (those of
         all that will be scored among them), where that is exact; said, for it shows in memory and time.
         """
@@ -178,6 +183,14 @@ class TokenBatches:
     max_length: int
     first_position: int | None = None
 
+    def items_of(self, fields: Sequence[Sequence[str]], check: Callable[[], None]) -> list[Item]:
+        """Of each row; ``fields``: its texts, one sequence of them for each field."""
+        items: list[Item] = []
+        for part in parts_of(fields, check):
+            found = self.tokenizer(*part, truncation=True, max_length=self.max_length, return_token_type_ids=True)
+            items += map(item_of, found["input_ids"], found["token_type_ids"])
+        return items
+
     def cost(self, item: Item) -> int:
         return len(item[0])
 
@@ -192,7 +205,7 @@ class TokenBatches:
         ids = torch.full((len(items), longest), self.tokenizer.pad_token_id, dtype=torch.int64)
         types, mask = torch.zeros_like(ids), torch.zeros_like(ids)
         for row, (row_ids, row_types) in enumerate(items):
-            ids[row, : len(row_ids)], types[row, : len(row_ids)] = torch.tensor(row_ids), torch.tensor(row_types)
+            ids[row, : len(row_ids)], types[row, : len(row_ids)] = torch.from_numpy(row_ids), torch.from_numpy(row_types)
             mask[row, : len(row_ids)] = 1
         batch = {"input_ids": ids, "attention_mask": mask}
         return batch | ({"token_type_ids": types} if self._has_types else {})
@@ -204,6 +217,23 @@ class TokenBatches:
     def save(self, folder: Path) -> None:
         self.tokenizer.model_max_length = self.max_length
         self.tokenizer.save_pretrained(str(folder))
+
+
+def item_of(ids: Sequence[int], types: Sequence[int]) -> Item:
+    """In five bytes a token: as Python's numbers they would take some forty."""
+    return np.array(ids, dtype=np.int32), np.array(types, dtype=np.uint8)
+
+
+def counts_of(tokenizer: Any, fields: Sequence[Sequence[Any]], check: Callable[[], None], **options: Any) -> list[int]:
+    """How many tokens each row has, special ones included."""
+    return [len(ids) for part in parts_of(fields, check) for ids in tokenizer(*part, **options)["input_ids"]]
+
+
+def parts_of(fields: Sequence[Sequence[Any]], check: Callable[[], None]) -> Iterator[list[list[Any]]]:
+    """Some rows at once: what a tokenizer says of texts takes many times their memory."""
+    for start in range(0, len(fields[0]), _AT_ONCE):
+        check()
+        yield [list(column[start : start + _AT_ONCE]) for column in fields]
 
 
 def small_config(tokenizer: Any, hidden_size: int, num_layers: int, dropout: float, max_length: int, **task: Any) -> Any:

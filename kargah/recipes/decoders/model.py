@@ -72,7 +72,7 @@ def packed(samples: Sequence[Sample]) -> tuple[Packed, Tensor]:
 
 def together(sequences: Sequence[Tokens]) -> tuple[Packed, Tensor]:
     learnt = torch.from_numpy(np.concatenate([sequence.learnt for sequence in sequences]))
-    return Packed.of([sequence.ids for sequence in sequences]), learnt  # type: ignore[misc]
+    return Packed.of([sequence.ids for sequence in sequences]), learnt
 
 
 def from_scratch(vocabulary: Vocabulary, size: Size, max_length: int, seed: int) -> Decoder:

@@ -106,13 +106,7 @@ class TokenReader(TokenBatches):
     """An item: (token ids, token type ids), at most ``max_length`` of them."""
 
     def encode(self, texts: Sequence[str], check: Check) -> list[Any]:
-        items: list[Any] = []
-        for start in range(0, len(texts), 500):
-            check()
-            part = list(texts[start : start + 500])
-            found = self.tokenizer(part, truncation=True, max_length=self.max_length, return_token_type_ids=True)
-            items += list(zip(found["input_ids"], found["token_type_ids"], strict=True))
-        return items
+        return self.items_of([texts], check)
 
 
 @dataclass

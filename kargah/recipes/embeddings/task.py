@@ -16,7 +16,7 @@ from kargah.recipes.embeddings.hashing import HashedTerms
 from kargah.recipes.embeddings.model import Embedder, HashedBag, MeanOfTokens, TermReader, TokenReader
 from kargah.recipes.embeddings.presets import FINE_TUNING, PRESETS, Preset
 from kargah.recipes.embeddings.spec import SentenceEmbeddingsSpec
-from kargah.recipes.encoders import VECTORS, Transformer, fast_tokenizer, fitting_length, small_config
+from kargah.recipes.encoders import VECTORS, Transformer, counts_of, fast_tokenizer, fitting_length, parts_of, small_config
 from kargah.recipes.measures import FloatArray, IntArray
 from kargah.recipes.parts import VALIDATION
 from kargah.recipes.runtime import Decision, Request, Settings, all_threads, decide_settings, one_thread
@@ -166,7 +166,7 @@ def _from_scratch(data: EmbeddingData, request: Request, preset: Preset, taught:
 
     tokenizer = train_tokenizer(texts, preset.vocab_size, data.describe["normaliser"])
     request.check()
-    lengths = [len(encoded.ids) for encoded in tokenizer.encode_batch(texts)]
+    lengths = [len(encoded.ids) for (part,) in parts_of([texts], request.check) for encoded in tokenizer.encode_batch(part)]
     max_length, decision = fitting_length(request, lengths, preset.max_length)
     decisions.append(decision)
     fast = fast_tokenizer(tokenizer)
@@ -181,6 +181,6 @@ def _from_base(data: EmbeddingData, request: Request, folder: Path, taught: list
     model, tokenizer = base_models.load(folder, AutoModel, data.describe["normaliser"], request.check)
     encoder = Transformer(model, VECTORS)
     request.check()
-    lengths = [len(ids) for ids in tokenizer([data.texts[text] for text in taught])["input_ids"]]
+    lengths = counts_of(tokenizer, [[data.texts[text] for text in taught]], request.check)
     max_length, decision = fitting_length(request, lengths, encoder.longest)
     return Embedder(MeanOfTokens(encoder), TokenReader(tokenizer, min(max_length, encoder.longest), encoder.first_position)), [decision]

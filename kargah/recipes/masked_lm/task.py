@@ -12,7 +12,7 @@ from kargah.engine import devices
 from kargah.recipes import new_tokens
 from kargah.recipes.distillation import settled
 from kargah.recipes.encoder_tasks import SCORING_BATCH, EncoderTask
-from kargah.recipes.encoders import Item, small_config
+from kargah.recipes.encoders import Item, TokenArray, small_config
 from kargah.recipes.masked_lm import network
 from kargah.recipes.masked_lm.data import MaskedData
 from kargah.recipes.masked_lm.network import GapFiller, Teacher
@@ -58,9 +58,9 @@ class MaskedTask(EncoderTask):
             chosen = self._drawn(row)
             items.append((self._hidden(ids, chosen), types))
             places.append(start + chosen)
-            wanted.append(np.asarray(ids)[chosen])
+            wanted.append(ids[chosen])
             start += len(ids)
-        hidden, tokens = np.concatenate(places), torch.from_numpy(np.concatenate(wanted))
+        hidden, tokens = np.concatenate(places), torch.from_numpy(np.concatenate(wanted)).long()
         if self.teacher is None:
             logits = self._logits(items, hidden)
             return nn.functional.cross_entropy(logits, tokens.to(logits.device))
@@ -75,12 +75,12 @@ class MaskedTask(EncoderTask):
         order = torch.rand(len(candidates)).argsort().numpy()
         return np.sort(candidates[order[: self.tokens.masked_count(row)]])
 
-    def _hidden(self, ids: Sequence[int], places: IntArray) -> list[int]:
+    def _hidden(self, ids: TokenArray, places: IntArray) -> TokenArray:
         tokenizer = self.tokens.tokenizer
         kinds, others = torch.rand(len(places)).numpy(), torch.randint(len(tokenizer), (len(places),)).numpy()
-        changed = np.array(ids)
+        changed = ids.copy()
         changed[places] = np.where(kinds < _MASKED, tokenizer.mask_token_id, np.where(kinds < _OTHER, others, changed[places]))
-        return [int(token) for token in changed]
+        return changed
 
     def _logits(self, items: Sequence[Item], places: IntArray) -> Tensor:
         with devices.products_in(self.precision, self.module):
@@ -105,10 +105,11 @@ class MaskedTask(EncoderTask):
         masked = [self.tokens.fixed_places(row) for row in rows]
         items, starts = [], np.cumsum([0, *(len(self.tokens.items[row][0]) for row in rows)])
         for row, places in zip(rows, masked, strict=True):
-            ids = np.array(self.tokens.items[row][0])
-            ids[places] = self.tokens.tokenizer.mask_token_id
-            items.append((ids.tolist(), self.tokens.items[row][1]))
-        wanted = torch.from_numpy(np.concatenate([np.asarray(self.tokens.items[row][0])[p] for row, p in zip(rows, masked, strict=True)]))
+            ids, types = self.tokens.items[row]
+            hidden = ids.copy()
+            hidden[places] = self.tokens.tokenizer.mask_token_id
+            items.append((hidden, types))
+        wanted = torch.from_numpy(np.concatenate([self.tokens.items[row][0][p] for row, p in zip(rows, masked, strict=True)])).long()
         logits = self._logits(items, np.concatenate([start + places for start, places in zip(starts, masked, strict=False)]))
         lost = nn.functional.cross_entropy(logits, wanted.to(logits.device), reduction="none").double().cpu().numpy()
         hits = logits.argmax(dim=1).cpu().numpy() == wanted.numpy()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from kargah.recipes import new_tokens
-from kargah.recipes.encoders import Item, TokenBatches, fast_tokenizer, fitting_length
+from kargah.recipes.encoders import Item, TokenArray, TokenBatches, fast_tokenizer, fitting_length, item_of, parts_of
 from kargah.recipes.errors import BaseModelUnusable
 from kargah.recipes.masked_lm.data import DEFAULT_MAX_LENGTH, MaskedData
 from kargah.recipes.masked_lm.spec import MaskedLMSpec
@@ -31,14 +31,13 @@ class Tokens:
     growth: new_tokens.Growth | None
 
     @cached_property
-    def special(self) -> set[int]:
-        return set(self.tokenizer.all_special_ids)
+    def _special(self) -> TokenArray:
+        return np.unique(np.array(self.tokenizer.all_special_ids, dtype=np.int32))
 
     def candidates(self, row: int) -> IntArray:
         """The places that may be masked: all but special tokens; the first where there is nothing else."""
-        ids = self.items[row][0]
-        found = [place for place, token in enumerate(ids) if token not in self.special]
-        return np.array(found or [0], dtype=np.int64)
+        found = np.flatnonzero(~np.isin(self.items[row][0], self._special))
+        return found if len(found) else np.zeros(1, dtype=np.int64)
 
     def masked_count(self, row: int) -> int:
         return max(1, round(self.share * len(self.candidates(row))))
@@ -50,8 +49,8 @@ class Tokens:
 
     def frequencies(self, rows: IntArray) -> FloatArray:
         """The share of each token of the vocabulary in these rows, float64, counted with one for each; special ones hardly any."""
-        counts = np.bincount(np.concatenate([np.asarray(self.items[row][0]) for row in rows]), minlength=len(self.tokenizer)) + 1.0
-        counts[sorted(self.special)] = 1.0
+        counts = np.bincount(np.concatenate([self.items[row][0] for row in rows]), minlength=len(self.tokenizer)) + 1.0
+        counts[self._special] = 1.0
         return np.asarray(counts / counts.sum())
 
     def batches(self, first_position: int | None) -> TokenBatches:
@@ -71,14 +70,17 @@ def _made(data: MaskedData, request: Request, longest: int | None) -> Tokens:
     spec = request.spec
     assert isinstance(spec, MaskedLMSpec)
     tokenizer, growth = _tokenizer(data, request)
-    found: list[list[int]] = []
-    for start in range(0, len(data.texts), 500):
-        request.check()
-        found += tokenizer(data.texts[start : start + 500])["input_ids"]
-    max_length, decision = fitting_length(request, [len(ids) for ids in found], min(longest or DEFAULT_MAX_LENGTH, DEFAULT_MAX_LENGTH))
+    found = [item_of(ids, [0] * len(ids)) for (part,) in parts_of([data.texts], request.check) for ids in tokenizer(part)["input_ids"]]
+    max_length, decision = fitting_length(request, [len(ids) for ids, _ in found], min(longest or DEFAULT_MAX_LENGTH, DEFAULT_MAX_LENGTH))
     max_length = min(max_length, longest or max_length)
-    cut = [ids if len(ids) <= max_length else [*ids[: max_length - 1], ids[-1]] for ids in found]
-    return Tokens(tokenizer, max_length, decision, [(ids, [0] * len(ids)) for ids in cut], spec.seed, spec.mask_share, growth)
+    items = [_cut(item, max_length) for item in found]
+    return Tokens(tokenizer, max_length, decision, items, spec.seed, spec.mask_share, growth)
+
+
+def _cut(item: Item, max_length: int) -> Item:
+    """The last token, which ends the sequence, stays."""
+    ids, types = item
+    return item if len(ids) <= max_length else (np.append(ids[: max_length - 1], ids[-1]), types[:max_length])
 
 
 def _tokenizer(data: MaskedData, request: Request) -> tuple[Any, new_tokens.Growth | None]:

@@ -41,7 +41,7 @@ class Frequencies:
     def scores(self, rows: IntArray) -> FloatArray:
         best, found = int(self._shares.argmax()), []
         for row in rows.tolist():
-            wanted = np.asarray(self._tokens.items[row][0])[self._tokens.fixed_places(row)]
+            wanted = self._tokens.items[row][0][self._tokens.fixed_places(row)]
             found.append((-np.log(self._shares[wanted]).sum(), len(wanted), (wanted == best).sum()))
         return np.array(found, dtype=np.float64).reshape(-1, 3)
 

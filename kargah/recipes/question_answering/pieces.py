@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from kargah.recipes.encoders import Item, TokenBatches
+from kargah.recipes.encoders import Item, TokenBatches, item_of
 from kargah.recipes.measures import FloatArray
 from kargah.recipes.question_answering.texts import Asked
 
@@ -49,7 +49,7 @@ class AnswerPieces(TokenBatches):
         for window, row in enumerate(found["overflow_to_sample_mapping"]):
             own = [field == 1 for field in found.sequence_ids(window)]
             offsets = np.where(np.array(own)[:, None], np.array(found["offset_mapping"][window], dtype=np.int64), -1)
-            item = (found["input_ids"][window], found["token_type_ids"][window])
+            item = item_of(found["input_ids"][window], found["token_type_ids"][window])
             rows[row].append(Window(item, offsets, _goal(offsets, asked[row])))
         return rows
 

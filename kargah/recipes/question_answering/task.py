@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from kargah.kit import files
 from kargah.recipes import base_models
 from kargah.recipes.encoder_tasks import EncoderTask, by_tokens, told_of
-from kargah.recipes.encoders import SPANS, TokenBatches, Transformer, fast_tokenizer, fitting_length, small_config
+from kargah.recipes.encoders import SPANS, TokenBatches, Transformer, counts_of, fast_tokenizer, fitting_length, small_config
 from kargah.recipes.measures import FloatArray
 from kargah.recipes.parts import TEST, VALIDATION
 from kargah.recipes.question_answering.data import AnswerData
@@ -102,7 +102,7 @@ def build_task(data: AnswerData, request: Request) -> AnswerTask:
         asked = data.asked_of(data.rows_of(part))
         held[part] = (asked, pieces.encode(asked, request.check))
     every = (row for rows in (items, held[VALIDATION][1], held[TEST][1]) for row in rows)
-    decisions += network.make_cheap([window.item[0] for row in every for window in row])
+    decisions += network.make_cheap(window.item[0] for row in every for window in row)
     decisions += [*settled, all_threads(request)]
     return AnswerTask(network, pieces, settings, decisions, items, held, spec.longest_answer)
 
@@ -124,7 +124,7 @@ def _from_scratch(train: Sequence[Asked], data: AnswerData, request: Request) ->
     vocab_size = sizes.pop("vocab_size")
     texts = [*dict.fromkeys(one.passage.read for one in train), *(one.question for one in train)]
     tokenizer = fast_tokenizer(train_tokenizer(texts, vocab_size, data.describe["normaliser"]))
-    max_length, decision = fitting_length(request, _lengths(tokenizer, train), _LONGEST)
+    max_length, decision = fitting_length(request, _lengths(tokenizer, train, request), _LONGEST)
     network = Transformer(BertForQuestionAnswering(small_config(tokenizer, max_length=max_length, **sizes)), SPANS)
     return _reader(network, tokenizer, max_length, spec), [*decisions, decision]
 
@@ -138,7 +138,7 @@ def _fine_tuned(train: Sequence[Asked], data: AnswerData, request: Request) -> t
         request.base_model, AutoModelForQuestionAnswering, data.describe["normaliser"], request.check, num_labels=2
     )
     network = Transformer(model, SPANS)
-    max_length, decision = fitting_length(request, _lengths(tokenizer, train), min(_LONGEST, network.longest))
+    max_length, decision = fitting_length(request, _lengths(tokenizer, train, request), min(_LONGEST, network.longest))
     return _reader(network, tokenizer, min(max_length, network.longest), request.spec), [decision]
 
 
@@ -149,6 +149,6 @@ def _reader(network: Transformer, tokenizer: Any, max_length: int, spec: Questio
     return Reader(network, AnswerPieces(tokenizer, max_length, network.first_position, stride), spec.longest_answer)
 
 
-def _lengths(tokenizer: Any, asked: Sequence[Asked]) -> list[int]:
+def _lengths(tokenizer: Any, asked: Sequence[Asked], request: Request) -> list[int]:
     """In pieces, special tokens included."""
-    return [len(ids) for ids in tokenizer([one.question for one in asked], [one.passage.read for one in asked])["input_ids"]]
+    return counts_of(tokenizer, [[one.question for one in asked], [one.passage.read for one in asked]], request.check)

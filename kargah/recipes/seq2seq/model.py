@@ -5,16 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from kargah.engine import devices
+from kargah.engine.packing import Numbers
+from kargah.recipes.encoders import TokenArray, parts_of
 from kargah.recipes.seq2seq.metrics import Written
 
 _SCORING_BATCH = 32
 _IGNORED = -100
 #: (token ids of what is read, token ids of what is to be written), each with its end.
-Item = tuple[list[int], list[int]]
+Item = tuple[TokenArray, TokenArray]
 Check = Callable[[], None]
 Told = TypeVar("Told")
 
@@ -32,11 +35,8 @@ class Writer:
     def encode(self, read: Sequence[str], written: Sequence[str], check: Check) -> list[Item]:
         sides = []
         for texts, longest in ((read, self.max_length), (written, self.max_target_length)):
-            ids: list[list[int]] = []
-            for start in range(0, len(texts), 500):
-                check()
-                ids += self.tokenizer(list(texts[start : start + 500]), truncation=True, max_length=longest)["input_ids"]
-            sides.append(ids)
+            parts = (self.tokenizer(part, truncation=True, max_length=longest) for (part,) in parts_of([texts], check))
+            sides.append([np.array(ids, dtype=np.int32) for found in parts for ids in found["input_ids"]])
         return list(zip(*sides, strict=True))
 
     def batch(self, items: Sequence[Item]) -> dict[str, Tensor]:
@@ -86,7 +86,7 @@ class Writer:
         self.tokenizer.save_pretrained(str(folder))
 
 
-def _padded(rows: Sequence[Sequence[int]], padding: int) -> Tensor:
+def _padded(rows: Sequence[Numbers], padding: int) -> Tensor:
     ids = torch.full((len(rows), max(map(len, rows))), padding, dtype=torch.int64)
     for place, row in enumerate(rows):
         ids[place, : len(row)] = torch.tensor(row)

@@ -14,7 +14,7 @@ from kargah.engine.dropout import make_dropout_cheap
 from kargah.engine.products import make_products_quick
 from kargah.recipes import base_models
 from kargah.recipes.decoders.tokens import END, trained
-from kargah.recipes.encoders import fitting_length
+from kargah.recipes.encoders import counts_of, fitting_length
 from kargah.recipes.measures import FloatArray
 from kargah.recipes.parts import TEST, VALIDATION
 from kargah.recipes.problem import rows_of
@@ -138,10 +138,7 @@ def _from_scratch(data: Seq2SeqData, request: Request) -> tuple[Any, Any, list[D
 def _lengths(data: Seq2SeqData, request: Request, tokenizer: Any, model: Any) -> tuple[tuple[int, int], list[Decision]]:
     """Most tokens of what is read and of what is written, with the reasons."""
     room = getattr(model.config, "max_position_embeddings", None) or _LONGEST
-    found: list[list[int]] = []
-    for texts in data.texts_of(data.train_rows):
-        request.check()
-        found.append([len(ids) for ids in tokenizer(texts)["input_ids"]])
+    found = [counts_of(tokenizer, [texts], request.check) for texts in data.texts_of(data.train_rows)]
     longest, decision = fitting_length(request, found[0], min(_LONGEST, room))
     wanted = getattr(request.spec, "max_target_length", None)
     target = wanted or max(2, min(max(found[1]), _LONGEST_TARGET))

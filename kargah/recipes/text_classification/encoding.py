@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from kargah.kit import files
-from kargah.recipes.encoders import TokenBatches
+from kargah.recipes.encoders import TokenArray, TokenBatches, parts_of
 from kargah.recipes.ngrams import NgramVocabulary
 from kargah.recipes.text_classification.model import Bags, Sequences
 from kargah.recipes.tokenizing import load_tokenizer
@@ -81,12 +81,11 @@ class TokenEncoding:
     def encode(self, fields: Sequence[Sequence[str]], check: Check) -> list[Item]:
         return [list(row) for row in zip(*(self._ids(texts, check) for texts in fields), strict=True)]
 
-    def _ids(self, texts: Sequence[str], check: Check) -> list[list[int]]:
-        ids: list[list[int]] = []
-        for start in range(0, len(texts), 500):
-            check()
-            found = self.tokenizer.encode_batch(list(texts[start : start + 500]), add_special_tokens=False)
-            ids += [encoded.ids[: self.max_length] or [1] for encoded in found]
+    def _ids(self, texts: Sequence[str], check: Check) -> list[TokenArray]:
+        ids: list[TokenArray] = []
+        for (part,) in parts_of([texts], check):
+            found = self.tokenizer.encode_batch(part, add_special_tokens=False)
+            ids += [np.array(encoded.ids[: self.max_length] or [1], dtype=np.int32) for encoded in found]
         return ids
 
     def cost(self, item: Item) -> int:
@@ -95,11 +94,11 @@ class TokenEncoding:
     def collate(self, items: Sequence[Item]) -> list[Sequences]:
         return [self._sequences([item[field] for item in items]) for field in range(len(items[0]))]
 
-    def _sequences(self, rows: list[list[int]]) -> Sequences:
+    def _sequences(self, rows: list[TokenArray]) -> Sequences:
         lengths = torch.tensor([len(ids) for ids in rows])
         ids = torch.zeros(len(rows), int(lengths.max()), dtype=torch.int64)
         for place, row in enumerate(rows):
-            ids[place, : len(row)] = torch.tensor(row)
+            ids[place, : len(row)] = torch.from_numpy(row)
         return Sequences(ids, lengths)
 
     def save(self, folder: Path) -> None:
@@ -116,10 +115,4 @@ class TransformerEncoding(TokenBatches):
     """A pair is one sequence."""
 
     def encode(self, fields: Sequence[Sequence[str]], check: Check) -> list[Item]:
-        items: list[Item] = []
-        for start in range(0, len(fields[0]), 500):
-            check()
-            parts = [list(texts[start : start + 500]) for texts in fields]
-            found = self.tokenizer(*parts, truncation=True, max_length=self.max_length, return_token_type_ids=True)
-            items += list(zip(found["input_ids"], found["token_type_ids"], strict=True))
-        return items
+        return self.items_of(fields, check)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from kargah.engine import devices
 from kargah.kit import files
 from kargah.recipes.distillation import Lessons, lessons_of, settled
-from kargah.recipes.encoders import Transformer, fast_tokenizer, fitting_length
+from kargah.recipes.encoders import Transformer, counts_of, fast_tokenizer, fitting_length, parts_of
 from kargah.recipes.hidden_states import HiddenTeacher, encoder_of, teachers_tokenizer, within
 from kargah.recipes.measures import FloatArray
 from kargah.recipes.ngrams import NgramVocabulary
@@ -186,7 +187,7 @@ def build_task(data: TextData, request: Request) -> TextTask:
     items = encode(data.texts_of(data.train_rows), request.check)
     held = {part: encode(data.texts_of(data.rows_of(part)), request.check) for part in (VALIDATION, TEST)}
     if isinstance(model.network, Transformer):
-        decisions += model.network.make_cheap([ids for ids, _ in [*items, *held[VALIDATION], *held[TEST]]])
+        decisions += model.network.make_cheap(ids for ids, _ in chain(items, held[VALIDATION], held[TEST]))
     lessons = lessons_of(data, request)
     threads = one_thread(request) if model.architecture == "bag" else all_threads(request)
     decisions += [*told, *settled(request), threads]
@@ -232,7 +233,7 @@ def _encoding(
     fast = teachers_tokenizer(request, data.describe["normaliser"], decisions)
     tokenizer = fast.backend_tokenizer if fast else train_tokenizer(texts, preset.vocab_size, data.describe["normaliser"])
     request.check()
-    lengths = [len(encoded.ids) for encoded in tokenizer.encode_batch(texts)]
+    lengths = [len(encoded.ids) for (part,) in parts_of([texts], request.check) for encoded in tokenizer.encode_batch(part)]
     max_length, decision = fitting_length(request, lengths, preset.max_length)
     decisions.append(decision)
     if preset.name == "transformer":
@@ -246,8 +247,7 @@ def pretrained_model(data: TextData, request: Request, folder: Path) -> tuple[Te
     texts = [text for field_texts in fields for text in field_texts]
     network, tokenizer, grown = pretrained.load(folder, data.problem, data.describe["normaliser"], request, texts)
     request.check()
-    lengths = [len(ids) for ids in tokenizer(*fields)["input_ids"]]
-    max_length, decision = fitting_length(request, lengths, network.longest)
+    max_length, decision = fitting_length(request, counts_of(tokenizer, fields, request.check), network.longest)
     encoding = TransformerEncoding(tokenizer, min(max_length, network.longest), network.first_position)
     decisions = [*grown, decision, given(request, "frozen_encoder")]
     if getattr(request.spec, "frozen_encoder", False):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kargah.recipes.encoders import Batch, Item, TokenBatches
+from kargah.recipes.encoders import Batch, Item, TokenBatches, item_of
 
 #: Of a window, the share that it has in common with the next: what stands at its edge is seen with company in the other.
 _SHARED = 4
@@ -50,7 +50,7 @@ class PieceBatches(TokenBatches):
                 if depths[word] < 0 or (depth > depths[word] and not cut):
                     firsts[word], depths[word] = before + place, depth
             before += len(word_of)
-        return Row([(found["input_ids"][window], found["token_type_ids"][window]) for window in windows], firsts)
+        return Row([item_of(found["input_ids"][window], found["token_type_ids"][window]) for window in windows], firsts)
 
     def cost(self, item: Any) -> int:
         return sum(len(ids) for ids, _ in item.windows)

@@ -12,7 +12,7 @@ from kargah.engine import devices
 from kargah.recipes import base_models, new_tokens
 from kargah.recipes.distillation import Lessons, lessons_of, settled
 from kargah.recipes.encoder_tasks import EncoderTask, told_of
-from kargah.recipes.encoders import TOKENS, Transformer, fast_tokenizer, fitting_length, named_labels, small_config
+from kargah.recipes.encoders import TOKENS, Transformer, counts_of, fast_tokenizer, fitting_length, named_labels, small_config
 from kargah.recipes.hidden_states import HiddenTeacher, encoder_of, teachers_tokenizer, within
 from kargah.recipes.measures import FloatArray
 from kargah.recipes.parts import TEST, VALIDATION
@@ -117,7 +117,7 @@ def build_task(data: TagData, request: Request) -> TagTask:
     held = {part: encode(data.words_of(data.rows_of(part)), request.check) for part in (VALIDATION, TEST)}
     if isinstance(model.network, Transformer):
         every = (item for part in (items, *held.values()) for item in part)
-        decisions += model.network.make_cheap([ids for item in every for ids, _ in item.windows])
+        decisions += model.network.make_cheap(ids for item in every for ids, _ in item.windows)
     goals = [torch.from_numpy(tags) for tags in data.tags_of(data.train_rows)]
     lessons = lessons_of(data, request)
     decisions += [*told, *settled(request), all_threads(request)]
@@ -148,7 +148,7 @@ def _from_scratch(data: TagData, request: Request, preset: Preset, decisions: li
     normaliser = data.describe["normaliser"]
     tokenizer = teachers_tokenizer(request, normaliser, decisions)
     tokenizer = tokenizer or fast_tokenizer(train_tokenizer([" ".join(row) for row in words], preset.vocab_size, normaliser))
-    max_length, decision = fitting_length(request, _lengths(tokenizer, words), preset.max_length)
+    max_length, decision = fitting_length(request, _lengths(tokenizer, words, request), preset.max_length)
     decisions.append(decision)
     config = small_config(tokenizer, preset.hidden_size, preset.num_layers, preset.dropout, max_length, **named_labels(labels))
     network = Transformer(BertForTokenClassification(config), TOKENS)
@@ -165,11 +165,11 @@ def _fine_tuned(data: TagData, request: Request) -> tuple[TagModel, list[Decisio
     )
     tokenizer, decisions = new_tokens.added(request, model, tokenizer, words)
     network = Transformer(model, TOKENS)
-    max_length, decision = fitting_length(request, _lengths(tokenizer, words), network.longest)
+    max_length, decision = fitting_length(request, _lengths(tokenizer, words, request), network.longest)
     batches = PieceBatches(tokenizer, min(max_length, network.longest), network.first_position)
     return TagModel(network, batches), [*decisions, decision]
 
 
-def _lengths(tokenizer: Any, words: Sequence[Sequence[str]]) -> list[int]:
+def _lengths(tokenizer: Any, words: Sequence[Sequence[str]], request: Request) -> list[int]:
     """In pieces, special tokens included."""
-    return [len(ids) for ids in tokenizer(list(map(list, words)), is_split_into_words=True)["input_ids"]]
+    return counts_of(tokenizer, [list(map(list, words))], request.check, is_split_into_words=True)
