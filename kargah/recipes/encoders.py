@@ -185,11 +185,14 @@ class TokenBatches:
 
     def items_of(self, fields: Sequence[Sequence[str]], check: Callable[[], None]) -> list[Item]:
         """Of each row; ``fields``: its texts, one sequence of them for each field."""
-        items: list[Item] = []
-        for part in parts_of(fields, check):
-            found = self.tokenizer(*part, truncation=True, max_length=self.max_length, return_token_type_ids=True)
-            items += map(item_of, found["input_ids"], found["token_type_ids"])
-        return items
+        return items_of(self.tokenizer, fields, check, truncation=True, max_length=self.max_length)
+
+    def shortened(self, items: list[Item], fields: Sequence[Sequence[str]], check: Callable[[], None]) -> list[Item]:
+        """``items_of`` the same rows, where they were read without a limit: only those that are too long are read anew."""
+        long = [row for row, (ids, _) in enumerate(items) if len(ids) > self.max_length]
+        anew = self.items_of([[texts[row] for row in long] for texts in fields], check)
+        found = dict(zip(long, anew, strict=True))
+        return [found.get(row, item) for row, item in enumerate(items)]
 
     def cost(self, item: Item) -> int:
         return len(item[0])
@@ -222,6 +225,14 @@ class TokenBatches:
 def item_of(ids: Sequence[int], types: Sequence[int]) -> Item:
     """In five bytes a token: as Python's numbers they would take some forty."""
     return np.array(ids, dtype=np.int32), np.array(types, dtype=np.uint8)
+
+
+def items_of(tokenizer: Any, fields: Sequence[Sequence[str]], check: Callable[[], None], **limits: Any) -> list[Item]:
+    items: list[Item] = []
+    for part in parts_of(fields, check):
+        found = tokenizer(*part, return_token_type_ids=True, **limits)
+        items += map(item_of, found["input_ids"], found["token_type_ids"])
+    return items
 
 
 def counts_of(tokenizer: Any, fields: Sequence[Sequence[Any]], check: Callable[[], None], **options: Any) -> list[int]:

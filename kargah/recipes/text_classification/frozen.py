@@ -58,12 +58,14 @@ class FrozenEncoding:
     def __init__(self, encoding: TransformerEncoding, head: FrozenHead) -> None:
         self._encoding, self._head = encoding, head
 
-    @torch.no_grad()
     def encode(self, fields: Sequence[Sequence[str]], check: Check) -> list[Tensor]:
-        """In batches of like length, in the order of the texts."""
+        return self.vectors(self._encoding.encode(fields, check), check)
+
+    @torch.no_grad()
+    def vectors(self, items: Sequence[Any], check: Check) -> list[Tensor]:
+        """Of what ``encoding`` has read, in its order; computed in batches of like length."""
         whole = self._head.transformer
         whole.model.base_model.eval()
-        items = self._encoding.encode(fields, check)
         order = sorted(range(len(items)), key=lambda row: self._encoding.cost(items[row]))
         found: dict[int, Tensor] = {}
         for start in range(0, len(order), _AT_ONCE):
@@ -84,7 +86,7 @@ class FrozenEncoding:
         self._encoding.save(folder)
 
 
-def freeze(network: Transformer, encoding: TransformerEncoding) -> tuple[FrozenHead, Any]:
+def freeze(network: Transformer, encoding: TransformerEncoding) -> tuple[FrozenHead, FrozenEncoding]:
     """What trains instead of the whole, and what its texts become."""
     head = FrozenHead(network)
     return head, FrozenEncoding(encoding, head)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from kargah.engine import devices
 from kargah.kit import files
 from kargah.recipes.distillation import Lessons, lessons_of, settled
-from kargah.recipes.encoders import Transformer, counts_of, fast_tokenizer, fitting_length, parts_of
+from kargah.recipes.encoders import Transformer, fast_tokenizer, fitting_length, items_of, parts_of
 from kargah.recipes.hidden_states import HiddenTeacher, encoder_of, teachers_tokenizer, within
 from kargah.recipes.measures import FloatArray
 from kargah.recipes.ngrams import NgramVocabulary
@@ -170,22 +171,23 @@ def build_task(data: TextData, request: Request) -> TextTask:
     assert isinstance(spec, TextClassificationSpec)
     rows = len(data.train_rows)
     teaching = encoder_of(request, "AutoModelForSequenceClassification")
+    texts = data.texts_of(data.train_rows)
     if request.base_model is not None:
-        model, decisions = pretrained_model(data, request, request.base_model)
+        model, decisions, read = pretrained_model(data, request, request.base_model, texts)
         defaults, why = (FROZEN, "why.frozen_encoder") if spec.frozen_encoder else (FINE_TUNING, "why.fine_tuning")
     else:
         preset, decisions = _preset(spec, rows, teaching is not None)
         defaults, why = replace(preset.defaults, epochs=epochs_for(preset, rows, LEAST_STEPS)), "why.preset"
-        model = _from_scratch(data, request, preset, decisions)
+        model = _from_scratch(data, request, preset, texts, decisions)
+        read = partial(model.encoding.encode, texts, request.check)
     settings, told = decide_settings(request, defaults, why, preset=model.architecture, rows=rows)
     model.scale = _scale(data)
     hidden = None
     if isinstance(model.encoding, TransformerEncoding) and isinstance(model.network, Transformer):
         decisions = within(teaching, model.encoding, decisions)
         hidden = HiddenTeacher.of(teaching, model.network, model.encoding, request)
-    encode = model.encoding.encode
-    items = encode(data.texts_of(data.train_rows), request.check)
-    held = {part: encode(data.texts_of(data.rows_of(part)), request.check) for part in (VALIDATION, TEST)}
+    items = read()
+    held = {part: model.encoding.encode(data.texts_of(data.rows_of(part)), request.check) for part in (VALIDATION, TEST)}
     if isinstance(model.network, Transformer):
         decisions += model.network.make_cheap(ids for ids, _ in chain(items, held[VALIDATION], held[TEST]))
     lessons = lessons_of(data, request)
@@ -208,10 +210,9 @@ def _preset(spec: TextClassificationSpec, rows: int, of_teacher: bool) -> tuple[
     return replace(preset, **changed), decisions
 
 
-def _from_scratch(data: TextData, request: Request, preset: Preset, decisions: list[Decision]) -> TextModel:
+def _from_scratch(data: TextData, request: Request, preset: Preset, fields: list[list[str]], decisions: list[Decision]) -> TextModel:
     torch.manual_seed(request.spec.seed)
-    texts = [text for field_texts in data.texts_of(data.train_rows) for text in field_texts]
-    encoding = _encoding(texts, data, request, preset, decisions)
+    encoding = _encoding([text for texts in fields for text in texts], data, request, preset, decisions)
     if isinstance(encoding, TransformerEncoding):
         transformer = pretrained.small_transformer(encoding.tokenizer, data.problem, preset, encoding.max_length)
         encoding.first_position = transformer.first_position
@@ -241,18 +242,23 @@ def _encoding(
     return TokenEncoding(tokenizer, max_length)
 
 
-def pretrained_model(data: TextData, request: Request, folder: Path) -> tuple[TextModel, list[Decision]]:
+def pretrained_model(
+    data: TextData, request: Request, folder: Path, fields: list[list[str]]
+) -> tuple[TextModel, list[Decision], Callable[[], list[Any]]]:
+    """With what reads the training rows, once it is known how long they may be: their ``fields`` went through the tokenizer already."""
     torch.manual_seed(request.spec.seed)
-    fields = data.texts_of(data.train_rows)
     texts = [text for field_texts in fields for text in field_texts]
     network, tokenizer, grown = pretrained.load(folder, data.problem, data.describe["normaliser"], request, texts)
     request.check()
-    max_length, decision = fitting_length(request, counts_of(tokenizer, fields, request.check), network.longest)
+    whole = items_of(tokenizer, fields, request.check)
+    max_length, decision = fitting_length(request, [len(ids) for ids, _ in whole], network.longest)
     encoding = TransformerEncoding(tokenizer, min(max_length, network.longest), network.first_position)
     decisions = [*grown, decision, given(request, "frozen_encoder")]
+    read: Callable[[], list[Any]] = partial(encoding.shortened, whole, fields, request.check)
     if getattr(request.spec, "frozen_encoder", False):
-        return TextModel(data.problem, *freeze(network, encoding), network.architecture), decisions
-    return TextModel(data.problem, network, encoding, network.architecture), decisions
+        head, frozen = freeze(network, encoding)
+        return TextModel(data.problem, head, frozen, network.architecture), decisions, lambda: frozen.vectors(read(), request.check)
+    return TextModel(data.problem, network, encoding, network.architecture), decisions, read
 
 
 def _scale(data: TextData) -> tuple[float, float]:

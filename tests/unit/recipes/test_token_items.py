@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kargah.recipes.encoders import TokenBatches, counts_of, fast_tokenizer
+from kargah.recipes.encoders import TokenBatches, counts_of, fast_tokenizer, items_of
 from kargah.recipes.tokenizing import train_tokenizer
 
 TEXTS = ["این فیلم خوب بود", "بد", "نه خوب نه بد و نه هیچ چیز دیگر"] * 400
@@ -50,3 +50,17 @@ def test_counts_are_the_lengths_without_a_limit(batches: TokenBatches) -> None:
     assert counts == [len(batches.tokenizer(text)["input_ids"]) for text in TEXTS]
     assert [min(6, count) for count in counts] == [len(ids) for ids, _ in batches.items_of([TEXTS], lambda: None)]
     assert np.max(counts) > 6
+
+
+def test_rows_read_without_a_limit_are_shortened_as_if_they_had_been_read_with_it(batches: TokenBatches) -> None:
+    fields = [TEXTS, [text[::-1] for text in TEXTS]]
+    for texts in (fields[:1], fields):
+        whole = items_of(batches.tokenizer, texts, lambda: None)
+        for found, expected in zip(batches.shortened(whole, texts, lambda: None), batches.items_of(texts, lambda: None), strict=True):
+            assert [part.tolist() for part in found] == [part.tolist() for part in expected]
+
+
+def test_where_nothing_is_too_long_nothing_is_read_anew(batches: TokenBatches) -> None:
+    short = [TEXTS[1]] * 3
+    whole = items_of(batches.tokenizer, [short], lambda: None)
+    assert all(found is known for found, known in zip(batches.shortened(whole, [short], lambda: None), whole, strict=True))
