@@ -16,7 +16,7 @@ from kargah.recipes.embeddings.hashing import HashedTerms
 from kargah.recipes.embeddings.model import Embedder, HashedBag, MeanOfTokens, TermReader, TokenReader
 from kargah.recipes.embeddings.presets import FINE_TUNING, PRESETS, Preset
 from kargah.recipes.embeddings.spec import SentenceEmbeddingsSpec
-from kargah.recipes.encoders import VECTORS, Transformer, counts_of, fast_tokenizer, fitting_length, parts_of, small_config
+from kargah.recipes.encoders import VECTORS, Transformer, counts_of, fast_tokenizer, fitting_length, small_config
 from kargah.recipes.measures import FloatArray, IntArray
 from kargah.recipes.parts import VALIDATION
 from kargah.recipes.runtime import Decision, Request, Settings, all_threads, decide_settings, one_thread
@@ -166,10 +166,9 @@ def _from_scratch(data: EmbeddingData, request: Request, preset: Preset, taught:
 
     tokenizer = train_tokenizer(texts, preset.vocab_size, data.describe["normaliser"])
     request.check()
-    lengths = [len(encoded.ids) for (part,) in parts_of([texts], request.check) for encoded in tokenizer.encode_batch(part)]
-    max_length, decision = fitting_length(request, lengths, preset.max_length)
-    decisions.append(decision)
     fast = fast_tokenizer(tokenizer)
+    max_length, decision = fitting_length(request, counts_of(fast, [texts], request.check), preset.max_length)
+    decisions.append(decision)
     config = small_config(fast, preset.hidden_size, preset.num_layers, preset.dropout, max_length)
     encoder = Transformer(BertModel(config, add_pooling_layer=False), VECTORS)
     return Embedder(MeanOfTokens(encoder), TokenReader(fast, max_length, encoder.first_position))
