@@ -51,6 +51,28 @@ def lora() -> Any:
 def ours(folder: Path, seconds: float) -> Found:
     """The product's own step (``Loop.step``) on the engine's packed decoder."""
     sys.path.insert(0, str(ROOT))
+    from kargah.engine import devices
+
+    loop = loop_of(folder)
+    order = [batches for epoch in range(20) for batches in loop.batches_by_step(epoch)]
+
+    def step(number: int) -> int:
+        loop.step(order[number])
+        return sum(loop.costs[row] for part in order[number] for row in part)
+
+    before, tokens, number = resident_mib(), 0, 0
+    for number in range(WARM_STEPS):
+        step(number)
+    began, began_cpu = time.monotonic(), time.process_time()
+    while time.monotonic() - began < seconds and number + 1 < len(order):
+        number += 1
+        tokens += step(number)
+    devices.wait(loop.device)
+    return found(tokens, time.monotonic() - began, time.process_time() - began_cpu, before, number)
+
+
+def loop_of(folder: Path) -> Any:
+    """A ``Loop`` over the rows in ``folder``, with nobody to tell: no checkpoints, no evaluations."""
     from types import SimpleNamespace
 
     import torch
@@ -89,21 +111,7 @@ def ours(folder: Path, seconds: float) -> Found:
     task = SimpleNamespace(module=model, settings=settings, costs=costs, loss=loss, weight=len, pads=False, stepped=lambda _: None)
     unused: Any = None
     prepared: Any = SimpleNamespace(rows_an_epoch=len(costs), draws=())
-    loop = Loop(task, prepared, TrainState(plan="", threads=torch.get_num_threads()), unused, unused, unused, spec)  # type: ignore[arg-type]
-    order = [batches for epoch in range(20) for batches in loop.batches_by_step(epoch)]
-
-    def step(number: int) -> int:
-        loop.step(order[number])
-        return sum(costs[row] for part in order[number] for row in part)
-
-    before, tokens, number = resident_mib(), 0, 0
-    for number in range(WARM_STEPS):
-        step(number)
-    began, began_cpu = time.monotonic(), time.process_time()
-    while time.monotonic() - began < seconds and number + 1 < len(order):
-        number += 1
-        tokens += step(number)
-    return found(tokens, time.monotonic() - began, time.process_time() - began_cpu, before, number)
+    return Loop(task, prepared, TrainState(plan="", threads=torch.get_num_threads()), unused, unused, unused, spec)  # type: ignore[arg-type]
 
 
 def trl(folder: Path, seconds: float, packing: bool) -> Found:

@@ -206,7 +206,6 @@ def facts(outcome: Outcome, case: Case) -> list[str]:
         if key in case:
             found[key] = (actual(), case[key] if wanted is None else wanted)
 
-    normalise = Normaliser().apply
     expect("rows", lambda: parts["test"] if in_a_zip(case) else version["rows"])
     expect(
         "usable_rows",
@@ -249,8 +248,13 @@ def facts(outcome: Outcome, case: Case) -> list[str]:
     expect("lines", lambda: sorted(set(case.get("lines", ())) & outcome.lines))
     expect("invalid_lines", lambda: sorted(set(case.get("invalid_lines", ())) & outcome.lines))
     faults = [f"{key}: {actual!r}, not {wanted!r}" for key, (actual, wanted) in found.items() if actual != wanted]
-    text = json.dumps(outcome.rows, ensure_ascii=False)
-    faults += [f"holds {bad!r}" for bad in case.get("must_not_contain", []) if bad in text]
+    return faults + faults_of_texts(outcome, case)
+
+
+def faults_of_texts(outcome: Outcome, case: Case) -> list[str]:
+    """Of what the rows hold, what is warned of, and what normalising makes of it; one line each."""
+    normalise, text = Normaliser().apply, json.dumps(outcome.rows, ensure_ascii=False)
+    faults = [f"holds {bad!r}" for bad in case.get("must_not_contain", []) if bad in text]
     faults += [f"does not warn of {word!r}" for word in case.get("warning_mentions", []) if not is_said(word, outcome.said, outcome.lines)]
     if "first_cell_contains_after_normalisation" in case:
         first = normalise(str(next(iter(outcome.rows[0].values()))))
