@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from kargah.assets import damage
 from kargah.assets.tables import Blob
+from kargah.contract import caches
 from kargah.contract.plans import InputFile
 from kargah.kit import files
 from kargah.kit.errors import DiskFull, KargahError, TooLarge
@@ -179,6 +180,7 @@ def discard(home: Path, hashes: Iterable[str]) -> None:
             if not _is_fresh(pin):
                 path_of(home, sha256).unlink(missing_ok=True)
                 pin.unlink(missing_ok=True)
+                caches.forget(home, sha256)
 
 
 def sweep(session: Session, home: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 from sqlalchemy.orm import Session
 
+from kargah.contract import caches
 from kargah.datasets import service as datasets
 from kargah.datasets import versions
 from kargah.datasets.errors import RowsUnreadable, UnknownColumn
@@ -167,7 +168,7 @@ async def statistics(table: Table, home: Path) -> list[Statistics]:
 def known_statistics(home: Path, sha256: str) -> list[Statistics] | None:
     """What was measured before of the table with this hash."""
     try:
-        return _ALL_STATISTICS.validate_json(_statistics_path(home, sha256).read_bytes())
+        return _ALL_STATISTICS.validate_json(caches.statistics_file(home, sha256).read_bytes())
     except (FileNotFoundError, ValueError):
         return None
 
@@ -175,14 +176,10 @@ def known_statistics(home: Path, sha256: str) -> list[Statistics] | None:
 def _keep_statistics(home: Path, sha256: str, found: list[Statistics]) -> None:
     """Not keeping them is no harm: they are measured again."""
     try:
-        files.make_folder(_statistics_path(home, sha256).parent)
-        files.write_bytes(_statistics_path(home, sha256), _ALL_STATISTICS.dump_json(found))
+        files.make_folder(caches.statistics_file(home, sha256).parent)
+        files.write_bytes(caches.statistics_file(home, sha256), _ALL_STATISTICS.dump_json(found))
     except OSError:
         return
-
-
-def _statistics_path(home: Path, sha256: str) -> Path:
-    return home / "cache" / "statistics-1" / f"{sha256}.json"
 
 
 async def difference(before: Table, after: Table) -> Difference:

@@ -28,7 +28,7 @@ class EncoderTask:
     batches: Any
     settings: Settings
     decisions: list[Decision]
-    items: list[Any]
+    items: Sequence[Any]
     family: str = field(default="network", kw_only=True)
     precision: str = field(default="fp32", kw_only=True)
     costs: list[int] = field(init=False)

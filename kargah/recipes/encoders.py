@@ -3,8 +3,8 @@
 A ``Head`` says what becomes of the encoder's vectors; ``Transformer`` is the module that trains; ``TokenBatches`` makes its batches.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,10 @@ from kargah.engine.packing import Numbers, Packed
 from kargah.engine.products import make_products_quick
 from kargah.engine.vocabulary import CompactVocabulary, compact
 from kargah.recipes.runtime import Decision, Request
+from kargah.recipes.token_rows import Asked, Check, Fields, KeptTokens, TokenRows, parts_of, rows_of
 from kargah.recipes.tokenizing import SPECIAL_TOKENS
 
 _LONGEST = 512
-#: Texts that a tokenizer is given at once.
-_AT_ONCE = 500
 TokenArray = NDArray[np.int32]
 #: (token ids, token type ids) of one sequence, special tokens included.
 Item = tuple[TokenArray, NDArray[np.uint8]]
@@ -182,17 +181,15 @@ class TokenBatches:
     tokenizer: Any
     max_length: int
     first_position: int | None = None
+    kept: KeptTokens | None = field(default=None, kw_only=True)
 
-    def items_of(self, fields: Sequence[Sequence[str]], check: Callable[[], None]) -> list[Item]:
+    def items_of(self, fields: Fields, check: Check) -> Sequence[Item]:
         """Of each row; ``fields``: its texts, one sequence of them for each field."""
-        return items_of(self.tokenizer, fields, check, truncation=True, max_length=self.max_length)
+        return items_of(self.tokenizer, fields, check, self.kept, self.max_length)
 
-    def shortened(self, items: list[Item], fields: Sequence[Sequence[str]], check: Callable[[], None]) -> list[Item]:
-        """``items_of`` the same rows, where they were read without a limit: only those that are too long are read anew."""
-        long = [row for row, (ids, _) in enumerate(items) if len(ids) > self.max_length]
-        anew = self.items_of([[texts[row] for row in long] for texts in fields], check)
-        found = dict(zip(long, anew, strict=True))
-        return [found.get(row, item) for row, item in enumerate(items)]
+    def shortened(self, items: TokenRows, fields: Fields, check: Check) -> Sequence[Item]:
+        """``items_of`` the same rows, where they were read without a limit."""
+        return shortened(self.tokenizer, items, fields, check, self.kept, self.max_length)
 
     def cost(self, item: Item) -> int:
         return len(item[0])
@@ -208,7 +205,7 @@ class TokenBatches:
         ids = torch.full((len(items), longest), self.tokenizer.pad_token_id, dtype=torch.int64)
         types, mask = torch.zeros_like(ids), torch.zeros_like(ids)
         for row, (row_ids, row_types) in enumerate(items):
-            ids[row, : len(row_ids)], types[row, : len(row_ids)] = torch.from_numpy(row_ids), torch.from_numpy(row_types)
+            ids[row, : len(row_ids)], types[row, : len(row_ids)] = torch.tensor(row_ids), torch.tensor(row_types)
             mask[row, : len(row_ids)] = 1
         batch = {"input_ids": ids, "attention_mask": mask}
         return batch | ({"token_type_ids": types} if self._has_types else {})
@@ -227,24 +224,27 @@ def item_of(ids: Sequence[int], types: Sequence[int]) -> Item:
     return np.array(ids, dtype=np.int32), np.array(types, dtype=np.uint8)
 
 
-def items_of(tokenizer: Any, fields: Sequence[Sequence[str]], check: Callable[[], None], **limits: Any) -> list[Item]:
-    items: list[Item] = []
-    for part in parts_of(fields, check):
-        found = tokenizer(*part, return_token_type_ids=True, **limits)
-        items += map(item_of, found["input_ids"], found["token_type_ids"])
-    return items
+def items_of(
+    tokenizer: Any, fields: Fields, check: Check, kept: KeptTokens | None = None, max_length: int | None = None, special: bool = True
+) -> TokenRows:
+    """An ``Item`` of each row; ``max_length``: longer ones are cut; ``special``: with special tokens."""
+    asked = Asked(tokenizer, fields, max_length, special)
+    return rows_of(asked, kept, (np.int32, np.uint8), lambda: (item_of(found.ids, found.type_ids) for found in asked.answers(check)))
 
 
-def counts_of(tokenizer: Any, fields: Sequence[Sequence[Any]], check: Callable[[], None], **options: Any) -> list[int]:
+def shortened(tokenizer: Any, items: TokenRows, fields: Fields, check: Check, kept: KeptTokens | None, max_length: int) -> Sequence[Item]:
+    """``items`` of ``fields``, of which only those that are too long are read anew."""
+    long = np.flatnonzero(items.lengths > max_length).tolist()
+    if not long:
+        return items
+    anew = items_of(tokenizer, [[texts[row] for row in long] for texts in fields], check, kept, max_length)
+    found = dict(zip(long, anew, strict=True))
+    return [found.get(row, item) for row, item in enumerate(items)]
+
+
+def counts_of(tokenizer: Any, fields: Sequence[Sequence[Any]], check: Check, **options: Any) -> list[int]:
     """How many tokens each row has, special ones included."""
     return [len(ids) for part in parts_of(fields, check) for ids in tokenizer(*part, **options)["input_ids"]]
-
-
-def parts_of(fields: Sequence[Sequence[Any]], check: Callable[[], None]) -> Iterator[list[list[Any]]]:
-    """Some rows at once: what a tokenizer says of texts takes many times their memory."""
-    for start in range(0, len(fields[0]), _AT_ONCE):
-        check()
-        yield [list(column[start : start + _AT_ONCE]) for column in fields]
 
 
 def small_config(tokenizer: Any, hidden_size: int, num_layers: int, dropout: float, max_length: int, **task: Any) -> Any:
@@ -285,12 +285,12 @@ def fast_tokenizer(tokenizer: Any) -> Any:
     return make(tokenizer_object=tokenizer, model_input_names=inputs, clean_up_tokenization_spaces=False, **special)
 
 
-def fitting_length(request: Request, lengths: Sequence[int], limit: int) -> tuple[int, Decision]:
+def fitting_length(request: Request, lengths: Sequence[int] | NDArray[np.int64], limit: int) -> tuple[int, Decision]:
     """The longest text, up to ``limit`` tokens; longer ones are cut."""
     wanted = getattr(request.spec, "max_length", None)
     if wanted is not None:
         return int(wanted), Decision("max_length", wanted, "chosen", "why.chosen")
-    longest = max(lengths)
+    longest = int(max(lengths))
     value = max(8, min(longest, limit))
-    cut = sum(length > value for length in lengths)
+    cut = int(sum(length > value for length in lengths))
     return value, Decision("max_length", value, "adapted", "why.max_length", {"longest": longest, "cut": cut, "limit": limit})

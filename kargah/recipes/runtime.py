@@ -27,6 +27,8 @@ from kargah.recipes.table import Table
 if TYPE_CHECKING:
     import torch
 
+    from kargah.recipes.token_rows import KeptTokens
+
 JsonDict = dict[str, Any]
 
 
@@ -43,7 +45,8 @@ class Decision:
 
 @dataclass(frozen=True)
 class Request:
-    """All that a recipe is told. ``log`` says a thing to people by code; ``check`` raises when the attempt must end now."""
+    """All that a recipe is told. ``log`` says a thing to people by code; ``check`` raises when the attempt must end now. ``kept``: where
+    tokens of texts are kept for a next time."""
 
     recipe: str
     spec: Spec
@@ -55,6 +58,7 @@ class Request:
     log: Callable[..., None]
     check: Callable[[], None]
     teacher_model: Path | None = None
+    kept: KeptTokens | None = None
 
 
 @dataclass(frozen=True)

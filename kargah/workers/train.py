@@ -12,6 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from kargah.contract import caches
 from kargah.contract.attempt import AttemptDirectory
 from kargah.contract.plans import DatasetInput, Plan, TrainPlan
 from kargah.contract.results import Interval, ModelOutput, TeacherMeasured, TrainResult
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from kargah.recipes.runtime import Prepared, RecipeRuntime, Request, Task
     from kargah.recipes.table import Table
+    from kargah.recipes.token_rows import KeptTokens
     from kargah.workers.checkpoint import TrainState
     from kargah.workers.loop import Loop
     from kargah.workers.planner import Planned
@@ -174,7 +176,16 @@ def request_of(
         log=log,
         check=check,
         teacher_model=inputs / plan.teacher_model.folder if plan.teacher_model else None,
+        kept=_kept(plan, directory),
     )
+
+
+def _kept(plan: TrainPlan, directory: AttemptDirectory) -> "KeptTokens | None":
+    from kargah.recipes.token_rows import KeptTokens
+
+    tables = {f"{dataset.folder}/data.parquet" for dataset in plan.datasets}
+    folder = caches.tokens_folder(directory.home, [file.sha256 for file in plan.inputs if file.path in tables])
+    return KeptTokens(folder) if folder else None
 
 
 def _table(folder: Path, dataset: DatasetInput) -> "Table":

@@ -12,6 +12,7 @@ from kargah.contract.wire import EventWriter
 from kargah.recipes.base import Recipe
 from kargah.recipes.runtime import Request, Task
 from kargah.recipes.table import read
+from kargah.recipes.token_rows import KeptTokens
 from kargah.text.normalise import NormaliserSettings
 from kargah.workers.checkpoint import Keeping, TrainState
 from kargah.workers.keeper import Keeper
@@ -21,7 +22,14 @@ from kargah.workers.wants import Wants
 
 
 def small_loop(
-    folder: Path, recipe: Recipe, preset: str | None, wants: Wants, fits: Callable[[Task], bool], state: TrainState, **spec: Any
+    folder: Path,
+    recipe: Recipe,
+    preset: str | None,
+    wants: Wants,
+    fits: Callable[[Task], bool],
+    state: TrainState,
+    kept: KeptTokens | None = None,
+    **spec: Any,
 ) -> Loop | None:
     """Of the recipe's own sample, with ``spec`` where the recipe has such settings. None for a network that does not ``fit``."""
     write_dataset(folder / "set", sample_of(recipe))
@@ -31,7 +39,7 @@ def small_loop(
     table = read(folder / "set", NormaliserSettings().model_dump(mode="json"))
     runtime = import_module(f"{recipe.runtime}.train")
     request = Request(
-        recipe.name, whole, frozenset(chosen), [table], None, folder, 1, log=lambda *_, **__: None, check=lambda: None
+        recipe.name, whole, frozenset(chosen), [table], None, folder, 1, log=lambda *_, **__: None, check=lambda: None, kept=kept
     )  # fmt: skip
     prepared = runtime.prepare(request)
     task = runtime.build(prepared, request)

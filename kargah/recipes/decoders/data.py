@@ -109,6 +109,11 @@ def units_of(request: Request, values: Sequence[Any], group: Callable[[Any], Has
 def vocabulary_of(request: Request, texts: Sequence[str]) -> tuple[Vocabulary, Size | None, list[Decision]]:
     """The base model's tokenizer, or a teacher's, or one made of ``texts``. Raises what cannot go together: AdapterNeedsBase,
     QuantizationNeedsGpu, TeacherTokensUnfit."""
+    vocabulary, size, decisions = _vocabulary_of(request, texts)
+    return replace(vocabulary, kept=request.kept), size, decisions
+
+
+def _vocabulary_of(request: Request, texts: Sequence[str]) -> tuple[Vocabulary, Size | None, list[Decision]]:
     spec = request.spec
     assert isinstance(spec, DecoderSpec)
     check_language_teacher(request)

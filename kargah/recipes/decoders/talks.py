@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from kargah.recipes.decoders.chat import ASSISTANT, SPEAKERS, Span, Turn, rendered
-from kargah.recipes.decoders.tokens import Check, Sample, Tokens, Vocabulary, bytes_before
+from kargah.recipes.decoders.tokens import Sample, Tokens, Vocabulary, bytes_before
 from kargah.recipes.splits import IntArray
+from kargah.recipes.token_rows import Check
 
 Clean = Callable[[Any], str]
 Talk = tuple[Turn, ...]

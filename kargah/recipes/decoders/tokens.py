@@ -1,7 +1,7 @@
 """Texts as tokens for models that write: the tokenizer, of the data or the base model, and rows of tokens with what is learnt of them."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,21 +14,20 @@ from kargah.recipes.decoders.chat import SIMPLE_TEMPLATE, SPEAKERS
 from kargah.recipes.measures import FloatArray
 from kargah.recipes.new_tokens import Growth
 from kargah.recipes.splits import IntArray
+from kargah.recipes.token_rows import Asked, Check, KeptTokens, Row, TokenRows, rows_of
 from kargah.recipes.tokenizing import baked_steps, base_tokenizer
 
 PAD, BEGIN, END = "<|pad|>", "<|begin|>", "<|end|>"
 _SPECIAL = [PAD, BEGIN, END, *SPEAKERS.values()]
 #: GPT-4's way to part words, with marks and half-spaces as parts of words: «می‌شود» is one.
 _WORDS = r" ?[\p{L}\p{M}\u200c]+|\p{N}{1,3}| ?[^\s\p{L}\p{M}\p{N}\u200c]+|\s+(?!\S)|\s+"
-_AT_ONCE = 500
 #: The trainer's steps between bytes that never occurred are 0.0001 each, and there are 256.
 _RANKED = 0.03
-Check = Callable[[], None]
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """One sequence. ``learnt``: bool [tokens]; the first token is never learnt, for nothing stands before it."""
+    """One sequence. ``ids``: int32; ``learnt``: bool [tokens]; the first token is never learnt, for nothing stands before it."""
 
     ids: IntArray
     learnt: FloatArray
@@ -48,10 +47,12 @@ class Sample:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """``tokenizer``: a fast one of transformers, our normaliser inside. ``growth``: the new tokens among those of a base model's."""
+    """``tokenizer``: a fast one of transformers, our normaliser inside. ``growth``: the new tokens among those of a base model's.
+    ``kept``: where tokens of texts are kept for a next time."""
 
     tokenizer: Any
     growth: Growth | None = None
+    kept: KeptTokens | None = None
 
     @cached_property
     def prefix(self) -> list[int]:
@@ -64,13 +65,16 @@ class Vocabulary:
         end: int | None = self.tokenizer.eos_token_id
         return end
 
-    def encoded(self, texts: Sequence[str], check: Check) -> Iterator[tuple[IntArray, IntArray]]:
+    def encoded(self, texts: Sequence[str], check: Check) -> TokenRows:
         """(ids, the character that each token begins at) of each text, without special tokens of the tokenizer's own."""
-        for start in range(0, len(texts), _AT_ONCE):
-            check()
-            for found in self.tokenizer.backend_tokenizer.encode_batch(list(texts[start : start + _AT_ONCE]), add_special_tokens=False):
-                places = np.fromiter((place for place, _ in found.offsets), dtype=np.int64, count=len(found.offsets))
-                yield np.asarray(found.ids, dtype=np.int64), places
+        asked = Asked(self.tokenizer, [texts], special=False)
+
+        def make() -> Iterator[Row]:
+            for found in asked.answers(check, offsets=True):
+                places = np.fromiter((place for place, _ in found.offsets), dtype=np.int32, count=len(found.offsets))
+                yield np.array(found.ids, dtype=np.int32), places
+
+        return rows_of(asked, self.kept, (np.int32, np.int32), make)
 
     def save(self, folder: Path, max_length: int) -> None:
         self.tokenizer.model_max_length = max_length
@@ -148,7 +152,7 @@ def _whole(texts: Sequence[str], vocabulary: Vocabulary, check: Check) -> Iterat
     for text, (ids, places) in zip(texts, vocabulary.encoded(texts, check), strict=True):
         sizes = np.diff(bytes_before(text)[np.append(places, len(text))])
         yield (
-            np.concatenate([vocabulary.prefix, ids, end]).astype(np.int64),
+            np.concatenate([vocabulary.prefix, ids, end]).astype(np.int32),
             np.concatenate([np.zeros(len(vocabulary.prefix)), sizes, np.zeros(len(end))]).astype(np.int64),
         )
 

@@ -105,7 +105,7 @@ class TermReader:
 class TokenReader(TokenBatches):
     """An item: (token ids, token type ids), at most ``max_length`` of them."""
 
-    def encode(self, texts: Sequence[str], check: Check) -> list[Any]:
+    def encode(self, texts: Sequence[str], check: Check) -> Sequence[Any]:
         return self.items_of([texts], check)
 
 

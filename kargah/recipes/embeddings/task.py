@@ -16,7 +16,7 @@ from kargah.recipes.embeddings.hashing import HashedTerms
 from kargah.recipes.embeddings.model import Embedder, HashedBag, MeanOfTokens, TermReader, TokenReader
 from kargah.recipes.embeddings.presets import FINE_TUNING, PRESETS, Preset
 from kargah.recipes.embeddings.spec import SentenceEmbeddingsSpec
-from kargah.recipes.encoders import VECTORS, Transformer, counts_of, fast_tokenizer, fitting_length, small_config
+from kargah.recipes.encoders import VECTORS, Transformer, fast_tokenizer, fitting_length, items_of, small_config
 from kargah.recipes.measures import FloatArray, IntArray
 from kargah.recipes.parts import VALIDATION
 from kargah.recipes.runtime import Decision, Request, Settings, all_threads, decide_settings, one_thread
@@ -121,25 +121,38 @@ class EmbeddingTask:
         self.embedder.save(folder)
 
 
+@dataclass(frozen=True)
+class Used:
+    """The texts that are read at all, by their ``numbers`` in the data. ``are_taught``: bool [texts], those of training rows."""
+
+    numbers: list[int]
+    texts: list[str]
+    are_taught: FloatArray
+
+    @classmethod
+    def of(cls, data: EmbeddingData) -> "Used":
+        taught = data.used_by(data.train_rows)
+        numbers = sorted({*taught, *data.used_by(data.validation_rows), *data.used_by(data.test_rows)})
+        return cls(numbers, [data.texts[number] for number in numbers], np.isin(numbers, taught))
+
+
 def build_task(data: EmbeddingData, request: Request) -> EmbeddingTask:
     spec = request.spec
     assert isinstance(spec, SentenceEmbeddingsSpec)
     torch.manual_seed(spec.seed)
-    taught = data.used_by(data.train_rows)
+    used = Used.of(data)
     if request.base_model is not None:
-        embedder, decisions = _from_base(data, request, request.base_model, taught)
+        embedder, items, decisions = _from_base(data, request, request.base_model, used)
         defaults, why, name = FINE_TUNING, "why.fine_tuning", embedder.architecture
     else:
         preset, decisions = _preset(spec, len(data.train_rows))
-        embedder = _from_scratch(data, request, preset, taught, decisions)
+        embedder, items = _from_scratch(data, request, preset, used, decisions)
         defaults, why, name = preset.defaults, "why.preset", preset.name
-    used = sorted({*taught, *data.used_by(data.validation_rows), *data.used_by(data.test_rows)})
-    items = dict(zip(used, embedder.reader.encode([data.texts[text] for text in used], request.check), strict=True))
     if isinstance(embedder.network, MeanOfTokens):
-        decisions += embedder.network.encoder.make_cheap(ids for ids, _ in items.values())
+        decisions += embedder.network.encoder.make_cheap(ids for ids, _ in items)
     settings, settled = decide_settings(request, defaults, why, preset=name, rows=len(data.train_rows))
     settled.append(one_thread(request) if isinstance(embedder.network, HashedBag) else all_threads(request))
-    return EmbeddingTask(embedder, data, settings, [*decisions, *settled], items, spec.temperature)
+    return EmbeddingTask(embedder, data, settings, [*decisions, *settled], dict(zip(used.numbers, items, strict=True)), spec.temperature)
 
 
 _SIZES = ("hidden_size", "num_layers", "dropout", "vocab_size")
@@ -157,29 +170,35 @@ def _preset(spec: SentenceEmbeddingsSpec, rows: int) -> tuple[Preset, list[Decis
     return replace(preset, **changed), decisions
 
 
-def _from_scratch(data: EmbeddingData, request: Request, preset: Preset, taught: list[int], decisions: list[Decision]) -> Embedder:
-    texts = [data.texts[text] for text in taught]
+def _from_scratch(
+    data: EmbeddingData, request: Request, preset: Preset, used: Used, decisions: list[Decision]
+) -> tuple[Embedder, Sequence[Any]]:
+    taught = [text for text, is_taught in zip(used.texts, used.are_taught, strict=True) if is_taught]
     if preset.name == "bag":
-        terms = HashedTerms.fit(texts, preset.vocab_size, request.check)
-        return Embedder(HashedBag(preset.vocab_size, preset.hidden_size, preset.dropout), TermReader(terms, preset.hidden_size))
+        terms = TermReader(HashedTerms.fit(taught, preset.vocab_size, request.check), preset.hidden_size)
+        bag = HashedBag(preset.vocab_size, preset.hidden_size, preset.dropout)
+        return Embedder(bag, terms), terms.encode(used.texts, request.check)
     from transformers import BertModel
 
-    tokenizer = train_tokenizer(texts, preset.vocab_size, data.describe["normaliser"])
+    tokenizer = train_tokenizer(taught, preset.vocab_size, data.describe["normaliser"])
     request.check()
     fast = fast_tokenizer(tokenizer)
-    max_length, decision = fitting_length(request, counts_of(fast, [texts], request.check), preset.max_length)
+    whole = items_of(fast, [used.texts], request.check, request.kept)
+    max_length, decision = fitting_length(request, whole.lengths[used.are_taught], preset.max_length)
     decisions.append(decision)
     config = small_config(fast, preset.hidden_size, preset.num_layers, preset.dropout, max_length)
     encoder = Transformer(BertModel(config, add_pooling_layer=False), VECTORS)
-    return Embedder(MeanOfTokens(encoder), TokenReader(fast, max_length, encoder.first_position))
+    reader = TokenReader(fast, max_length, encoder.first_position, kept=request.kept)
+    return Embedder(MeanOfTokens(encoder), reader), reader.shortened(whole, [used.texts], request.check)
 
 
-def _from_base(data: EmbeddingData, request: Request, folder: Path, taught: list[int]) -> tuple[Embedder, list[Decision]]:
+def _from_base(data: EmbeddingData, request: Request, folder: Path, used: Used) -> tuple[Embedder, Sequence[Any], list[Decision]]:
     from transformers import AutoModel
 
     model, tokenizer = base_models.load(folder, AutoModel, data.describe["normaliser"], request.check)
     encoder = Transformer(model, VECTORS)
     request.check()
-    lengths = counts_of(tokenizer, [[data.texts[text] for text in taught]], request.check)
-    max_length, decision = fitting_length(request, lengths, encoder.longest)
-    return Embedder(MeanOfTokens(encoder), TokenReader(tokenizer, min(max_length, encoder.longest), encoder.first_position)), [decision]
+    whole = items_of(tokenizer, [used.texts], request.check, request.kept)
+    max_length, decision = fitting_length(request, whole.lengths[used.are_taught], encoder.longest)
+    reader = TokenReader(tokenizer, min(max_length, encoder.longest), encoder.first_position, kept=request.kept)
+    return Embedder(MeanOfTokens(encoder), reader), reader.shortened(whole, [used.texts], request.check), [decision]

@@ -1,5 +1,6 @@
 """Passages as tokens, and which of them are masked when a model is measured: the same for every model of a training."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kargah.recipes import new_tokens
-from kargah.recipes.encoders import Item, TokenArray, TokenBatches, fast_tokenizer, fitting_length, item_of, parts_of
+from kargah.recipes.encoders import Item, TokenArray, TokenBatches, fast_tokenizer, fitting_length, items_of
 from kargah.recipes.errors import BaseModelUnusable
 from kargah.recipes.masked_lm.data import DEFAULT_MAX_LENGTH, MaskedData
 from kargah.recipes.masked_lm.spec import MaskedLMSpec
@@ -25,7 +26,7 @@ class Tokens:
     tokenizer: Any
     max_length: int
     decision: Decision
-    items: list[Item]
+    items: Sequence[Item]
     seed: int
     share: float
     growth: new_tokens.Growth | None
@@ -70,10 +71,10 @@ def _made(data: MaskedData, request: Request, longest: int | None) -> Tokens:
     spec = request.spec
     assert isinstance(spec, MaskedLMSpec)
     tokenizer, growth = _tokenizer(data, request)
-    found = [item_of(ids, [0] * len(ids)) for (part,) in parts_of([data.texts], request.check) for ids in tokenizer(part)["input_ids"]]
-    max_length, decision = fitting_length(request, [len(ids) for ids, _ in found], min(longest or DEFAULT_MAX_LENGTH, DEFAULT_MAX_LENGTH))
+    found = items_of(tokenizer, [data.texts], request.check, request.kept)
+    max_length, decision = fitting_length(request, found.lengths, min(longest or DEFAULT_MAX_LENGTH, DEFAULT_MAX_LENGTH))
     max_length = min(max_length, longest or max_length)
-    items = [_cut(item, max_length) for item in found]
+    items = [_cut(item, max_length) for item in found] if (found.lengths > max_length).any() else found
     return Tokens(tokenizer, max_length, decision, items, spec.seed, spec.mask_share, growth)
 
 

@@ -5,20 +5,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from kargah.engine import devices
 from kargah.engine.packing import Numbers
-from kargah.recipes.encoders import TokenArray, parts_of
+from kargah.recipes.encoders import Item as TokenItem
+from kargah.recipes.encoders import TokenArray, items_of, shortened
 from kargah.recipes.seq2seq.metrics import Written
+from kargah.recipes.token_rows import Check, KeptTokens, TokenRows
 
 _SCORING_BATCH = 32
 _IGNORED = -100
 #: (token ids of what is read, token ids of what is to be written), each with its end.
 Item = tuple[TokenArray, TokenArray]
-Check = Callable[[], None]
 Told = TypeVar("Told")
 
 
@@ -33,11 +33,14 @@ class Writer:
     num_beams: int
 
     def encode(self, read: Sequence[str], written: Sequence[str], check: Check) -> list[Item]:
-        sides = []
-        for texts, longest in ((read, self.max_length), (written, self.max_target_length)):
-            parts = (self.tokenizer(part, truncation=True, max_length=longest) for (part,) in parts_of([texts], check))
-            sides.append([np.array(ids, dtype=np.int32) for found in parts for ids in found["input_ids"]])
-        return list(zip(*sides, strict=True))
+        sides = (read, self.max_length), (written, self.max_target_length)
+        return _together(items_of(self.tokenizer, [texts], check, None, longest) for texts, longest in sides)
+
+    def shortened(self, sides: Sequence[tuple[Sequence[str], TokenRows]], check: Check, kept: KeptTokens | None) -> list[Item]:
+        """What is read and what is written, each with its tokens as they were read without a limit."""
+        limits = self.max_length, self.max_target_length
+        told = zip(sides, limits, strict=True)
+        return _together(shortened(self.tokenizer, tokens, [texts], check, kept, longest) for (texts, tokens), longest in told)
 
     def batch(self, items: Sequence[Item]) -> dict[str, Tensor]:
         padding = self.tokenizer.pad_token_id
@@ -84,6 +87,10 @@ class Writer:
         self.model.save_pretrained(folder)
         self.tokenizer.model_max_length = self.max_length
         self.tokenizer.save_pretrained(str(folder))
+
+
+def _together(sides: Iterable[Sequence[TokenItem]]) -> list[Item]:
+    return list(zip(*([ids for ids, _ in side] for side in sides), strict=True))
 
 
 def _padded(rows: Sequence[Numbers], padding: int) -> Tensor:

@@ -14,8 +14,8 @@ from kargah.engine.dropout import make_dropout_cheap
 from kargah.engine.products import make_products_quick
 from kargah.recipes import base_models
 from kargah.recipes.decoders.tokens import END, trained
-from kargah.recipes.encoders import counts_of, fitting_length
-from kargah.recipes.measures import FloatArray
+from kargah.recipes.encoders import fitting_length, items_of
+from kargah.recipes.measures import FloatArray, IntArray
 from kargah.recipes.parts import TEST, VALIDATION
 from kargah.recipes.problem import rows_of
 from kargah.recipes.runtime import Decision, Defaults, Request, Settings, all_threads, decide_settings
@@ -109,10 +109,12 @@ def build_task(data: Seq2SeqData, request: Request) -> Seq2SeqTask:
         defaults, why = Defaults(_epochs(len(data.train_rows)), _SCRATCH.batch_size, _SCRATCH.learning_rate), "why.preset"
     make_dropout_cheap(model)
     make_products_quick(model)
-    lengths, told = _lengths(data, request, tokenizer, model)
+    texts = data.texts_of(data.train_rows)
+    sides = [(side, items_of(tokenizer, [side], request.check, request.kept)) for side in texts]
+    lengths, told = _lengths([tokens.lengths for _, tokens in sides], request, model)
     writer = Writer(model, tokenizer, *lengths, spec.num_beams)
     items = {part: writer.encode(*data.texts_of(data.rows_of(part)), request.check) for part in (VALIDATION, TEST)}
-    taught = writer.encode(*data.texts_of(data.train_rows), request.check)
+    taught = writer.shortened(sides, request.check, request.kept)
     settings, settled = decide_settings(request, defaults, why, preset=type(model).__name__, rows=len(data.train_rows))
     return Seq2SeqTask(writer, settings, [*decisions, *told, *settled, all_threads(request)], taught, items)
 
@@ -135,10 +137,10 @@ def _from_scratch(data: Seq2SeqData, request: Request) -> tuple[Any, Any, list[D
     return small(tokenizer, sizes["hidden_size"], sizes["num_layers"], sizes["dropout"]), tokenizer, decisions
 
 
-def _lengths(data: Seq2SeqData, request: Request, tokenizer: Any, model: Any) -> tuple[tuple[int, int], list[Decision]]:
-    """Most tokens of what is read and of what is written, with the reasons."""
+def _lengths(counts: Sequence[IntArray], request: Request, model: Any) -> tuple[tuple[int, int], list[Decision]]:
+    """Most tokens of what is read and of what is written, with the reasons; ``counts``: how many there are."""
     room = getattr(model.config, "max_position_embeddings", None) or _LONGEST
-    found = [counts_of(tokenizer, [texts], request.check) for texts in data.texts_of(data.train_rows)]
+    found = [lengths.tolist() for lengths in counts]
     longest, decision = fitting_length(request, found[0], min(_LONGEST, room))
     wanted = getattr(request.spec, "max_target_length", None)
     target = wanted or max(2, min(max(found[1]), _LONGEST_TARGET))

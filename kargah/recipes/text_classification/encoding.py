@@ -1,7 +1,7 @@
 """From texts to what a network eats, and back into files: done once a row, before the first step."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -9,19 +9,20 @@ import numpy as np
 import torch
 
 from kargah.kit import files
-from kargah.recipes.encoders import TokenArray, TokenBatches, parts_of
+from kargah.recipes.encoders import Item as TokenItem
+from kargah.recipes.encoders import TokenArray, TokenBatches, items_of
 from kargah.recipes.ngrams import NgramVocabulary
 from kargah.recipes.text_classification.model import Bags, Sequences
+from kargah.recipes.token_rows import Check, KeptTokens
 from kargah.recipes.tokenizing import load_tokenizer
 
-Check = Callable[[], None]
 Item = Any
 
 
 class Encoding(Protocol):
     """``encode`` turns the texts of each field into one item a row; ``collate`` turns items into the network's batch."""
 
-    def encode(self, fields: Sequence[Sequence[str]], check: Check) -> list[Item]: ...
+    def encode(self, fields: Sequence[Sequence[str]], check: Check) -> Sequence[Item]: ...
 
     def cost(self, item: Item) -> int:
         """How long the row is, in tokens or n-grams."""
@@ -77,16 +78,15 @@ class TokenEncoding:
 
     tokenizer: Any
     max_length: int
+    kept: KeptTokens | None = field(default=None, kw_only=True)
 
     def encode(self, fields: Sequence[Sequence[str]], check: Check) -> list[Item]:
-        return [list(row) for row in zip(*(self._ids(texts, check) for texts in fields), strict=True)]
+        return self.cut([items_of(self.tokenizer, [texts], check, self.kept, special=False) for texts in fields])
 
-    def _ids(self, texts: Sequence[str], check: Check) -> list[TokenArray]:
-        ids: list[TokenArray] = []
-        for (part,) in parts_of([texts], check):
-            found = self.tokenizer.encode_batch(part, add_special_tokens=False)
-            ids += [np.array(encoded.ids[: self.max_length] or [1], dtype=np.int32) for encoded in found]
-        return ids
+    def cut(self, fields: Sequence[Sequence[TokenItem]]) -> list[Item]:
+        """Of what the tokenizer says of each field."""
+        nothing = np.ones(1, dtype=np.int32)
+        return [[ids[: self.max_length] if len(ids) else nothing for ids, _ in row] for row in zip(*fields, strict=True)]
 
     def cost(self, item: Item) -> int:
         return max(len(ids) for ids in item)
@@ -98,7 +98,7 @@ class TokenEncoding:
         lengths = torch.tensor([len(ids) for ids in rows])
         ids = torch.zeros(len(rows), int(lengths.max()), dtype=torch.int64)
         for place, row in enumerate(rows):
-            ids[place, : len(row)] = torch.from_numpy(row)
+            ids[place, : len(row)] = torch.tensor(row)
         return Sequences(ids, lengths)
 
     def save(self, folder: Path) -> None:
@@ -114,5 +114,5 @@ class TokenEncoding:
 class TransformerEncoding(TokenBatches):
     """A pair is one sequence."""
 
-    def encode(self, fields: Sequence[Sequence[str]], check: Check) -> list[Item]:
+    def encode(self, fields: Sequence[Sequence[str]], check: Check) -> Sequence[TokenItem]:
         return self.items_of(fields, check)

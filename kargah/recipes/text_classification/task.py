@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from kargah.engine import devices
 from kargah.kit import files
 from kargah.recipes.distillation import Lessons, lessons_of, settled
-from kargah.recipes.encoders import Transformer, fast_tokenizer, fitting_length, items_of, parts_of
+from kargah.recipes.encoders import Transformer, fast_tokenizer, fitting_length, items_of
 from kargah.recipes.hidden_states import HiddenTeacher, encoder_of, teachers_tokenizer, within
 from kargah.recipes.measures import FloatArray
 from kargah.recipes.ngrams import NgramVocabulary
@@ -33,6 +33,8 @@ from kargah.recipes.text_classification.spec import TextClassificationSpec
 from kargah.recipes.tokenizing import train_tokenizer
 
 _SCORING_BATCH = 64
+#: Makes the items of the training rows, once it is known how long they may be.
+Reading = Callable[[], Sequence[Any]]
 _SIZES = ("hidden_size", "num_layers", "dropout", "vocab_size")
 
 
@@ -89,9 +91,9 @@ class TextTask:
     model: TextModel
     settings: Settings
     decisions: list[Decision]
-    items: list[Any]
+    items: Sequence[Any]
     goals: Tensor
-    held_items: dict[str, list[Any]]
+    held_items: dict[str, Sequence[Any]]
     loss_function: Callable[[Tensor, Tensor], Tensor]
     family: str = "network"
     precision: str = "fp32"
@@ -178,8 +180,7 @@ def build_task(data: TextData, request: Request) -> TextTask:
     else:
         preset, decisions = _preset(spec, rows, teaching is not None)
         defaults, why = replace(preset.defaults, epochs=epochs_for(preset, rows, LEAST_STEPS)), "why.preset"
-        model = _from_scratch(data, request, preset, texts, decisions)
-        read = partial(model.encoding.encode, texts, request.check)
+        model, read = _from_scratch(data, request, preset, texts, decisions)
     settings, told = decide_settings(request, defaults, why, preset=model.architecture, rows=rows)
     model.scale = _scale(data)
     hidden = None
@@ -210,9 +211,11 @@ def _preset(spec: TextClassificationSpec, rows: int, of_teacher: bool) -> tuple[
     return replace(preset, **changed), decisions
 
 
-def _from_scratch(data: TextData, request: Request, preset: Preset, fields: list[list[str]], decisions: list[Decision]) -> TextModel:
+def _from_scratch(
+    data: TextData, request: Request, preset: Preset, fields: list[list[str]], decisions: list[Decision]
+) -> tuple[TextModel, Reading]:
     torch.manual_seed(request.spec.seed)
-    encoding = _encoding([text for texts in fields for text in texts], data, request, preset, decisions)
+    encoding, read = _encoding(fields, data, request, preset, decisions)
     if isinstance(encoding, TransformerEncoding):
         transformer = pretrained.small_transformer(encoding.tokenizer, data.problem, preset, encoding.max_length)
         encoding.first_position = transformer.first_position
@@ -222,39 +225,45 @@ def _from_scratch(data: TextData, request: Request, preset: Preset, fields: list
         sizes = (preset.embedding_size, preset.hidden_size, preset.num_layers, preset.dropout)
         network = TextNetwork(NetworkConfig(preset.name, max(1, features), len(data.fields), data.problem.outputs, *sizes))
     architecture = network.architecture if isinstance(network, Transformer) else preset.name
-    return TextModel(data.problem, network, encoding, architecture)
+    return TextModel(data.problem, network, encoding, architecture), read
 
 
 def _encoding(
-    texts: list[str], data: TextData, request: Request, preset: Preset, decisions: list[Decision]
-) -> BagEncoding | TokenEncoding | TransformerEncoding:
+    fields: list[list[str]], data: TextData, request: Request, preset: Preset, decisions: list[Decision]
+) -> tuple[BagEncoding | TokenEncoding | TransformerEncoding, Reading]:
+    texts = [text for field_texts in fields for text in field_texts]
     if preset.name == "bag":
         words, least = preset.vocab_size // 3, 2 if len(texts) > 500 else 1
-        return BagEncoding(NgramVocabulary.fit(texts, request.check, words, preset.vocab_size - words, least))
+        bag = BagEncoding(NgramVocabulary.fit(texts, request.check, words, preset.vocab_size - words, least))
+        return bag, partial(bag.encode, fields, request.check)
     fast = teachers_tokenizer(request, data.describe["normaliser"], decisions)
     tokenizer = fast.backend_tokenizer if fast else train_tokenizer(texts, preset.vocab_size, data.describe["normaliser"])
     request.check()
-    lengths = [len(encoded.ids) for (part,) in parts_of([texts], request.check) for encoded in tokenizer.encode_batch(part)]
-    max_length, decision = fitting_length(request, lengths, preset.max_length)
+    is_transformer = preset.name == "transformer"
+    whole = items_of(tokenizer, [texts], request.check, request.kept, special=is_transformer)
+    special = 0 if is_transformer else tokenizer.num_special_tokens_to_add(False)
+    max_length, decision = fitting_length(request, whole.lengths + special, preset.max_length)
     decisions.append(decision)
-    if preset.name == "transformer":
-        return TransformerEncoding(fast or fast_tokenizer(tokenizer), max_length * len(data.fields))
-    return TokenEncoding(tokenizer, max_length)
+    if not is_transformer:
+        tokens, rows = TokenEncoding(tokenizer, max_length, kept=request.kept), len(fields[0])
+        return tokens, lambda: tokens.cut([whole[start : start + rows] for start in range(0, len(whole), rows)])
+    encoding = TransformerEncoding(fast or fast_tokenizer(tokenizer), max_length * len(data.fields), kept=request.kept)
+    if len(fields) > 1:
+        return encoding, partial(encoding.encode, fields, request.check)
+    return encoding, partial(encoding.shortened, whole, fields, request.check)
 
 
-def pretrained_model(
-    data: TextData, request: Request, folder: Path, fields: list[list[str]]
-) -> tuple[TextModel, list[Decision], Callable[[], list[Any]]]:
+def pretrained_model(data: TextData, request: Request, folder: Path, fields: list[list[str]]) -> tuple[TextModel, list[Decision], Reading]:
     """With what reads the training rows, once it is known how long they may be: their ``fields`` went through the tokenizer already."""
     torch.manual_seed(request.spec.seed)
     texts = [text for field_texts in fields for text in field_texts]
     network, tokenizer, grown = pretrained.load(folder, data.problem, data.describe["normaliser"], request, texts)
     request.check()
-    whole = items_of(tokenizer, fields, request.check)
-    max_length, decision = fitting_length(request, [len(ids) for ids, _ in whole], network.longest)
-    encoding = TransformerEncoding(tokenizer, min(max_length, network.longest), network.first_position)
+    whole = items_of(tokenizer, fields, request.check, request.kept)
+    max_length, decision = fitting_length(request, whole.lengths, network.longest)
+    encoding = TransformerEncoding(tokenizer, min(max_length, network.longest), network.first_position, kept=request.kept)
     decisions = [*grown, decision, given(request, "frozen_encoder")]
-    read: Callable[[], list[Any]] = partial(encoding.shortened, whole, fields, request.check)
+    read: Reading = partial(encoding.shortened, whole, fields, request.check)
     if getattr(request.spec, "frozen_encoder", False):
         head, frozen = freeze(network, encoding)
         return TextModel(data.problem, head, frozen, network.architecture), decisions, lambda: frozen.vectors(read(), request.check)

@@ -144,7 +144,7 @@ def test_a_step_is_hugging_faces_to_the_gradient(recipe: str, columns: dict[str,
     loss.backward()
     total, count = 0.0, task.weight(rows)
     for sequence in [sequence for row in rows for sequence in task.items[row].sequences]:
-        ids = torch.from_numpy(sequence.ids)[None]
+        ids = torch.from_numpy(sequence.ids).long()[None]
         labels = torch.where(torch.from_numpy(sequence.learnt)[None], ids, -100)
         part = theirs(input_ids=ids, labels=labels).loss * (int(sequence.learnt.sum()) / count)
         part.backward()
