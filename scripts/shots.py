@@ -4,9 +4,9 @@ python scripts/shots.py [FOLDER]            every page, and contact sheets of th
 python scripts/shots.py --chosen [FOLDER]   those that README and manual show; FOLDER is docs/images
 """
 
+import argparse
 import itertools
 import os
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -187,16 +187,18 @@ def sheet(browser: Browser, folder: Path, look: Look) -> None:
     source.unlink()
 
 
-def main(arguments: list[str]) -> None:
-    is_chosen = "--chosen" in arguments
-    places = [argument for argument in arguments if argument != "--chosen"]
-    folder = Path(places[0] if places else "docs/images" if is_chosen else "var/shots")
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path)
+    parser.add_argument("--chosen", action="store_true")
+    options = parser.parse_args()
+    folder: Path = options.folder or Path("docs/images" if options.chosen else "var/shots")
     folder.mkdir(parents=True, exist_ok=True)
     with workshop() as made, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        (take_chosen if is_chosen else take_all)(browser, made, folder)
+        (take_chosen if options.chosen else take_all)(browser, made, folder)
         browser.close()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
