@@ -3,11 +3,16 @@
 import json
 import os
 import platform
+import signal
 import statistics
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+#: What a benchmark has started ends with it, also when it is told to end.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 def machine() -> dict[str, Any]:

@@ -5,6 +5,7 @@
     python benchmarks/peers.py [readers queue trainers autotrain]     makes those, or all, beforehand
 """
 
+import argparse
 import hashlib
 import subprocess
 import sys
@@ -43,4 +44,9 @@ def _install(lock: Path, folder: Path, python: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(0 if all(list(map(python_of, sys.argv[1:] or NAMES))) else 1)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
+    asked = parser.parse_args().names or NAMES
+    if unknown := [name for name in asked if name not in NAMES]:
+        parser.error(f"no such peers: {', '.join(unknown)} (there are {', '.join(NAMES)})")
+    sys.exit(0 if all(list(map(python_of, asked))) else 1)
