@@ -4,17 +4,21 @@ Each is an environment variable ``KARGAH_<NAME>`` or a line of ``kargah.toml`` i
 wins). docs/reference/settings.md explains each; a test fails for one that it forgets.
 """
 
+import json
 import os
 import secrets
+import tomllib
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_core import PydanticCustomError
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from kargah.kit import files
+from kargah.kit.errors import BadInput
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -38,8 +42,43 @@ class CustomScripts(StrEnum):
     TRAINERS = "trainers"
 
 
+class SettingUnusable(BadInput):
+    """``name``, its ``value`` (not of what is secret) and ``reason``, with the limits that the reason speaks of."""
+
+    code = "SETTING_UNUSABLE"
+
+
+class SettingOfFileUnusable(SettingUnusable):
+    """``path``: the file that it stands in."""
+
+    code = "SETTING_OF_FILE_UNUSABLE"
+
+
+class SettingsUnreadable(BadInput):
+    """``path`` of a file that is no TOML, or cannot be read, and what was said of it."""
+
+    code = "SETTINGS_UNREADABLE"
+
+
 def default_home() -> Path:
     return Path(os.environ.get("KARGAH_HOME", "~/.kargah")).expanduser()
+
+
+def _listed(value: Any) -> Any:
+    """In the environment a list is JSON, or its parts with commas between."""
+    if not isinstance(value, str):
+        return value
+    if not value.lstrip().startswith("["):
+        return [part for part in map(str.strip, value.split(",")) if part]
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise PydanticCustomError("list_type", "no JSON") from None
+
+
+_FromText = (NoDecode, BeforeValidator(_listed))
+Words = Annotated[list[str], *_FromText]
+Folders = Annotated[list[Path], *_FromText]
 
 
 class Settings(BaseSettings):
@@ -53,8 +92,8 @@ class Settings(BaseSettings):
     language: str = Field("fa", description="language of those who state none: fa or en")
     sign_ups: SignUps | None = Field(None, description="open, approval or closed; open on loopback, else approval, when absent")
     session_days: float = Field(7.0, gt=0, description="how long a login lasts")
-    trusted_proxies: list[str] = Field([], description="addresses or networks whose X-Forwarded-For counts")
-    cors_origins: list[str] = Field([], description="origins of other sites whose pages may call the API")
+    trusted_proxies: Words = Field([], description="addresses or networks whose X-Forwarded-For counts")
+    cors_origins: Words = Field([], description="origins of other sites whose pages may call the API")
     https_only: bool | None = Field(None, description="Secure cookies and HSTS; on in production when absent")
     body_limit_bytes: int = Field(10 * MIB, gt=0, description="largest body of an ordinary request")
     upload_limit_bytes: int = Field(2 * GIB, gt=0, description="largest uploaded file")
@@ -73,10 +112,10 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(20.0, gt=0, description="how long an agent's word about a job holds")
     predictor_idle_seconds: float = Field(600.0, gt=0, description="how long an unused model stays loaded")
     predictor_limit: int = Field(4, ge=1, description="models loaded for prediction at once")
-    import_roots: list[Path] = Field([], description="folders from which models and data may be imported by path")
-    url_import_allow: list[str] = Field([], description="hosts or networks, besides public ones, that data may be fetched from")
+    import_roots: Folders = Field([], description="folders from which models and data may be imported by path")
+    url_import_allow: Words = Field([], description="hosts or networks, besides public ones, that data may be fetched from")
     url_import_minutes: float = Field(120.0, gt=0, description="how long fetching one file may take")
-    hub_urls: list[str] = Field(["https://huggingface.co"], min_length=1, description="hubs to download from, the preferred one first")
+    hub_urls: Words = Field(["https://huggingface.co"], min_length=1, description="hubs to download from, the preferred one first")
     hub_token: str | None = Field(None, repr=False, description="token of a hub account; better in kargah.toml than in the environment")
     hub_token_url: str = Field("https://huggingface.co", description="the one hub that is told the token")
     hub_proxy_url: str | None = Field(None, repr=False, description="http://[user:password@]host:port through which hubs are reached")
@@ -133,8 +172,34 @@ class Settings(BaseSettings):
 
 
 def load(**overrides: Any) -> Settings:
-    """Settings from (first wins) ``overrides`` that are not None, the environment, and the TOML file."""
-    return Settings(**{name: value for name, value in overrides.items() if value is not None})
+    """Settings from (first wins) ``overrides`` that are not None, the environment, and the TOML file.
+
+    Raises SettingUnusable, SettingOfFileUnusable, SettingsUnreadable.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    path = Path(given.get("home") or default_home()) / "kargah.toml"
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise _unusable(error, given, path) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsUnreadable(path=str(path), reason=str(error)) from None
+    except OSError as error:
+        raise SettingsUnreadable(path=str(path), reason=error.strerror or str(error)) from None
+
+
+def _unusable(error: ValidationError, given: dict[str, Any], path: Path) -> SettingUnusable:
+    """The first that is wrong, and where it stands."""
+    first = error.errors(include_url=False)[0]
+    name = str(first["loc"][0])
+    field = Settings.model_fields.get(name)
+    is_secret = name == "database_url" or (field is not None and not field.repr)
+    limits = {key: value for key, value in (first.get("ctx") or {}).items() if isinstance(value, int | float | str)}
+    told = {**limits, "value": "…" if is_secret else str(first["input"])[:200], "reason": first["type"]}
+    variable = f"KARGAH_{name.upper()}"
+    if name not in given and variable not in os.environ:
+        return SettingOfFileUnusable(name=name, path=str(path), **told)
+    return SettingUnusable(name=variable, **told)
 
 
 def secret(path: Path) -> str:

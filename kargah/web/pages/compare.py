@@ -152,26 +152,24 @@ def _name_of(words: Words, model: dict[str, Any]) -> str:
 
 def _metric_row(words: Words, key: str, models: list[dict[str, Any]]) -> Row:
     values = [(model.get("metrics") or {}).get(key) for model in models]
-    best = _best(values, lower=key in LOWER_IS_BETTER)
-    intervals = [_interval(model, key) for model in models]
-    cells = [
-        Cell(latin(key, value), best=value is not None and value == best, interval=interval)
-        for value, interval in zip(values, intervals, strict=True)
-    ]
+    texts = [latin(key, value) for value in values]
+    best = _best(values, texts, lower=key in LOWER_IS_BETTER)
+    cells = [Cell(text, best=text == best, interval=_interval(model, key)) for text, model in zip(texts, models, strict=True)]
     return Row(key, figures.metric_name(words, key), cells)
 
 
 def _cost_row(words: Words, key: str, models: list[dict[str, Any]]) -> Row:
     said = {"train_seconds": words.duration_or_less, "size_bytes": words.size, "parameters": words.number}[key]
     values = [model.get(key) for model in models]
-    best = _best(values, lower=COSTS[key])
-    return Row(key, words.text(f"compare.{key}"), [Cell(said(value), best=value is not None and value == best) for value in values])
+    texts = [said(value) for value in values]
+    best = _best(values, texts, lower=COSTS[key])
+    return Row(key, words.text(f"compare.{key}"), [Cell(text, best=text == best) for text in texts])
 
 
-def _best(values: list[float | None], *, lower: bool) -> float | None:
-    """None where there is nothing to choose: fewer than two different values."""
-    known = [value for value in values if value is not None]
-    return (min(known) if lower else max(known)) if len(set(known)) > 1 else None
+def _best(values: list[float | None], texts: list[str], *, lower: bool) -> str | None:
+    """What is said of the best value; None where there is nothing to choose: of no two values different things are said."""
+    known = sorted((value, text) for value, text in zip(values, texts, strict=True) if value is not None)
+    return known[0 if lower else -1][1] if len({text for _, text in known}) > 1 else None
 
 
 def _interval(model: dict[str, Any], key: str) -> str:

@@ -340,7 +340,8 @@ def _made(words: Words, lineage: Lineage) -> str:
 
 def _range(words: Words, column: Column) -> str:
     if column.minimum is not None and column.maximum is not None:
-        return f"\u2066{figures.short(column.minimum)} – {figures.short(column.maximum)}\u2069"
+        low, high = (figures.of_data(value, figures.short(value)) for value in (column.minimum, column.maximum))
+        return f"\u2066{low} – {high}\u2069"
     if column.mean_length is not None:
         return words.text("dataset.length", mean=round(column.mean_length), longest=column.max_length or 0)
     return ""

@@ -60,8 +60,14 @@ def short(value: float | None) -> str:
     if value is None:
         return "–"
     if value != 0 and (abs(value) < 1e-3 or abs(value) >= 1e7):
-        return f"{value:.2e}".replace("e-0", "e-").replace("e+0", "e")
+        mantissa, exponent = f"{value:.2e}".split("e")
+        return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def of_data(value: float, text: str) -> str:
+    """``text`` says a value of people's own data: four digits stand together, since many are years."""
+    return text.replace(",", "").replace("٬", "") if abs(value) < 10_000 else text
 
 
 def strip_of(words: Words, metrics: dict[str, float | None], best: dict[str, float]) -> list[Figure]:

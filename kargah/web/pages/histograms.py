@@ -27,8 +27,8 @@ def histogram_of(words: Words, column: Statistics) -> Histogram | None:
     if not column.bins:
         return None
     first, last = column.bins[0].low, column.bins[-1].high
-    low, high = (figures.in_digits(words, end) for end in (first, last))
-    quartiles = [figures.in_digits(words, value) for value in column.quartiles]
+    low, high = (_said(words, end) for end in (first, last))
+    quartiles = [_said(words, value) for value in column.quartiles]
     about = words.text(f"statistics.about.{column.measure}", name=column.name, low=low, high=high, median=quartiles[1])
     rows = [(_span(words, part), words.number(part.count)) for part in column.bins]
     return Histogram(path_of([part.count for part in column.bins]), about, low, high, rows)
@@ -45,8 +45,12 @@ def path_of(counts: list[int]) -> str:
     return "".join(parts)
 
 
+def _said(words: Words, value: float) -> str:
+    return figures.of_data(value, figures.in_digits(words, value))
+
+
 def _span(words: Words, part: Bin) -> str:
-    low, high = (figures.in_digits(words, end) for end in (part.low, part.high))
+    low, high = (_said(words, end) for end in (part.low, part.high))
     return low if part.low == part.high else words.text("statistics.span", low=low, high=high)
 
 
@@ -57,5 +61,5 @@ def figures_of(words: Words, column: Statistics) -> list[Figure]:
         "mean": column.mean, "deviation": column.deviation, "minimum": column.minimum, "first": first,
         "median": median, "third": third, "maximum": column.maximum,
     }  # fmt: skip
-    told = [Figure(words.text(f"statistics.{name}"), figures.in_digits(words, value)) for name, value in known.items() if value is not None]
+    told = [Figure(words.text(f"statistics.{name}"), _said(words, value)) for name, value in known.items() if value is not None]
     return [*told, Figure(words.text("statistics.nulls"), words.number(column.nulls))]

@@ -177,6 +177,11 @@ def number_of(text: str) -> int | float | str:
     return int(value) if value.is_integer() and "e" not in latin.lower() and "." not in latin else value
 
 
+def text_of(value: Any) -> str:
+    """As a person would have typed it."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
 def roles_given(recipe: Recipe, given: Given) -> dict[str, list[str]]:
     return {role.name: [name for name in given.get(ROLE_PREFIX + role.name, []) if name] for role in recipe.roles}
 

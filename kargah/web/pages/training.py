@@ -190,7 +190,7 @@ def given_of_run(session: Session, actor: Actor, run_id: str, checkpoint: str = 
     for name in plan["chosen"]:
         value = plan["spec"].get(name)
         if name != "columns" and value is not None:
-            given[spec_form.PREFIX + name] = [str(value)] if value is not False else []
+            given[spec_form.PREFIX + name] = [spec_form.text_of(value)] if value is not False else []
     for role, taken in (plan["spec"].get("columns") or {}).items():
         given[spec_form.ROLE_PREFIX + role] = [taken] if isinstance(taken, str) else taken
     if plan.get("base_model"):

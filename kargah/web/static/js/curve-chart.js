@@ -92,26 +92,27 @@ export class CurveChart extends HTMLElement {
     return this.find("[data-log]")?.checked ?? false;
   }
 
-  // Columns for uPlot: all places of the shown lines, then each line, and the noisy ones once more, smoothed.
+  // Columns for uPlot: all places of the shown lines, then each line, and once more over those the noisy ones, smoothed, and the sparse
+  // ones, which would lie under them.
   columns() {
     const shown = this.lines().filter((line) => line.points.size);
     const places = [...new Set(shown.flatMap((line) => [...line.points.keys()]))].sort((a, b) => a - b);
     const kept = (value) => (this.logarithmic && value <= 0 ? null : value);
     const values = shown.map((line) => places.map((place) => kept(line.points.get(place))));
-    const smooth = shown.map((line, index) => (line.noisy && this.keep > 0 && line.points.size >= SMOOTH_FROM ? smoothed(values[index], this.keep) : null));
-    return { shown, places, values, smooth };
+    const over = shown.map((line, index) => (line.noisy && this.keep > 0 && line.points.size >= SMOOTH_FROM ? smoothed(values[index], this.keep) : line.sparse ? values[index] : null));
+    return { shown, places, values, over };
   }
 
   draw(anew) {
     if (!this.loaded) return;
     if (anew) this.colours.clear();
-    const { shown, places, values, smooth } = this.columns();
+    const { shown, places, values, over } = this.columns();
     this.find("[data-waiting]")?.remove();
     this.find("[data-failed]").hidden = !this.dataset.lost;
     this.find("[data-nothing]").hidden = places.length > 0 || Boolean(this.dataset.lost);
-    const data = [places, ...values, ...smooth.filter(Boolean)];
-    const shape = shown.map((line, index) => line.key + (smooth[index] ? "~" : "")).join();
-    if (anew || !this.chart || shape !== this.shape) this.make(data, shown, smooth);
+    const data = [places, ...values, ...over.filter(Boolean)];
+    const shape = shown.map((line, index) => line.key + (over[index] ? "~" : "")).join();
+    if (anew || !this.chart || shape !== this.shape) this.make(data, shown, over);
     else this.chart.setData(data, false);
     this.shape = shape;
     this.shown = shown;
@@ -121,7 +122,7 @@ export class CurveChart extends HTMLElement {
     this.dataset.drawn = places.length;
   }
 
-  make(data, shown, smooth) {
+  make(data, shown, over) {
     this.chart?.destroy();
     this.chart = null;
     if (!data[0].length) return;
@@ -134,8 +135,8 @@ export class CurveChart extends HTMLElement {
       spanGaps: true,
       points: { show: line.sparse, size: 7, fill: this.colour(line.sparse ? "--surface" : `--c${line.colour}`), width: 2 },
     });
-    const raw = shown.map((line, index) => stroke(line, index, Boolean(smooth[index])));
-    const over = shown.flatMap((line, index) => (smooth[index] ? [stroke(line, index, false)] : []));
+    const below = shown.map((line, index) => stroke(line, index, Boolean(over[index])));
+    const above = shown.flatMap((line, index) => (over[index] ? [stroke(line, index, false)] : []));
     const reach = (_, low, high) => (this.logarithmic ? uPlot.rangeLog(low, high, 10, true) : this.group.from_zero ? [Math.min(0, low), high * 1.06 || 1] : room(low, high));
     this.chart = new uPlot(
       {
@@ -145,7 +146,7 @@ export class CurveChart extends HTMLElement {
         cursor: { drag: { x: true, y: false }, points: { size: 8 } },
         scales: { x: { time: false }, y: { distr: this.logarithmic ? 3 : 1, range: reach } },
         axes: [this.axis(0), this.axis(1)],
-        series: [{}, ...raw, ...over],
+        series: [{}, ...below, ...above],
         hooks: { draw: [(chart) => this.marks(chart)], setCursor: [(chart) => this.tip(chart, shown)], setSelect: [(chart) => this.brushed(chart)] },
       },
       data,
