@@ -4,10 +4,11 @@
 
     cache/
       statistics-1/<sha256>.json           of a table: how its columns' values are spread (datasets.rows)
-      orders-1/                            of a table: the numbers of its rows, sorted (datasets.rows)
+      orders-2/<table>-<view>.arrow        of a table: the numbers of its rows, sorted (datasets.rows)
       tokens-1/<table>[+<table>…]/         of the texts of tables that were learnt from together (recipes.token_rows)
 """
 
+import hashlib
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,11 @@ def statistics_file(home: Path, sha256: str) -> Path:
     return home / "cache" / "statistics-1" / f"{sha256}.json"
 
 
+def order_file(home: Path, sha256: str, what: str) -> Path:
+    """``what``: the order that its rows are looked at in."""
+    return home / "cache" / "orders-2" / f"{sha256[:_MARK]}-{hashlib.sha256(what.encode()).hexdigest()}.arrow"
+
+
 def tokens_folder(home: Path, tables: Sequence[str]) -> Path | None:
     """``tables``: their hashes. Null where no name would hold them all, or there are none."""
     name = "+".join(sha256[:_MARK] for sha256 in tables)
@@ -30,5 +36,7 @@ def tokens_folder(home: Path, tables: Sequence[str]) -> Path | None:
 def forget(home: Path, sha256: str) -> None:
     """All that tells of the content of a file that is gone."""
     statistics_file(home, sha256).unlink(missing_ok=True)
+    for file in (home / "cache" / "orders-2").glob(f"{sha256[:_MARK]}-*"):
+        file.unlink(missing_ok=True)
     for folder in (home / "cache" / "tokens-1").glob(f"*{sha256[:_MARK]}*"):
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,7 +1,6 @@
 """Rows of a version, read by a short-lived process so that this one stays small; see kargah.workers.look."""
 
 import asyncio
-import hashlib
 import json
 import os
 import sys
@@ -48,10 +47,10 @@ class View:
 
 @dataclass(frozen=True)
 class Table:
-    """A version's rows on the disk. ``cache``: where what is worked out of them may be kept."""
+    """A version's rows on the disk. ``home``: where what is worked out of them is kept (caches)."""
 
     path: Path
-    cache: Path
+    home: Path
     version_id: str
     number: int
     title: str
@@ -124,7 +123,7 @@ def table_of(session: Session, actor: Actor, dataset_id: str, home: Path, versio
     version = versions.version_of(session, dataset, version_id)
     return Table(
         datasets.file_of(home, version, "data.parquet"),
-        home / "cache",
+        home,
         version.id,
         version.number,
         dataset.title,
@@ -148,8 +147,8 @@ def _kept_order(table: Table, view: View) -> JsonDict:
     """A sorted or searched table is gone through once, not once a page: the order is kept beside the last ones."""
     if not view.sort and not view.contains:
         return {}
-    what = json.dumps([table.path.name, view.sort, view.descending, view.column, view.contains])
-    return {"order": str(table.cache / "orders-1" / f"{hashlib.sha256(what.encode()).hexdigest()}.arrow"), "orders": ORDERS_KEPT}
+    what = json.dumps([view.sort, view.descending, view.column, view.contains])
+    return {"order": str(caches.order_file(table.home, table.path.name, what)), "orders": ORDERS_KEPT}
 
 
 async def statistics(table: Table, home: Path) -> list[Statistics]:

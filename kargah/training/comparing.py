@@ -57,7 +57,7 @@ def pair_of(session: Session, actor: Actor, evaluation_id: str, other_id: str, h
     if one.recipe != other.recipe:
         raise EvaluationsUnlike(field="other", reason={"code": "evaluation.unlike.task"})
     result = _result_of(one)
-    table = rows.Table(first, home / "cache", one.id, model + 1, one.title, [])
+    table = rows.Table(first, home, one.id, model + 1, one.title, [])
     return Pair(table, second, result.primary_metric, result.lower_is_better)
 
 

@@ -171,7 +171,7 @@ def errors_of(session: Session, actor: Actor, evaluation_id: str, home: Path, mo
     if not path.is_file():
         raise blobs.FileMissing(path=measured.errors_file, sha256=sha256)
     columns = [Column(name=name, kind=kind, rows=measured.errors, distinct=0) for name, kind in ERRORS_COLUMNS.items()]
-    return rows.Table(path, home / "cache", evaluation_id, model + 1, found.title, columns)
+    return rows.Table(path, home, evaluation_id, model + 1, found.title, columns)
 
 
 def roles_of(session: Session, actor: Actor, model: str, home: Path) -> dict[str, str | list[str]]:

@@ -11,8 +11,10 @@ from sqlalchemy import update
 
 from kargah.assets import blobs
 from kargah.assets.tables import Blob
+from kargah.contract import caches
 from kargah.datasets import service as datasets
 from kargah.datasets.tables import DatasetVersion
+from kargah.kit import files
 from kargah.kit.files import Digest
 from kargah.store.access import Actor
 from kargah.store.database import Database
@@ -125,15 +127,20 @@ def test_what_was_brought_again_and_never_registered_goes_in_the_end(shelf: Shel
     digest = shelf.bring()
     blobs.discard(shelf.home, shelf.purge())
     path, (pin,) = blobs.path_of(shelf.home, digest.sha256), (shelf.home / "blobs" / "incoming").glob("*.pin")
+    measured = caches.statistics_file(shelf.home, digest.sha256)
+    files.make_folder(measured.parent)
+    measured.write_bytes(b"[]")
     with shelf.database.write() as session:
         blobs.sweep(session, shelf.home)
     assert path.is_file()
+    assert measured.is_file()
     long_ago = time.time() - blobs.PINNED_SECONDS - 1
     os.utime(pin, (long_ago, long_ago))
     with shelf.database.write() as session:
         blobs.sweep(session, shelf.home)
     assert not path.exists()
     assert not pin.exists()
+    assert not measured.exists()
 
 
 def test_a_pin_that_has_served_goes_and_the_file_stays(shelf: Shelf) -> None:

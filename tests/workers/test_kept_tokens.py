@@ -1,7 +1,6 @@
 """Every recipe learns the same from tokens that were kept as from those that it makes."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -38,17 +37,3 @@ def test_the_same_is_learnt_from_kept_tokens(
     assert bool(files) == (preset not in WITHOUT_PRESETS)
     assert losses(3, kept) == expected
     assert {path: path.stat().st_ino for path in tmp_path.glob("tokens-1/*/*")} == files, "nothing was made again"
-
-
-def test_tokens_go_with_the_file_that_they_are_of(tmp_path: Path) -> None:
-    from kargah.contract import caches
-
-    one, other = "1" * 64, "2" * 64
-    folders: list[Any] = [caches.tokens_folder(tmp_path, tables) for tables in ([one], [other, one], [other])]
-    for folder in folders:
-        folder.mkdir(parents=True)
-        (folder / "x.arrow").write_bytes(b"x")
-    caches.forget(tmp_path, one)
-    assert [folder.exists() for folder in folders] == [False, False, True]
-    assert caches.tokens_folder(tmp_path, []) is None
-    assert caches.tokens_folder(tmp_path, [one] * 30) is None
