@@ -77,7 +77,7 @@ def _listed(value: Any) -> Any:
 
 
 _FromText = (NoDecode, BeforeValidator(_listed))
-Words = Annotated[list[str], *_FromText]
+Texts = Annotated[list[str], *_FromText]
 Folders = Annotated[list[Path], *_FromText]
 
 
@@ -92,8 +92,8 @@ class Settings(BaseSettings):
     language: str = Field("fa", description="language of those who state none: fa or en")
     sign_ups: SignUps | None = Field(None, description="open, approval or closed; open on loopback, else approval, when absent")
     session_days: float = Field(7.0, gt=0, description="how long a login lasts")
-    trusted_proxies: Words = Field([], description="addresses or networks whose X-Forwarded-For counts")
-    cors_origins: Words = Field([], description="origins of other sites whose pages may call the API")
+    trusted_proxies: Texts = Field([], description="addresses or networks whose X-Forwarded-For counts")
+    cors_origins: Texts = Field([], description="origins of other sites whose pages may call the API")
     https_only: bool | None = Field(None, description="Secure cookies and HSTS; on in production when absent")
     body_limit_bytes: int = Field(10 * MIB, gt=0, description="largest body of an ordinary request")
     upload_limit_bytes: int = Field(2 * GIB, gt=0, description="largest uploaded file")
@@ -113,9 +113,9 @@ class Settings(BaseSettings):
     predictor_idle_seconds: float = Field(600.0, gt=0, description="how long an unused model stays loaded")
     predictor_limit: int = Field(4, ge=1, description="models loaded for prediction at once")
     import_roots: Folders = Field([], description="folders from which models and data may be imported by path")
-    url_import_allow: Words = Field([], description="hosts or networks, besides public ones, that data may be fetched from")
+    url_import_allow: Texts = Field([], description="hosts or networks, besides public ones, that data may be fetched from")
     url_import_minutes: float = Field(120.0, gt=0, description="how long fetching one file may take")
-    hub_urls: Words = Field(["https://huggingface.co"], min_length=1, description="hubs to download from, the preferred one first")
+    hub_urls: Texts = Field(["https://huggingface.co"], min_length=1, description="hubs to download from, the preferred one first")
     hub_token: str | None = Field(None, repr=False, description="token of a hub account; better in kargah.toml than in the environment")
     hub_token_url: str = Field("https://huggingface.co", description="the one hub that is told the token")
     hub_proxy_url: str | None = Field(None, repr=False, description="http://[user:password@]host:port through which hubs are reached")
@@ -197,7 +197,7 @@ def _unusable(error: ValidationError, given: dict[str, Any], path: Path) -> Sett
     limits = {key: value for key, value in (first.get("ctx") or {}).items() if isinstance(value, int | float | str)}
     told = {**limits, "value": "…" if is_secret else str(first["input"])[:200], "reason": first["type"]}
     variable = f"KARGAH_{name.upper()}"
-    if name not in given and variable not in os.environ:
+    if name not in given and variable not in map(str.upper, os.environ):
         return SettingOfFileUnusable(name=name, path=str(path), **told)
     return SettingUnusable(name=variable, **told)
 
