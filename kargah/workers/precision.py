@@ -122,11 +122,16 @@ def gain_of_half(loop: Loop) -> float | None:
     products = products_gain(loop.device)
     if products < 1 / _HOPELESS or not loop.task.use_precision(HALF):
         return products
+    return gain_of_steps(loop)
+
+
+def gain_of_steps(loop: Loop) -> float | None:
+    """The same by steps alone, whatever products say."""
     rows = _typical(loop)
     random_state = devices.random_state(loop.device)
     try:
         with _one_thread():
-            return _gain_of_steps(loop, rows)
+            return _gain_in_turn(loop, rows)
     except (RuntimeError, IndexError, ValueError):  # a row that the model cannot take, or not here: the step that meets it says so
         return None
     finally:
@@ -142,7 +147,7 @@ def _typical(loop: Loop) -> list[int]:
     return middling[: max(1, most // max(1, costs[middling[-1]]))]
 
 
-def _gain_of_steps(loop: Loop, rows: Sequence[int]) -> float:
+def _gain_in_turn(loop: Loop, rows: Sequence[int]) -> float:
     """Of steps forward and backward in turn, the middle one: what else runs meets both of a pair. The first of each warms up."""
     loop.task.module.train()
     gains: list[float] = []

@@ -234,8 +234,7 @@ def test_a_row_that_the_network_cannot_take_ends_no_training_by_being_measured(t
         def loss(self, rows: Any) -> torch.Tensor:
             raise IndexError("index out of range in self")
 
-    found = precision.gain_of_half(loop_of(Broken(), tmp_path, wants))
-    assert found is None or found < 0.25, "where bf16 is hopeless (no processor support) products alone say so, and no row is tried"
+    assert precision.gain_of_steps(loop_of(Broken(), tmp_path, wants)) is None
 
 
 def test_measuring_precisions_leaves_no_trace(tmp_path: Path, wants: Wants) -> None:
