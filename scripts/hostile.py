@@ -197,15 +197,23 @@ def is_said(wanted: str, said: str, lines: set[int]) -> bool:
 
 def facts(outcome: Outcome, case: Case) -> list[str]:
     """What can be asserted of a data set that was made, one line a fault."""
-    version, report = outcome.version, outcome.report
-    label = outcome.column("برچسب") or outcome.column("label")
-    parts = {part["split"]: part["rows"] for part in report.get("parts", [])}
     found: dict[str, tuple[Any, Any]] = {}
 
     def expect(key: str, actual: Callable[[], Any], wanted: Any = None) -> None:
         if key in case:
             found[key] = (actual(), case[key] if wanted is None else wanted)
 
+    expect_of_table(outcome, case, expect)
+    expect_of_report(outcome, case, expect)
+    faults = [f"{key}: {actual!r}, not {wanted!r}" for key, (actual, wanted) in found.items() if actual != wanted]
+    return faults + faults_of_texts(outcome, case)
+
+
+def expect_of_table(outcome: Outcome, case: Case, expect: Callable[..., None]) -> None:
+    """Its rows, columns and labels."""
+    version = outcome.version
+    label = outcome.column("برچسب") or outcome.column("label")
+    parts = {part["split"]: part["rows"] for part in outcome.report.get("parts", [])}
     expect("rows", lambda: parts["test"] if in_a_zip(case) else version["rows"])
     expect(
         "usable_rows",
@@ -222,9 +230,6 @@ def facts(outcome: Outcome, case: Case) -> list[str]:
     expect("raw_classes", lambda: label.get("distinct"))
     expect("distinct_labels", lambda: label.get("distinct"))
     expect("null_label_rows", lambda: label.get("nulls"))
-    expect("delimiter", lambda: report.get("delimiter"))
-    expect("detected_encoding", lambda: version["encoding"])
-    expect("duplicate_rows", lambda: outcome.problem("DUPLICATE_ROWS").get("count"))
     expect("newline_fields", lambda: sum("\n" in str(row["متن"]) for row in outcome.rows))
     expect("sums", lambda: {name: sum(row[name] for row in outcome.rows) for name in case.get("sums", {})})
     expect("column_types", lambda: {name: outcome.column(name)["kind"] for name in case.get("column_types", {})}, wanted_kinds(case))
@@ -232,6 +237,14 @@ def facts(outcome: Outcome, case: Case) -> list[str]:
     expect("empty_text_rows", lambda: outcome.column("متن").get("nulls"))
     expect("sentences", lambda: version["rows"])
     expect("tokens", lambda: sum(len(row.get("tokens") or ()) for row in outcome.rows))
+
+
+def expect_of_report(outcome: Outcome, case: Case, expect: Callable[..., None]) -> None:
+    """What it is taken for, and what is said to be wrong with it."""
+    report = outcome.report
+    expect("delimiter", lambda: report.get("delimiter"))
+    expect("detected_encoding", lambda: outcome.version["encoding"])
+    expect("duplicate_rows", lambda: outcome.problem("DUPLICATE_ROWS").get("count"))
     expect("task", lambda: (report.get("task") or {}).get("name"), {"qa": "question-answering"}.get(case.get("task", "")))
     expect("rare_classes", lambda: outcome.problem("RARE_CLASSES").get("params", {}).get("classes"), list(case.get("rare_classes", ())))
     expect(
@@ -247,8 +260,6 @@ def facts(outcome: Outcome, case: Case) -> list[str]:
     expect("conflicting_texts", lambda: conflicts(report))
     expect("lines", lambda: sorted(set(case.get("lines", ())) & outcome.lines))
     expect("invalid_lines", lambda: sorted(set(case.get("invalid_lines", ())) & outcome.lines))
-    faults = [f"{key}: {actual!r}, not {wanted!r}" for key, (actual, wanted) in found.items() if actual != wanted]
-    return faults + faults_of_texts(outcome, case)
 
 
 def faults_of_texts(outcome: Outcome, case: Case) -> list[str]:
