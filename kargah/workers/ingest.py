@@ -6,7 +6,8 @@ their width. Whatever the bytes, the last word is Finished, Stopped or Failed wi
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from kargah.contract.results import IngestResult
 from kargah.kit import files
 from kargah.kit.collecting import seldom
 from kargah.recipes import catalogue
-from kargah.recipes.columns import Column, ColumnKind
+from kargah.recipes.columns import Column
 from kargah.text.normalise import Normaliser, NormaliserSettings
 from kargah.workers import fetching
 from kargah.workers.doctor.examination import Examination
@@ -27,6 +28,7 @@ from kargah.workers.reading.batch import Batch, Row, of_rows
 from kargah.workers.reading.delimited import DelimitedTable
 from kargah.workers.reading.errors import HeaderOnly, NestedTooDeeply, NoUsableRows, in_file
 from kargah.workers.reading.findings import Findings
+from kargah.workers.reading.foreseen import Foreseen
 from kargah.workers.reading.media import Media, media_of
 from kargah.workers.reading.opening import Opened, Part, Reader, open_upload
 from kargah.workers.reading.outcome import columns_for_event, normalising, task_told, write_outcome
@@ -34,6 +36,7 @@ from kargah.workers.reading.ragged import RaggedFile
 from kargah.workers.reading.said import Said
 from kargah.workers.reading.splits import Splits
 from kargah.workers.reading.table import RawTable, write_typed
+from kargah.workers.reading.typed import row_groups
 from kargah.workers.telling import Teller
 
 _PROGRESS_SECONDS = 0.5
@@ -71,11 +74,11 @@ class Import:
         self._folder = directory.outputs / "dataset"
         self._folder.mkdir(parents=True, exist_ok=True)
         self._scratch = directory.outputs / "scratch"
-        self._raw_path = self._scratch / "raw.arrow"
         self._normaliser = Normaliser(NormaliserSettings.model_validate(plan.normaliser or {}))
         self._ragged = RaggedFile(self._folder / ragged.FILE)
         self._findings = Findings(self._ragged)
         self._told_seconds = 0.0
+        self._examination: Examination | None = None
 
     def run(self) -> IngestResult:
         self._scratch.mkdir(parents=True, exist_ok=True)
@@ -90,15 +93,22 @@ class Import:
 
     def _imported(self) -> IngestResult:
         opened = open_upload(self._input, self._plan, self._scratch, self._findings, self._check)
-        raw, parts = self._read(opened)
+        table = opened.parts[0].table
+        raw = RawTable(opened.names, self._findings, self._normaliser)
         with media_of(opened.contents) as media:
-            columns = self._columns(raw, opened.parts[0].table.kinds(), media)
-            examination = Examination(columns, raw.personal_rows())
-            target = self._folder / "data.parquet"
-            preview = write_typed(self._raw_path, target, columns, self._rows_of(raw), examination.see, media)
+            foreseen = Foreseen(
+                self._scratch, lambda: None if media else self._columns(raw, table, None, Findings()), partial(self._examined, raw)
+            )
+            with foreseen.growing() as store:
+                parts = self._read(opened, raw, store)
+            columns = self._columns(raw, table, media, self._findings)
+            for profile, column in zip(raw.profiles, columns, strict=True):
+                profile.say(column.kind)
+            preview = self._typed(foreseen, raw, columns, media)
         self._say_task(columns)
-        examination.say(self._findings)
-        report = self._report(opened.parts[0].table, raw, columns, parts)
+        assert self._examination is not None
+        self._examination.say(columns, self._findings)
+        report = self._report(table, raw, columns, parts)
         return IngestResult(
             rows=raw.rows,
             files=write_outcome(self._folder, columns, preview, report),
@@ -109,27 +119,43 @@ class Import:
             format=report["format"],
         )
 
-    def _rows_of(self, raw: RawTable) -> Callable[[int], None]:
-        return lambda done: self._progress(done, raw.rows, "rows")
+    def _typed(self, foreseen: Foreseen, raw: RawTable, columns: list[Column], media: Media | None) -> list[Any]:
+        """data.parquet, and all of it examined. The first rows are returned for the preview."""
+        target = self._folder / "data.parquet"
 
-    def _read(self, opened: Opened) -> tuple[RawTable, list[dict[str, Any]]]:
-        raw = RawTable(opened.names, self._findings, self._normaliser)
+        def progress(done: int) -> None:
+            self._progress(done, raw.rows, "rows")
+
+        if not foreseen.holds(columns):
+            return write_typed(foreseen.strings, target, columns, progress, self._examined(raw, columns), media)
+        preview = foreseen.keep_at(target)
+        if self._examination is None or not self._examination.covers(columns):
+            see, done = self._examined(raw, columns), 0
+            for batch in row_groups(target):
+                see(batch)
+                progress(done := done + batch.num_rows)
+        return preview
+
+    def _examined(self, raw: RawTable, columns: Sequence[Column]) -> Callable[[Any], None]:
+        self._examination = Examination(columns, raw.personal_rows())
+        return self._examination.see
+
+    def _read(self, opened: Opened, raw: RawTable, store: Callable[[Any], None]) -> list[dict[str, Any]]:
         splits = Splits(opened.names)
         parts = []
-        with raw.stored_at(self._raw_path):
-            for part in opened.parts:
-                self._findings.file = part.name if len(opened.parts) > 1 else None
-                self._ragged.also = {opened.names[-1]: part.split} if part.split else {}
-                with in_file(self._findings.file):
-                    count = raw.add(self._batches(part, splits, raw), self._bytes_of(part.table))
-                parts.append({"name": part.name, "split": part.split, "rows": count})
+        for part in opened.parts:
+            self._findings.file = part.name if len(opened.parts) > 1 else None
+            self._ragged.also = {opened.names[-1]: part.split} if part.split else {}
+            with in_file(self._findings.file):
+                count = raw.add(self._batches(part, splits, raw), store, self._bytes_of(part.table))
+            parts.append({"name": part.name, "split": part.split, "rows": count})
         self._findings.file = None
         self._ragged.close()
         if not raw.rows:
             self._refuse_no_rows(opened.names)
         if raw.rows < _LEAST_ROWS:
             self._findings.note("FEW_ROWS", "warning", count=raw.rows, needed=_LEAST_ROWS)
-        return raw, parts
+        return parts
 
     def _batches(self, part: Part, splits: Splits, raw: RawTable) -> Iterator[Batch]:
         if part.split is None and self._plan.max_rows is None and isinstance(part.table, DelimitedTable):
@@ -153,13 +179,13 @@ class Import:
         lines = [line for problem in self._findings.report(dropped) for line in problem["lines"]]
         raise NoUsableRows(rows_dropped=dropped, lines=sorted(set(lines))[:10])
 
-    def _columns(self, raw: RawTable, kinds: dict[str, ColumnKind], media: Media | None) -> list[Column]:
-        said = Said(self._plan.said, self._findings)
+    def _columns(self, raw: RawTable, table: Reader, media: Media | None, findings: Findings) -> list[Column]:
+        """As they seem by what was read so far."""
+        said, kinds = Said(self._plan.said, findings), table.kinds()
         columns = []
         for profile in raw.profiles:
             structure = kinds.get(profile.name) or (media.kind_of(profile.examples) if media else None)
             kind, meant = said.of(profile, structure)
-            profile.say(kind)
             columns.append(profile.column(kind).model_copy(update={"meant": meant}))
         said.say()
         return columns

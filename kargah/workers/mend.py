@@ -34,7 +34,7 @@ from kargah.workers.reading.findings import Findings
 from kargah.workers.reading.outcome import columns_for_event, normalising, task_told, write_outcome
 from kargah.workers.reading.profile import ColumnProfile
 from kargah.workers.reading.ragged import RaggedFile
-from kargah.workers.reading.table import RawTable, write_typed
+from kargah.workers.reading.table import RawTable, waiting, write_typed
 
 Known = TypeVar("Known")
 _PROGRESS_SECONDS = 0.5
@@ -87,9 +87,10 @@ class Mending:
         columns = self._columns(raw)
         target = self._folder / "data.parquet"
         examination = Examination(columns, raw.personal_rows())
-        preview = write_typed(self._raw_path, target, columns, lambda done: self._progress(done, raw.rows), examination.see)
+        strings = partial(waiting, self._raw_path)
+        preview = write_typed(strings, target, columns, lambda done: self._progress(done, raw.rows), examination.see)
         self._raw_path.unlink()
-        examination.say(self._findings)
+        examination.say(columns, self._findings)
         self._keep_left_out()
         report = self._report(raw, columns, changes)
         return IngestResult(

@@ -4,6 +4,7 @@ import csv
 import io
 from itertools import count, pairwise
 from pathlib import Path
+from threading import Event, Timer
 from typing import Any
 
 import pyarrow as pa
@@ -130,6 +131,22 @@ def test_what_is_given_away_is_done_in_order_and_its_failure_comes_back(most_byt
     assert done[:3] == [0, 1, 2]
     with pytest.raises(OSError, match="No space"), behind(work, most_bytes) as give:
         give(pa.array([0] * 3))
+
+
+def test_what_waits_is_left_when_something_goes_wrong_here() -> None:
+    worked: list[int] = []
+    may_go_on = Event()
+
+    def work(batch: Any) -> None:
+        may_go_on.wait(10)
+        worked.append(batch[0].as_py())
+
+    with pytest.raises(KeyError), behind(work, 1 << 20) as give:
+        for number in range(100):
+            give(pa.array([number]))
+        Timer(0.2, may_go_on.set).start()
+        raise KeyError
+    assert len(worked) <= 2
 
 
 def test_what_goes_on_beside_is_done_in_order_and_its_failure_comes_out_at_the_end() -> None:

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from kargah.recipes.columns import Column
 from kargah.workers.doctor.likeness import LikeTexts, row_keys
 from kargah.workers.doctor.places import Places
 from kargah.workers.doctor.roles import Roles, is_training
+from kargah.workers.doctor.scope import Columns
 from kargah.workers.reading.findings import Findings
 
 #: Rows whose keys are remembered; of the first of them likeness is looked for too.
@@ -15,17 +15,19 @@ KEYED_ROWS, LIKENESS_ROWS = 100_000, 10_000
 class Duplicates:
     """Exact copies are counted while the file is read; here are the others. Only the first ``KEYED_ROWS`` rows are looked at."""
 
-    def __init__(self, columns: list[Column], roles: Roles) -> None:
+    def __init__(self, roles: Roles) -> None:
         self._inputs = [name for name in roles.texts if name in roles.inputs] or list(roles.texts)
         self._target, self._split = roles.target, roles.split
-        self._others = [column.name for column in columns if column.name not in self._inputs and column.name != roles.split]
         self._first: dict[int, tuple[int, Any]] = {}  # keys and texts as their hashes: of long texts it is many
         self._training, self._testing = set[int](), list[tuple[int, int]]()
-        self._likeness = LikeTexts()
+        self._likeness: LikeTexts | None = LikeTexts()
         self._near, self._conflicts, self._looked_at = Places(), Places(), 0
 
     def see(self, batch: Any, first_row: int) -> None:
+        if first_row > LIKENESS_ROWS:
+            self._likeness = None
         if not self._inputs or first_row > KEYED_ROWS:
+            self._first.clear()
             return
         self._looked_at += batch.num_rows
         texts = [batch.column(name).to_pylist() for name in self._inputs]
@@ -42,10 +44,10 @@ class Duplicates:
                 self._compare(known, hash(own), target, first_row + index)
                 continue
             self._first[hashed] = hash(own), target
-            if first_row + index <= LIKENESS_ROWS and self._likeness.add(key):
+            if self._likeness is not None and first_row + index <= LIKENESS_ROWS and self._likeness.add(key):
                 self._near.add([first_row + index])
 
-    def say(self, findings: Findings) -> None:
+    def say(self, columns: Columns, findings: Findings) -> None:
         inputs = self._inputs
         if self._near.count:
             findings.note(

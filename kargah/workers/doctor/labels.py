@@ -1,5 +1,7 @@
 """What the counts of a column say of it as a label or as an input. Needs no reading."""
 
+from collections.abc import Sequence
+
 from kargah.recipes import hints
 from kargah.recipes.columns import Column, ColumnKind
 from kargah.workers.doctor.roles import TEXTUAL, Roles
@@ -12,7 +14,7 @@ CAPPED_TIMES = 3
 IDENTIFIER_ROWS, IDENTIFIER_CHARACTERS = 20, 24
 
 
-def say_of_labels(columns: list[Column], roles: Roles, findings: Findings) -> None:
+def say_of_labels(columns: Sequence[Column], roles: Roles, findings: Findings) -> None:
     for column in columns:
         if column.name == roles.target:
             _say_imbalance(column, findings)

@@ -4,9 +4,9 @@ import re
 from collections import Counter
 from typing import Any
 
-from kargah.recipes.columns import Column, ColumnKind
 from kargah.text.normalise import in_another_language
 from kargah.workers.doctor.places import Places
+from kargah.workers.doctor.scope import Columns, Scope
 from kargah.workers.reading.findings import Findings
 
 SAMPLE_ROWS = 5000
@@ -19,8 +19,8 @@ _LATIN = re.compile("[A-Za-z\u00c0-\u024f]+")
 class Languages:
     """Only the first ``SAMPLE_ROWS`` rows are looked at."""
 
-    def __init__(self, columns: list[Column]) -> None:
-        self._counts: dict[str, Counter[str]] = {column.name: Counter() for column in columns if column.kind is ColumnKind.TEXT}
+    def __init__(self, scope: Scope) -> None:
+        self._counts: dict[str, Counter[str]] = {name: Counter() for name in scope.running}
         self._places: dict[tuple[str, str], Places] = {}
         self._rows_seen = 0
 
@@ -35,7 +35,7 @@ class Languages:
                     counts[language] += 1
                     self._places.setdefault((name, language), Places()).add([row])
 
-    def say(self, findings: Findings) -> None:
+    def say(self, columns: Columns, findings: Findings) -> None:
         for name, counts in self._counts.items():
             total = counts.total()
             minor = [language for language, count in counts.most_common()[1:] if count >= max(2, MINOR_SHARE * total)]

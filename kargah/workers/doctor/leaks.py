@@ -6,55 +6,46 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kargah.recipes.columns import Column, ColumnKind
-from kargah.workers.doctor.roles import TEXTUAL, Roles
+from kargah.recipes.columns import Column
+from kargah.workers.doctor.scope import MOST_LABELS, MOST_VALUES, Columns, Scope
 from kargah.workers.reading.findings import Findings
 
 #: So much of the rows a leaking column decides, with so many rows to a value, over at least so many rows.
 DECIDED_SHARE, ROWS_A_VALUE, FEWEST_ROWS = 0.995, 3.0, 20
-MOST_VALUES, MOST_COLUMNS = 1000, 300
 CORRELATION = 0.9999
-_NUMERIC = (ColumnKind.INTEGER, ColumnKind.NUMBER)
-_DECIDING = (*TEXTUAL, ColumnKind.INTEGER, ColumnKind.NUMBER, ColumnKind.BOOLEAN)
 
 
 class Leaks:
     """Values are counted with their labels, and numbers summed with the target, batch by batch."""
 
-    def __init__(self, columns: list[Column], roles: Roles) -> None:
-        self._target = next((column for column in columns if column.name == roles.target), None)
-        others = [column for column in columns if column.name not in (roles.target, roles.split)]
-        self._deciding = [column for column in others if self._could_decide(column)][:MOST_COLUMNS]
-        numeric = self._target is not None and self._target.kind in _NUMERIC
-        self._following = [column for column in others if numeric and column.kind in _NUMERIC][:MOST_COLUMNS]
-        self._counts: dict[str, dict[Any, dict[Any, int]]] = {column.name: {} for column in self._deciding}
-        self._sums = {column.name: [0.0] * 6 for column in self._following}
+    def __init__(self, scope: Scope) -> None:
+        self._target = scope.roles.target or ""
+        self._counts: dict[str, dict[Any, dict[Any, int]]] = {name: {} for name in scope.deciding}
+        self._sums = {name: [0.0] * 6 for name in scope.following}
 
     def see(self, batch: Any, first_row: int) -> None:
-        if self._target is None or not (self._deciding or self._following):
-            return
-        target = batch.column(self._target.name)
-        for column in self._deciding:
-            _count(self._counts[column.name], batch.column(column.name), target)
-        for column in self._following:
-            sums = _sums(batch.column(column.name), target)
-            self._sums[column.name] = [old + new for old, new in zip(self._sums[column.name], sums, strict=True)]
+        for name in list(self._counts):
+            _count(self._counts[name], batch.column(name), batch.column(self._target))
+            if len(self._counts[name]) > MOST_VALUES:
+                del self._counts[name]
+        for name, known in self._sums.items():
+            sums = _sums(batch.column(name), batch.column(self._target))
+            self._sums[name] = [old + new for old, new in zip(known, sums, strict=True)]
 
-    def say(self, findings: Findings) -> None:
-        target = self._target.name if self._target else ""
-        leaking = {name for name, counts in self._counts.items() if _decides(counts)}
-        leaking |= {name for name, sums in self._sums.items() if _follows(*sums)}
-        for column in [*self._deciding, *self._following]:
-            if column.name in leaking:
-                leaking.discard(column.name)
-                findings.note("LEAKING_COLUMN", "warning", column=column.name, count=column.rows - column.nulls, target=target)
+    def say(self, columns: Columns, findings: Findings) -> None:
+        deciding = {
+            name for name, counts in self._counts.items() if _could_decide(columns[name], columns[self._target]) and _decides(counts)
+        }
+        following = {name for name, sums in self._sums.items() if _follows(*sums)}
+        for name in dict.fromkeys([*self._counts, *self._sums]):
+            if name in deciding | following:
+                column = columns[name]
+                findings.note("LEAKING_COLUMN", "warning", column=name, count=column.rows - column.nulls, target=self._target)
 
-    def _could_decide(self, column: Column) -> bool:
-        target = self._target
-        if target is None or column.kind not in _DECIDING or target.kind not in (*TEXTUAL, ColumnKind.BOOLEAN, ColumnKind.INTEGER):
-            return False
-        few = 2 <= target.distinct <= 50 and target.distinct <= column.distinct <= MOST_VALUES
-        return few and (column.rows - column.nulls) >= max(FEWEST_ROWS, ROWS_A_VALUE * column.distinct)
+
+def _could_decide(column: Column, target: Column) -> bool:
+    few = 2 <= target.distinct <= MOST_LABELS and target.distinct <= column.distinct <= MOST_VALUES
+    return few and column.rows - column.nulls >= max(FEWEST_ROWS, ROWS_A_VALUE * column.distinct)
 
 
 def _count(counts: dict[Any, dict[Any, int]], values: Any, labels: Any) -> None:

@@ -9,9 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kargah.contract.fixes import Personal
-from kargah.recipes.columns import Column, ColumnKind
 from kargah.workers.doctor.places import Places
-from kargah.workers.doctor.roles import TEXTUAL
+from kargah.workers.doctor.scope import Columns, Scope
 from kargah.workers.reading import signs
 from kargah.workers.reading.findings import Findings
 from kargah.workers.reading.signs import PersonalRows
@@ -87,9 +86,9 @@ class PersonalData:
     ``known``: for a column of texts, in which rows the pattern was found when they were read.
     """
 
-    def __init__(self, columns: list[Column], known: Mapping[str, PersonalRows]) -> None:
-        self._known = {column.name: known[column.name] for column in columns if column.kind in TEXTUAL and column.name in known}
-        self._names = [column.name for column in columns if column.kind in TEXTUAL or _could_be_ids(column)]
+    def __init__(self, scope: Scope, known: Mapping[str, PersonalRows]) -> None:
+        self._known = {name: known[name] for name in scope.textual if name in known}
+        self._names = [name for name in scope.names if name in {*scope.textual, *scope.ids}]
         self._places: dict[tuple[str, Personal], Places] = {}
         self._ten_digits: Counter[str] = Counter()
 
@@ -101,7 +100,7 @@ class PersonalData:
             for index in signs.personal(values) if known is None else known:
                 self._look(name, values[index].as_py(), first_row + index)
 
-    def say(self, findings: Findings) -> None:
+    def say(self, columns: Columns, findings: Findings) -> None:
         for (name, kind), places in self._places.items():
             if kind == "national_id" and places.count < NATIONAL_ID_SHARE * self._ten_digits[name]:
                 continue
@@ -111,7 +110,3 @@ class PersonalData:
         self._ten_digits[name] += _PATTERNS["national_id"].search(text.translate(_TO_LATIN)) is not None
         for kind in {kind for kind, _, _ in found_in(text)}:
             self._places.setdefault((name, kind), Places()).add([row])
-
-
-def _could_be_ids(column: Column) -> bool:
-    return column.kind is ColumnKind.INTEGER and (column.maximum or 0) >= 10**9

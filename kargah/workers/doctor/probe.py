@@ -11,6 +11,7 @@ from zlib import crc32
 
 from kargah.workers.doctor.likeness import loose_key
 from kargah.workers.doctor.roles import Roles
+from kargah.workers.doctor.scope import Columns
 from kargah.workers.reading.findings import Findings
 
 SAMPLE_ROWS, FEWEST_ROWS, MOST_LABELS = 6000, 150, 20
@@ -36,7 +37,7 @@ class OneSideProbe:
                 if isinstance(text, str) and label is not None:
                     self._rows[name].append((loose_key(text).split(), str(label)))
 
-    def say(self, findings: Findings) -> None:
+    def say(self, columns: Columns, findings: Findings) -> None:
         for name, rows in self._rows.items():
             if len(rows) < FEWEST_ROWS or not 2 <= len({label for _, label in rows}) <= MOST_LABELS:
                 continue

@@ -5,8 +5,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from kargah.recipes.columns import Column
 from kargah.workers.doctor.places import Places
+from kargah.workers.doctor.scope import Columns, Scope
 from kargah.workers.reading.findings import Findings
 
 _TAG = re.compile(r"O|[BIESLU]-\S+")
@@ -19,8 +19,8 @@ SAMPLE_VALUES = 50
 class Tags:
     """Every column of lists whose items are all tags in the BIO manner."""
 
-    def __init__(self, columns: list[Column]) -> None:
-        self._names = {column.name for column in columns}
+    def __init__(self, scope: Scope) -> None:
+        self._names = set(scope.names)
         self._broken: dict[str, Places] = {}
 
     def see(self, batch: Any, first_row: int) -> None:
@@ -32,7 +32,7 @@ class Tags:
             broken = self._broken.setdefault(name, Places())
             broken.add(row for row, tags in enumerate(rows, first_row) if tags and repaired(tags) != tags)
 
-    def say(self, findings: Findings) -> None:
+    def say(self, columns: Columns, findings: Findings) -> None:
         for name, places in self._broken.items():
             if places.count:
                 findings.note("BROKEN_TAGS", "warning", column=name, count=places.count, first_rows=places.rows)
@@ -51,8 +51,8 @@ def repaired(tags: Sequence[str]) -> list[str]:
 class Conversations:
     """Every column of turns: user and assistant must alternate, the user first, a system's word only before."""
 
-    def __init__(self, columns: list[Column]) -> None:
-        self._names = {column.name for column in columns}
+    def __init__(self, scope: Scope) -> None:
+        self._names = set(scope.names)
         self._broken: dict[str, Places] = {}
 
     def see(self, batch: Any, first_row: int) -> None:
@@ -64,7 +64,7 @@ class Conversations:
             broken = self._broken.setdefault(name, Places())
             broken.add(row for row, turns in enumerate(rows, first_row) if turns is not None and not alternates(turns))
 
-    def say(self, findings: Findings) -> None:
+    def say(self, columns: Columns, findings: Findings) -> None:
         for name, places in self._broken.items():
             if places.count:
                 findings.note("TURNS_DO_NOT_ALTERNATE", "warning", column=name, count=places.count, first_rows=places.rows)

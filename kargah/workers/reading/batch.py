@@ -82,7 +82,8 @@ def abreast(function: Callable[[Item], Said], items: Iterable[Item], threads: in
 def behind(work: Callable[[Any], Any], most_bytes: int = 0) -> Iterator[Callable[[Any], None]]:
     """Arrow batches that are given are worked on in a thread, one after the other; not many more than ``most_bytes`` wait for it.
 
-    What ``work`` raises comes out when a later batch is given, or at the end.
+    What ``work`` raises comes out when a later batch is given, or at the end; then, and when something is raised here, nothing more is
+    worked on.
     """
     waiting: deque[tuple[int, Future[Any]]] = deque()
 
@@ -91,10 +92,13 @@ def behind(work: Callable[[Any], Any], most_bytes: int = 0) -> Iterator[Callable
             waiting.popleft()[1].result()
         waiting.append((batch.nbytes, pool.submit(work, batch)))
 
-    with ThreadPoolExecutor(1, thread_name_prefix="behind") as pool:
+    pool = ThreadPoolExecutor(1, thread_name_prefix="behind")
+    try:
         yield give
         for _, done in waiting:
             done.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 @contextmanager
