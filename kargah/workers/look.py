@@ -25,7 +25,7 @@ SORTED_CHARACTERS = 48
 EXAMPLES, EXAMPLE_CHARACTERS = 5, 300
 #: Letters and digits that are one to a reader; between any two of a text's characters such marks may stand.
 _ALIKE = ("یيىئ", "کك", "هةۀ", "اأإآٱ", "وؤ", *(f"{digit}{chr(0x6F0 + digit)}{chr(0x660 + digit)}" for digit in range(10)))
-_MARKS = "\u0640\u064b-\u0655\u200b-\u200f\u202a-\u202e\u2066-\u2069"
+_MARKS = "\u0640\u064b-\u065f\u0670\u200b-\u200f\u202a-\u202e\u2066-\u2069"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 Wish = dict[str, Any]
 

@@ -82,3 +82,14 @@ def test_an_order_is_worked_out_once_and_the_oldest_are_forgotten(tmp_path: Path
     assert {path.name for path in folder.iterdir()} == {"b.arrow", "c.arrow"}
     assert page("none", contains="nothing") == []
     assert page("none", contains="nothing") == []
+
+
+def test_marks_on_letters_hide_no_word(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"متن": ["هٰذا کتاب", "مُحَمَّد", "دیگر"]}), tmp_path / "t.parquet")
+
+    def found(words: str) -> list[str]:
+        out = io.BytesIO()
+        look.main({"path": str(tmp_path / "t.parquet"), "contains": words}, out)
+        return [row["cells"]["متن"] for row in json.loads(out.getvalue())["rows"]]
+
+    assert (found("هذا"), found("محمد")) == (["هٰذا کتاب"], ["مُحَمَّد"])

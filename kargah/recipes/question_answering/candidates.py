@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from kargah.recipes.measures import FloatArray
+from kargah.text.normalise import LETTER_MARKS
 
 LONGEST_WORDS = 12
 #: Words around a piece in which the question's words are looked for, near and further.
 _NEAR, _FAR = 3, 8
-_WORD = re.compile(r"\d+(?:[./:,٫٬]\d+)+|\w[\w\u064b-\u065f\u200c]*|[^\w\s]")
+_WORD = re.compile(rf"\d+(?:[./:,٫٬]\d+)+|\w[\w{LETTER_MARKS}\u200c]*|[^\w\s]")
 _SENTENCE_ENDS = frozenset(".!؟?؛\n")
 _STEM = 4
 #: Question words by what they ask for; a question is of the first kind that it has a word of.

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from kargah.recipes.problem import rows_of
+from kargah.recipes.question_answering.candidates import Words
 from kargah.recipes.question_answering.measuring import AnswersProblem, Found, as_squad, folded, threshold_of, word_f1
 from kargah.recipes.question_answering.pieces import best_span
 from kargah.recipes.question_answering.texts import Passage
@@ -99,3 +100,7 @@ def test_places_in_the_read_text_and_in_the_given_one_are_each_others() -> None:
     assert passage.read[slice(*read)] == "تهران"
     first, last = passage.shown(*read)
     assert given[first:last].strip("\u200c") == "تهــران"
+
+
+def test_marks_on_letters_part_no_words() -> None:
+    assert Words.of("هٰذا همهٔ ۱۲٫۵.").texts == ["هٰذا", "همهٔ", "۱۲٫۵", "."]
