@@ -5,7 +5,7 @@ Softmax attention as in Vaswani et al. 2017, computed exactly; tokens of differe
 own kernels: in bf16 those for sequences of any length (FlashAttention, Dao 2023), else sequences of like length together.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -39,7 +39,7 @@ def packed_attention(
     value: Tensor,
     attention_mask: Tensor | None,
     *,
-    sequence_lengths: Sequence[int],
+    sequence_lengths: Iterable[int],
     dropout: float = 0.0,
     scaling: float | None = None,
     is_causal: bool | None = None,
@@ -53,18 +53,19 @@ def packed_attention(
     """
     if attention_mask is not None or softcap is not None or query.shape[0] != 1:
         raise ValueError("packed attention takes one packed row, without mask and without softcap")
-    if sliding_window is not None and max(sequence_lengths) > sliding_window:
+    lengths = tuple(sequence_lengths)
+    if sliding_window is not None and max(lengths) > sliding_window:
         raise ValueError("a sequence is longer than the attention window")
     causal = getattr(module, "is_causal", False) if is_causal is None else is_causal
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5
     if query.device != CPU:
-        return _on_a_card(query, key, value, tuple(sequence_lengths), dropout, bool(causal), scale), None
+        return _on_a_card(query, key, value, lengths, dropout, bool(causal), scale), None
     if not causal:
         groups = query.shape[1] // key.shape[1]
         if groups > 1:
             key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
         chance = Chance.of(dropout)
-        result: Tensor = _Together.apply(query, key, value, tuple(sequence_lengths), scale, chance)  # type: ignore[no-untyped-call]
+        result: Tensor = _Together.apply(query, key, value, lengths, scale, chance)  # type: ignore[no-untyped-call]
         return result, None
     grouped = key.shape[1] != query.shape[1]
     parts = [
@@ -72,9 +73,9 @@ def packed_attention(
             query[:, :, start:end], key[:, :, start:end], value[:, :, start:end],
             dropout_p=dropout, is_causal=bool(causal), scale=scale, enable_gqa=grouped,
         )
-        for start, end in _spans(sequence_lengths)
+        for start, end in _spans(lengths)
     ]  # fmt: skip
-    behind = query.shape[2] - sum(sequence_lengths)
+    behind = query.shape[2] - sum(lengths)
     parts += [query.new_zeros(1, query.shape[1], behind, query.shape[3])] if behind else []
     return torch.cat([part.transpose(1, 2) for part in parts], dim=1), None
 

@@ -1,6 +1,6 @@
 """Several sequences as one: their real tokens one after another, without padding."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
@@ -13,6 +13,16 @@ from torch import Tensor
 from kargah.engine import products
 
 Numbers = Sequence[int] | NDArray[Any]
+
+
+class Lengths:
+    """Of sequences, on their way through a model. Not a tuple: torch's compiler would make each layer anew for every number of them."""
+
+    def __init__(self, lengths: tuple[int, ...]) -> None:
+        self._lengths = lengths
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._lengths)
 
 
 @dataclass(frozen=True)
@@ -55,7 +65,7 @@ class Packed:
 
     def arguments(self) -> dict[str, Any]:
         """What a model of transformers is called with; ``sequence_lengths`` travels to the attention function."""
-        return {"input_ids": self.input_ids, "position_ids": self.position_ids, "sequence_lengths": self.lengths}
+        return {"input_ids": self.input_ids, "position_ids": self.position_ids, "sequence_lengths": Lengths(self.lengths)}
 
 
 def _rounded(values: Any) -> Tensor:
