@@ -34,8 +34,13 @@ class QuickLoraLinear(Linear):
         name = self.active_adapters[0]
         base = self.get_base_layer()
         down, up = self.lora_A[name].weight, self.lora_B[name].weight
-        result: Tensor = _Adapted.apply(x, base.weight, base.bias, down, up, float(self.scaling[name]))  # type: ignore[no-untyped-call]
-        return result
+        return adapted(x, base.weight, base.bias, down, up, float(self.scaling[name]))
+
+
+def adapted(*operands: Any) -> Tensor:
+    """Those of ``_Adapted``."""
+    result: Tensor = _Adapted.apply(*operands)  # type: ignore[no-untyped-call]
+    return result
 
 
 class _Adapted(torch.autograd.Function):

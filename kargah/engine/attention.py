@@ -5,7 +5,7 @@ Softmax attention as in Vaswani et al. 2017, computed exactly; tokens of differe
 own kernels: in bf16 those for sequences of any length (FlashAttention, Dao 2023), else sequences of like length together.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -24,12 +24,18 @@ _Grads = tuple[Tensor, Tensor, Tensor, None, None, None]
 
 def use_packed_attention(model: Any) -> None:
     """Make ``model``, a PreTrainedModel, attend by this module; to be undone by ``model.set_attn_implementation``."""
-    from transformers import AttentionInterface
     from transformers.masking_utils import AttentionMaskInterface
 
-    AttentionInterface.register(NAME, packed_attention)
+    register(packed_attention)
     AttentionMaskInterface.register(NAME, _no_mask)
     model.set_attn_implementation(NAME)
+
+
+def register(function: Callable[..., Any]) -> None:
+    """``function``: what models that attend by this module call, ``packed_attention`` or what stands in for it."""
+    from transformers import AttentionInterface
+
+    AttentionInterface.register(NAME, function)
 
 
 def packed_attention(

@@ -67,6 +67,11 @@ class _Dropped(torch.autograd.Function):
         return masked(gradients[0], mask, ctx.scale), None
 
 
+def dropped(values: Tensor, chance: Chance) -> Tensor:
+    result: Tensor = _Dropped.apply(values, chance)  # type: ignore[no-untyped-call, unused-ignore]
+    return result
+
+
 class CheapDropout(nn.Dropout):
     """In the place of ``nn.Dropout``; the same on any device but a processor."""
 
@@ -75,8 +80,7 @@ class CheapDropout(nn.Dropout):
             return values
         if values.device.type != "cpu" or self.p >= 1.0:
             return super().forward(values)
-        result: Tensor = _Dropped.apply(values, Chance.of(self.p))  # type: ignore[no-untyped-call, unused-ignore]
-        return result
+        return dropped(values, Chance.of(self.p))
 
 
 def make_dropout_cheap(model: nn.Module) -> None:

@@ -19,17 +19,29 @@ _FEWEST_ROWS, _PARTS = 16, 32
 _CPUINFO = Path("/proc/cpuinfo")
 _MKLS_OWN = "GenuineIntel"
 
-_asked: bool | None = None
+#: Numbers of rows that a graphics card is to know by heart: at most so many between a power of two and the next.
+_PARTS_OF_GRAPHS = 8
+#: Null until it is asked for.
+_used: bool | None = None
+_for_graphs = False
 
 
 def use_onednn(wanted: bool | None) -> None:
     """Of this process from now on, whatever the processor is; None: by the processor."""
-    global _asked
-    _asked = wanted
+    global _used
+    _used = _is_left_behind_by_mkl() if wanted is None else wanted
 
 
 def uses_onednn() -> bool:
-    return _is_left_behind_by_mkl() if _asked is None else _asked
+    if _used is None:
+        use_onednn(None)
+    return bool(_used)
+
+
+def round_for_graphs(wanted: bool) -> None:
+    """From now on rows are filled up to few numbers, each of which is recorded once (engine.compiling)."""
+    global _for_graphs
+    _for_graphs = wanted
 
 
 @cache
@@ -44,11 +56,13 @@ def _is_left_behind_by_mkl() -> bool:
 
 def rows_missing(count: int) -> int:
     """How many more make ``count`` rows a number that needs no filling up."""
+    if _for_graphs:
+        return _missing(count, _PARTS_OF_GRAPHS)
     return _missing(count) if uses_onednn() else 0
 
 
-def _missing(count: int) -> int:
-    return -count % max(_FEWEST_ROWS, (1 << count.bit_length() - 1) // _PARTS)
+def _missing(count: int, parts: int = _PARTS) -> int:
+    return -count % max(_FEWEST_ROWS, (1 << count.bit_length() - 1) // parts)
 
 
 def make_products_quick(model: nn.Module) -> None:
@@ -67,6 +81,10 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``x weightᵀ + bias`` as ``torch.nn.functional.linear``: x [..., inner], weight [columns, inner] → [..., columns]."""
     if not uses_onednn() or not _is_plain(x, weight):
         return functional.linear(x, weight, bias)
+    return by_onednn(x, weight, bias)
+
+
+def by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     rows = x.reshape(-1, x.shape[-1])
     result: Tensor = _Linear.apply(rows, weight, bias)  # type: ignore[no-untyped-call]
     return result.view(*x.shape[:-1], -1)
