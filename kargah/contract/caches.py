@@ -6,6 +6,7 @@
       statistics-1/<sha256>.json           of a table: how its columns' values are spread (datasets.rows)
       orders-2/<table>-<view>.arrow        of a table: the numbers of its rows, sorted (datasets.rows)
       tokens-1/<table>[+<table>…]/         of the texts of tables that were learnt from together (recipes.token_rows)
+      programs-1/                          of no file: what torch's compiler made of networks (workers.compiling)
 """
 
 import hashlib
@@ -31,6 +32,10 @@ def tokens_folder(home: Path, tables: Sequence[str]) -> Path | None:
     """``tables``: their hashes. Null where no name would hold them all, or there are none."""
     name = "+".join(sha256[:_MARK] for sha256 in tables)
     return home / "cache" / "tokens-1" / name if 0 < len(name) <= _LONGEST_NAME else None
+
+
+def programs_folder(home: Path) -> Path:
+    return home / "cache" / "programs-1"
 
 
 def forget(home: Path, sha256: str) -> None:

@@ -81,7 +81,7 @@ class TrainPlan(_Plan):
     """``spec`` is the recipe's spec, validated and complete; ``chosen`` names the fields that a person set.
 
     ``memory_splits``: into how many passes a batch is cut since memory ran out; what a step learns from stays the same.
-    ``precision``: what products were taken in by the training that this one does once more.
+    ``precision``: what products were taken in by the training that this one does once more; ``compiled``: whether its layers were.
     """
 
     kind: Literal["train"] = "train"
@@ -95,6 +95,7 @@ class TrainPlan(_Plan):
     start_from: CheckpointInput | None = None
     memory_splits: int = 1
     precision: str | None = None
+    compiled: bool | None = None
     dry_run: bool = False
 
 

@@ -77,7 +77,10 @@ class Reproduction(BaseModel):
 
 
 def reproduce(session: Session, actor: Actor, run_id: str) -> TrainingStarted:
-    """The same plan as a new job: data set versions, settings, seed, GPUs, threads, precision, passes. Raises NothingToReproduce."""
+    """The same plan as a new job: data set versions, settings, seed, GPUs, threads, precision, compiled layers, passes.
+
+    Raises NothingToReproduce.
+    """
     require_creator(actor)
     first = runs.get_for(session, actor, run_id)
     job = jobs.get_for(session, actor, first.job_id) if first.job_id else None
@@ -88,6 +91,7 @@ def reproduce(session: Session, actor: Actor, run_id: str) -> TrainingStarted:
         raise NothingToReproduce(id=run_id)
     _check_inputs(session, actor, plan)
     plan.precision = (first.params.get("precision") or {}).get("value") or plan.precision
+    plan.compiled = (first.params.get("compile") or {}).get("value", plan.compiled)
     threads = session.get_one(Attempt, (job.id, job.attempt)).threads
     its = Terms.model_validate(job.terms)
     terms = Terms(gpus=its.gpus, gpu_memory_bytes=its.gpu_memory_bytes, gains_by_gpu=its.gains_by_gpu)

@@ -34,7 +34,7 @@ class TrainState:
 
     ``plan`` is the fingerprint of what is being trained: a checkpoint of another plan is never taken up. ``micro_batch_tokens``:
     the most of one pass, as memory allowed. ``first_loss`` and ``smooth_loss`` tell a loss that explodes. ``precision``: what
-    products were taken in. ``processes`` shared each step, on ``device``.
+    products were taken in. ``processes`` shared each step, on ``device``. ``compiled``: whether steps went through compiled layers.
     """
 
     plan: str
@@ -53,6 +53,7 @@ class TrainState:
     precision: str | None = None
     processes: int = 1
     device: str = "cpu"
+    compiled: bool = False
 
     @classmethod
     def of(cls, stored: dict[str, Any]) -> "TrainState":

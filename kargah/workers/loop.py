@@ -16,6 +16,7 @@ import torch
 from kargah.contract.control import Want
 from kargah.engine import devices
 from kargah.engine.averaging import Average
+from kargah.engine.compiling import CompiledLayers
 from kargah.recipes import planning
 from kargah.recipes.base import Spec
 from kargah.recipes.errors import Diverged, Exploded
@@ -54,7 +55,8 @@ class Loop:
 
     ``skipped``: rows, by their place in ``train_rows``, that the model cannot take. ``watch`` is told of each step and how long it took.
     ``group``: the processes that share each step. ``compares``: rows of a batch are compared with each other, so that they go through
-    together. ``costs``: tokens of each training row. ``beside``: work of its own that waits until a first step was seen.
+    together. ``costs``: tokens of each training row. ``beside``: work of its own that waits until a first step was seen. ``compiled``:
+    the network's layers, where steps go through compiled ones.
     """
 
     task: Task
@@ -71,6 +73,7 @@ class Loop:
     compares: bool = False
     average: Average | None = field(init=False, default=None)
     beside: Callable[[], None] | None = None
+    compiled: CompiledLayers | None = None
     optimizer: torch.optim.Optimizer = field(init=False)
     costs: Sequence[int] = field(init=False)
     total_steps: int = field(init=False)

@@ -1,4 +1,5 @@
-"""What a training can mend by itself in the middle of a step: too little memory, and, where it may, a row that is no good."""
+"""What a training can mend by itself in the middle of a step: too little memory, compiled layers that fail, and, where it may, a row that
+is no good."""
 
 from typing import TYPE_CHECKING
 
@@ -8,7 +9,7 @@ from kargah.engine.ranks import Parted
 from kargah.kit.errors import KargahError
 from kargah.recipes import planning
 from kargah.recipes.errors import BadRow
-from kargah.workers import failures
+from kargah.workers import compiling, failures
 
 if TYPE_CHECKING:
     from kargah.workers.loop import Loop
@@ -22,7 +23,7 @@ def mended(loop: "Loop", batches: list[list[int]], error: Exception) -> bool:
         return halve(loop, batches)
     row = _bad_row(loop, batches, error)
     if row is None:
-        return False
+        return compiling.given_up(loop, error)
     number, reason = int(loop.prepared.train_rows[row]) + 1, f"{type(error).__name__}: {str(error)[:200]}"
     if not loop.spec.skip_bad_rows:
         raise BadRow(row=number, reason=reason) from error

@@ -17,6 +17,7 @@ from kargah.recipes.base import AUTO
 from kargah.recipes.errors import PrecisionHurts
 from kargah.recipes.runtime import Decision
 from kargah.workers.loop import Loop
+from kargah.workers.trying import clock, learn, typical_rows, untouched
 
 EXACT, HALF = "fp32", "bf16"
 #: Quicker by less is no reason for less exact products: where somebody asked for them, and where nobody did.
@@ -29,7 +30,7 @@ _SHAPE, _SHAPE_OF_CARDS, _PRODUCTS, _KINDS = (64, 384, 384), (2048, 2048, 2048),
 _TRIES, _MOST_TRIES, _LEAST_SECONDS = 2, 16, 0.3
 #: What decides is looked at longer where it is so close: a forecast and its training must come to the same answer.
 _CLOSE = 0.15
-_MOST_TOKENS, _MOST_TOKENS_OF_CARDS, _MOST_SECONDS = 128, 8192, 1.0
+_MOST_TOKENS, _MOST_SECONDS = 128, 1.0
 
 
 def settle(loop: Loop, dry_run: bool, begun_in: str | None = None, gain: float | None = None) -> Decision:
@@ -102,8 +103,7 @@ def products_gain(device: torch.device = devices.CPU) -> float:
 
 def _moment(device: torch.device) -> float:
     """Seconds of this thread; those of the clock where it only waits for a graphics card."""
-    devices.wait(device)
-    return time.thread_time() if device == devices.CPU else time.perf_counter()
+    return time.thread_time() if device == devices.CPU else clock(device)
 
 
 @contextmanager
@@ -127,24 +127,12 @@ def gain_of_half(loop: Loop) -> float | None:
 
 def gain_of_steps(loop: Loop) -> float | None:
     """The same by steps alone, whatever products say."""
-    rows = _typical(loop)
-    random_state = devices.random_state(loop.device)
+    rows = typical_rows(loop, _MOST_TOKENS)
     try:
-        with _one_thread():
+        with untouched(loop), _one_thread():
             return _gain_in_turn(loop, rows)
     except (RuntimeError, IndexError, ValueError):  # a row that the model cannot take, or not here: the step that meets it says so
         return None
-    finally:
-        devices.set_random_state(random_state, loop.device)
-        loop.optimizer.zero_grad(set_to_none=True)
-
-
-def _typical(loop: Loop) -> list[int]:
-    """As many rows of middling length as a batch has, within a bound."""
-    costs = loop.task.costs
-    middling = sorted(range(len(costs)), key=lambda row: costs[row])[len(costs) // 2 :][: loop.settings.batch_size]
-    most = _MOST_TOKENS if loop.device == devices.CPU else _MOST_TOKENS_OF_CARDS  # fewer are over before a card has warmed to them
-    return middling[: max(1, most // max(1, costs[middling[-1]]))]
 
 
 def _gain_in_turn(loop: Loop, rows: Sequence[int]) -> float:
@@ -166,5 +154,5 @@ def _gain_in_turn(loop: Loop, rows: Sequence[int]) -> float:
 def _seconds_of_step(loop: Loop, rows: Sequence[int], precision: str) -> float:
     loop.task.use_precision(precision)
     started = _moment(loop.device)
-    loop.task.loss(rows).backward()  # type: ignore[no-untyped-call]
+    learn(loop, rows)
     return _moment(loop.device) - started

@@ -62,7 +62,7 @@ def _trained(plan: TrainPlan, recipe: Recipe, attempt: Attempt, group: "Group") 
         loop = _loop(plan, prepared, build(plan, runtime, prepared, request), request, attempt)
     loop.group, loop.compares = group, sharing.compares(plan, recipe)
     found = None if plan.dry_run else _found(loop, attempt)
-    planned = _planned(loop, plan, found)
+    planned = _planned(loop, plan, found, attempt)
     tell_running(attempt, loop.task, prepared)
     if plan.dry_run:
         from kargah.workers import rehearsal
@@ -77,12 +77,16 @@ def _trained(plan: TrainPlan, recipe: Recipe, attempt: Attempt, group: "Group") 
     return _learn(plan, recipe, prepared, attempt, loop, baselines)
 
 
-def _planned(loop: "Loop", plan: TrainPlan, found: "Found | None") -> "Planned":
-    from kargah.workers import planner, precision
+def _planned(loop: "Loop", plan: TrainPlan, found: "Found | None", attempt: Attempt) -> "Planned":
+    from kargah.workers import compiling, planner, precision
 
     begun_in = (found[1].precision or precision.EXACT) if found else plan.precision
     loop.task.decisions.append(precision.settle(loop, plan.dry_run, begun_in))
-    planned = planner.plan(loop)
+    compiling.settle(loop, caches.programs_folder(attempt.directory.home), found[1].compiled if found else plan.compiled)
+    with compiling.aside(loop):
+        planned = planner.plan(loop)
+    if planned.passes.recomputed:
+        compiling.leave(loop, "why.compile_recomputed")
     if loop.group.count > 1:
         loop.task.decisions.append(sharing.decision(loop.spec, loop.group.count))
     loop.watch = planner.Foresight(loop, planned).note
@@ -249,7 +253,7 @@ def _resume(loop: "Loop", plan: TrainPlan, attempt: Attempt, found: "Found | Non
     fitted, exact = loop.state, found is None or _is_as_it_was(loop, plan, found[1])
     if found is not None:
         loop.take_up(*found)
-        loop.state.precision = fitted.precision
+        loop.state.precision, loop.state.compiled = fitted.precision, fitted.compiled
         if loop.state.micro_batch_tokens is None:  # of an older release, which counted passes in rows
             loop.state.micro_batch_tokens = fitted.micro_batch_tokens
     elif plan.start_from is not None:
@@ -264,8 +268,8 @@ def _resume(loop: "Loop", plan: TrainPlan, attempt: Attempt, found: "Found | Non
 def _is_as_it_was(loop: "Loop", plan: TrainPlan, before: "TrainState") -> bool:
     """Whether going on from ``before`` makes the very weights that there would have been. (A card adds up gradients in any order.)"""
     on_processor = before.device == loop.device.type == "cpu"
-    same_precision = before.precision in (None, loop.state.precision)
-    return on_processor and same_precision and (before.threads, before.processes) == (plan.threads, loop.group.count)
+    same_steps = before.precision in (None, loop.state.precision) and before.compiled == loop.state.compiled
+    return on_processor and same_steps and (before.threads, before.processes) == (plan.threads, loop.group.count)
 
 
 def _split(loop: "Loop", splits: int) -> None:

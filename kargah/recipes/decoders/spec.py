@@ -27,6 +27,7 @@ class DecoderSpec(Spec):
     keep_adapter: bool = knob(False, group="model")
     quantization: Literal["none", "4bit"] = knob("none", group="hardware")
     precision: Literal["auto", "fp32", "bf16"] = knob(AUTO, group="hardware")
+    compile: bool = knob(False, group="hardware")
 
 
 def writing_questions(*texts: Question) -> Callable[[Roles], list[Question]]:

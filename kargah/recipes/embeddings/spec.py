@@ -24,6 +24,7 @@ class SentenceEmbeddingsSpec(Spec):
     num_layers: int | None = knob(None, group="model", ge=1, le=48)
     dropout: float | None = knob(None, group="model", ge=0, lt=1)
     precision: Literal["auto", "fp32", "bf16"] = knob(AUTO, group="hardware")
+    compile: bool = knob(False, group="hardware")
     primary_metric: Literal["auto", "ndcg_at_10", "mrr", "recall_at_1", "recall_at_10", "spearman"] = knob(AUTO, group="evaluation")
 
 

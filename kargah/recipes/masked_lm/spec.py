@@ -21,6 +21,7 @@ class MaskedLMSpec(TaughtSpec, GrowingSpec):
     dropout: float | None = knob(None, group="model", ge=0, lt=1)
     mask_share: float = knob(0.15, gt=0, le=0.9)
     precision: Literal["auto", "fp32", "bf16"] = knob(AUTO, group="hardware")
+    compile: bool = knob(False, group="hardware")
     primary_metric: Literal["auto", "perplexity", "token_accuracy"] = knob(AUTO, group="evaluation")
 
 

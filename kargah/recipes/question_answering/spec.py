@@ -19,6 +19,7 @@ class QuestionAnsweringSpec(Spec):
     num_layers: int | None = knob(None, group="model", ge=1, le=48)
     dropout: float | None = knob(None, group="model", ge=0, lt=1)
     precision: Literal["auto", "fp32", "bf16"] = knob(AUTO, group="hardware")
+    compile: bool = knob(False, group="hardware")
     primary_metric: Literal["auto", "f1", "exact_match"] = knob(AUTO, group="evaluation")
 
 

@@ -20,6 +20,7 @@ class Seq2SeqSpec(Spec):
     dropout: float | None = knob(None, group="model", ge=0, lt=1)
     num_beams: int = knob(1, group="evaluation", ge=1, le=16)
     precision: Literal["auto", "fp32", "bf16"] = knob(AUTO, group="hardware")
+    compile: bool = knob(False, group="hardware")
     primary_metric: Literal["auto", "chrf", "rougeL", "rouge1", "rouge2"] = knob(AUTO, group="evaluation")
 
 

@@ -29,6 +29,7 @@ class TextClassificationSpec(TaughtSpec, GrowingSpec):
     num_layers: int | None = knob(None, group="model", ge=1, le=48)
     dropout: float | None = knob(None, group="model", ge=0, lt=1)
     precision: Literal["auto", "fp32", "bf16"] = knob(AUTO, group="hardware")
+    compile: bool = knob(False, group="hardware")
     class_weights: Literal["none", "balanced"] = knob("none", group="training")
     loss: Literal["cross_entropy", "focal"] = knob("cross_entropy", group="training")
     focal_gamma: float = knob(2.0, group="training", gt=0, le=10)

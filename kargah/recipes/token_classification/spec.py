@@ -20,6 +20,7 @@ class TokenClassificationSpec(TaughtSpec, GrowingSpec):
     num_layers: int | None = knob(None, group="model", ge=1, le=48)
     dropout: float | None = knob(None, group="model", ge=0, lt=1)
     precision: Literal["auto", "fp32", "bf16"] = knob(AUTO, group="hardware")
+    compile: bool = knob(False, group="hardware")
     primary_metric: Literal["auto", "f1", "macro_f1", "token_accuracy"] = knob(AUTO, group="evaluation")
 
 
