@@ -12,11 +12,15 @@ from typing import Any
 import pytest
 import torch
 from attempts import Job, events_of, of_kind
+from loops import small_loop
 from test_mending import SmallTask, loop_of, messages
 from test_planner import TextLike, gradient_of
+from test_precision import SMALL_NETWORKS
+from test_resuming import families
 from test_training import weights
 
 from kargah.engine.ranks import Ranks
+from kargah.recipes.base import Recipe
 from kargah.recipes.text_classification.spec import TextClassificationSpec
 from kargah.workers import compiling, planner
 from kargah.workers.checkpoint import TrainState
@@ -224,6 +228,28 @@ def test_a_row_that_the_network_cannot_take_ends_no_training_by_being_tried(tmp_
     loop, decision = asking(tmp_path, wants, Broken())
     assert (decision.value, decision.params) == (False, {"reason": "IndexError: index out of range in self"})
     assert loop.compiled is None
+
+
+@pytest.mark.parametrize(("recipe", "preset"), list(families()))
+def test_every_network_of_transformers_learns_the_same_by_compiled_layers(
+    tmp_path: Path, wants: Wants, recipe: Recipe, preset: str | None
+) -> None:
+    """With dropout; smaller networks have no layers to compile, and recipes without any have no such setting."""
+    loop = small_loop(tmp_path, recipe, preset, wants, lambda _: True, TrainState(plan="p", threads=1), max_steps=4, compile=True)
+    assert loop is not None
+    compiling.settle(loop, tmp_path / "programs", begun=True, backend="eager")
+    if preset in SMALL_NETWORKS or recipe.name == "tabular":
+        assert [choice.why for choice in loop.task.decisions if choice.name == "compile"] in ([], ["why.compile_no_layers"])
+        return
+    assert loop.compiled is not None, loop.task.decisions[-1]
+    state = torch.get_rng_state()
+    with loop.compiled.strictly():
+        found = [loop.step(batches).loss for batches in loop.batches_by_step(0)[:2]]
+    loop.compiled.undo()
+    written = small_loop(tmp_path, recipe, preset, wants, lambda _: True, TrainState(plan="p", threads=1), max_steps=4)
+    assert written is not None
+    torch.set_rng_state(state)
+    assert [written.step(batches).loss for batches in written.batches_by_step(0)[:2]] == pytest.approx(found, rel=1e-4)
 
 
 def test_a_checkpoint_of_an_older_release_was_not_compiled() -> None:
