@@ -63,7 +63,6 @@ def ours(folder: Path, set_name: str, steps: int, seconds: float, batch: int, pr
     from kargah.recipes.table import read
     from kargah.recipes.text_classification.spec import TextClassificationSpec
     from kargah.recipes.text_classification.train import build, prepare
-    from kargah.workers import compiling
     from kargah.workers.checkpoint import Keeping, TrainState
     from kargah.workers.keeper import Keeper
     from kargah.workers.loop import Loop
@@ -77,7 +76,8 @@ def ours(folder: Path, set_name: str, steps: int, seconds: float, batch: int, pr
         directory = AttemptDirectory.of(Path(temporary), "bench", 1)
         directory.path.mkdir(parents=True)
         write_dataset(Path(temporary) / "set", {"text": texts, "label": labels})
-        spec = TextClassificationSpec(epochs=100, batch_size=batch, learning_rate=5e-5, warmup_ratio=0.0, baselines=False, seed=1)
+        settings = {"epochs": 100, "batch_size": batch, "learning_rate": 5e-5, "warmup_ratio": 0.0, "baselines": False, "seed": 1}
+        spec = TextClassificationSpec(**settings, compile=compiled)
         request = Request(
             "text-classification", spec, frozenset(), [read(Path(temporary) / "set", None)], folder, directory.path, threads,
             log=lambda *_, **__: None, check=lambda: None,
@@ -92,9 +92,7 @@ def ours(folder: Path, set_name: str, steps: int, seconds: float, batch: int, pr
         )
         task.use_precision(precision)
         if compiled:
-            loop.spec = spec.model_copy(update={"compile": True})
-            compiling.settle(loop, Path(temporary) / "programs", begun=True)
-            assert loop.compiled, task.decisions[-1]
+            compile_layers(loop, Path(temporary) / "programs")
         lengths, batches = task.costs, loop.batches_by_step(0) * 10
 
         def step(number: int) -> list[int]:
@@ -102,6 +100,13 @@ def ours(folder: Path, set_name: str, steps: int, seconds: float, batch: int, pr
             return [lengths[row] for part in batches[number] for row in part]
 
         return timed(step, steps, seconds, task.module)
+
+
+def compile_layers(loop: Any, folder: Path) -> None:
+    from kargah.workers import compiling
+
+    compiling.settle(loop, folder, begun=True)
+    assert loop.compiled, loop.task.decisions[-1]
 
 
 def peer(folder: Path, set_name: str, steps: int, seconds: float, batch: int, precision: str, collation: str) -> Found:
