@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Make .venv in the project's root and install the lock into it: `setup.sh run` for the product, `setup.sh test` for the
-# tests too (and Debian's chromium and postgresql). What is there already is skipped, so a second run takes seconds.
+# tests too (and Debian's chromium, postgresql and g++). What is there already is skipped, so a second run takes seconds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 what=${1:-run}
@@ -57,6 +57,7 @@ install_test() {
   command -v chromium >/dev/null || missing+=(chromium)
   ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing+=(postgresql)
   command -v curl >/dev/null || missing+=(curl)
+  command -v g++ >/dev/null || missing+=(g++)
   [ ${#missing[@]} = 0 ] || debian_install "${missing[@]}"
 }
 
