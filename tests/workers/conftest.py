@@ -1,6 +1,7 @@
 """Lets the tests of this folder import their neighbours ``attempts`` and ``samples``."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,3 +19,13 @@ def wants(tmp_path: Path) -> Wants:
     made = Wants(tmp_path / "control.json", Teller(EventWriter(tmp_path / "unused.jsonl")), tmp_path / "memory.jsonl")
     made.close()
     return made
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

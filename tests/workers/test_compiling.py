@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from kargah.workers.loop import Loop
 from kargah.workers.steps import Group
 from kargah.workers.wants import Wants
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 ROWS = {"text": [f"{word} {number}" for number in range(24) for word in ("good", "bad")], "label": ["yes", "no"] * 24}
 SPEC = {
     "preset": "transformer", "hidden_size": 16, "num_layers": 1, "vocab_size": 300, "dropout": 0.1, "max_length": 16, "epochs": 2,
@@ -36,14 +36,6 @@ SPEC = {
 NEEDS_A_COMPILER = pytest.mark.skipif(
     shutil.which("g++") is None and os.environ.get("CI") != "true", reason="the worker compiles for real, by g++"
 )
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def asking(folder: Path, wants: Wants, task: SmallTask | None = None, **settled: Any) -> tuple[Loop, Any]:

@@ -1,6 +1,5 @@
 """Less exact products are as repeatable as exact ones: every recipe that takes them ends, when interrupted, with the very weights."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,20 +14,13 @@ from kargah.workers.loop import Loop
 from kargah.workers.precision import HALF
 from kargah.workers.wants import Wants
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 SAVED_EVERY, KILLED_AT = 4, 6
 SMALL_NETWORKS = {"bag", "cnn", "bilstm"}
 
 
 class Killed(BaseException):
     pass
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def in_half(folder: Path, wants: Wants, recipe: Recipe, preset: str | None) -> Loop | None:
