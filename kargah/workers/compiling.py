@@ -42,6 +42,7 @@ def settle(loop: "Loop", folder: Path, begun: bool | None = None, backend: str =
     decision = _decided(loop, folder, begun, backend)
     loop.state.compiled = decision.value
     loop.task.decisions.append(decision)
+    loop.tell.log(decision.why, **decision.params)
     if begun and not decision.value:
         loop.tell.log("train.compile_lost", "warning")
 

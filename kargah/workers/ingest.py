@@ -40,6 +40,8 @@ from kargah.workers.reading.typed import row_groups
 from kargah.workers.telling import Teller
 
 _PROGRESS_SECONDS = 0.5
+#: Of names and examples that a message of a problem has.
+_MOST_TOLD = 5
 #: One row cannot both teach and test.
 _LEAST_ROWS = 2
 #: Findings that count rows which were left out.
@@ -220,7 +222,9 @@ class Import:
         for finding in self._findings.fresh():
             level = "info" if finding.severity == "info" else "warning"  # an error would ring the bell
             plain = {name: value for name, value in finding.params.items() if isinstance(value, str | int | float)}
-            params = {**plain, "found": finding.code, "columns": finding.columns, "count": finding.count}
+            lists = {name: value[:_MOST_TOLD] for name, value in finding.params.items() if isinstance(value, list)}
+            told = {"code": f"problem.{finding.code}", "params": {**plain, **lists, "count": finding.count}}
+            params = {**plain, "found": finding.code, "columns": finding.columns, "count": finding.count, "told": told}
             self._tell("Logged", level=level, code="datasets.found", params=params)
 
     def _progress(self, done: float, total: float, unit: str) -> None:

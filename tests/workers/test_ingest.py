@@ -16,6 +16,7 @@ from support.imports import events_of, lay_out, read, start
 
 from kargah.contract import control
 from kargah.contract.control import Want
+from kargah.kit import i18n
 from kargah.kit.errors import KargahError
 
 CSV = "متن,برچسب\nسلام,مثبت\nبد بود,منفی\nخوب بود,مثبت\n"
@@ -238,3 +239,13 @@ def test_json_comes_in_the_same_in_each_of_its_shapes(tmp_path_factory: Folders,
     tables = [read(tmp_path_factory.mktemp("any"), content, name).table() for name, content in shapes.items()]
     assert tables[0] == tables[1] == tables[2]
     assert len(tables[0]["a"]) == len(records)
+
+
+def test_what_is_found_is_said_in_words_while_it_is_read(tmp_path: Path) -> None:
+    directory = lay_out(tmp_path, f"{CSV}بد,منفی,سه\nسلام,مثبت\n".encode())
+    assert start(directory).wait(timeout=60) == 0
+    told = [event.model_dump() for event in events_of(directory) if event.kind == "Logged"]
+    said = {event["params"]["found"]: i18n.text("en", event["code"], **event["params"]) for event in told}
+    assert said["DUPLICATE_ROWS"].startswith("Found so far: 1 rows repeat an earlier one exactly")
+    assert set(said) == {"DUPLICATE_ROWS", "RAGGED_ROWS"}
+    assert not any("{" in text for text in said.values())
