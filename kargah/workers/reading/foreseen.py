@@ -7,7 +7,6 @@ as they were, and all is written once more.
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +64,12 @@ class Foreseen:
             yield from waiting(self._raw)
             return
         changing = self._typing.changing
-        for typed, strings in zip(row_groups(self._parquet), waiting(self._raw) if changing else repeat(None), strict=False):
+        if not changing:
+            yield from row_groups(self._parquet)
+            return
+        for typed, strings in zip(row_groups(self._parquet), waiting(self._raw), strict=True):
             arrays = list(typed.columns)
-            for place, array in zip(changing, strings.columns if strings else (), strict=True):
+            for place, array in zip(changing, strings.columns, strict=True):
                 arrays[place] = array
             yield pa.record_batch(arrays, schema=strings_schema(len(arrays)))
 
