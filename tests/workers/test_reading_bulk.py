@@ -225,7 +225,7 @@ def test_a_text_is_like_one_before_where_they_share_nearly_all_pairs_of_words(te
 def test_different_values_are_counted_exactly_until_there_are_too_many(batches: list[list[int]], ignored: set[int], most: int) -> None:
     distinct, expected = Distinct(most), set[int]()
     for batch in batches:
-        distinct.add(batch, ignored.intersection(batch))
+        distinct.add(pa.array(batch, pa.int64()), ignored.intersection(batch))
         if len(expected) < most:
             expected = (expected | set(batch)) - ignored
         assert len(distinct) == len(expected)

@@ -1,5 +1,6 @@
 """Rows that are nearly the same, the same input under two labels, and test rows that training has seen."""
 
+from collections import deque
 from typing import Any
 
 from kargah.workers.doctor.likeness import LikeTexts, row_keys
@@ -10,6 +11,8 @@ from kargah.workers.reading.findings import Findings
 
 #: Rows whose keys are remembered; of the first of them likeness is looked for too.
 KEYED_ROWS, LIKENESS_ROWS = 100_000, 10_000
+#: For how many of those it is looked for with each batch that comes after them: it takes long, and nobody may be kept waiting for it.
+_LIKENESS_AT_ONCE = 150
 
 
 class Duplicates:
@@ -20,14 +23,13 @@ class Duplicates:
         self._target, self._split = roles.target, roles.split
         self._first: dict[int, tuple[int, Any]] = {}  # keys and texts as their hashes: of long texts it is many
         self._training, self._testing = set[int](), list[tuple[int, int]]()
-        self._likeness: LikeTexts | None = LikeTexts()
-        self._near, self._conflicts, self._looked_at = Places(), Places(), 0
+        self._likeness, self._unlike = LikeTexts(), deque[tuple[int, str]]()
+        self._near, self._like, self._conflicts, self._looked_at = Places(), Places(), Places(), 0
 
     def see(self, batch: Any, first_row: int) -> None:
-        if first_row > LIKENESS_ROWS:
-            self._likeness = None
         if not self._inputs or first_row > KEYED_ROWS:
             self._first.clear()
+            self._look_for_likeness(_LIKENESS_AT_ONCE)
             return
         self._looked_at += batch.num_rows
         texts = [batch.column(name).to_pylist() for name in self._inputs]
@@ -44,14 +46,16 @@ class Duplicates:
                 self._compare(known, hash(own), target, first_row + index)
                 continue
             self._first[hashed] = hash(own), target
-            if self._likeness is not None and first_row + index <= LIKENESS_ROWS and self._likeness.add(key):
-                self._near.add([first_row + index])
+            if first_row + index <= LIKENESS_ROWS:
+                self._unlike.append((first_row + index, key))
 
     def say(self, columns: Columns, findings: Findings) -> None:
         inputs = self._inputs
-        if self._near.count:
+        self._look_for_likeness(LIKENESS_ROWS)
+        near = self._near.with_those_of(self._like)
+        if near.count:
             findings.note(
-                "NEAR_DUPLICATES", "warning", count=self._near.count, first_rows=self._near.rows, inputs=inputs, looked_at=self._looked_at
+                "NEAR_DUPLICATES", "warning", count=near.count, first_rows=near.rows, inputs=inputs, looked_at=self._looked_at
             ).columns = list(inputs)
         if self._conflicts.count:
             findings.note(
@@ -73,6 +77,14 @@ class Duplicates:
             self._conflicts.add([row])
         elif known_texts != texts:
             self._near.add([row])
+
+    def _look_for_likeness(self, most: int) -> None:
+        for _ in range(min(most, len(self._unlike))):
+            row, key = self._unlike.popleft()
+            if self._likeness.add(key):
+                self._like.add([row])
+        if not self._unlike:
+            self._likeness = LikeTexts()  # what it remembers is much
 
     def _note_part(self, key: int, part: str | None, row: int) -> None:
         if is_training(part):

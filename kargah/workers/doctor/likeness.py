@@ -14,6 +14,7 @@ _BUCKETS_A_TEXT, _MOST_IN_BUCKET = 4, 50
 _MARK = tuple(1 << bit for bit in range(256))
 _NOISE = re.compile("[\u064b-\u0652\u0640\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 _WORDS = re.compile(r"\w+")
+_BLANKS = re.compile(b"  +")
 _LETTERS = str.maketrans("يىكةأإآٱؤئ۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩", "ییکهااااوی01234567890123456789")
 _MARKS = "\u00a0\u00ab\u00bb\u00b7\u00d7\u060c\u061b\u061f\u066a\u066b\u066c\u066d\u2013\u2014\u2018\u2019\u201c\u201d\u2022\u2026"
 _NOISE_CHARACTERS = "".join(
@@ -48,7 +49,7 @@ def _folded(text: str, kept: str = "") -> str | None:
     except UnicodeEncodeError:
         return None
     known = known.translate(*_folding(kept))
-    return codecs.charmap_decode(b" ".join(known.split()), "strict", _CHARACTERS)[0]
+    return codecs.charmap_decode(_BLANKS.sub(b" ", known).strip(b" "), "strict", _CHARACTERS)[0]
 
 
 def loose_keys(texts: Sequence[str]) -> list[str]:

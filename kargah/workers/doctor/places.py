@@ -29,3 +29,7 @@ class Places:
         if hits and len(self.rows) < MAX_LINES:
             indices = pc.indices_nonzero(mask)[: MAX_LINES - len(self.rows)].to_pylist()
             self.rows += (first_row + index for index in indices)
+
+    def with_those_of(self, other: "Places") -> "Places":
+        """``other`` has none of these."""
+        return Places(self.count + other.count, sorted(self.rows + other.rows)[:MAX_LINES])

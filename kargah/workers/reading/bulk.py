@@ -5,8 +5,9 @@ another width are left to the careful reader, which reads that block; quotes of 
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ import pyarrow.csv as pa_csv
 
 BLOCK_BYTES = 4 << 20
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_LINE_FEED, _RETURN = (pa.scalar(ord(character), pa.uint8()) for character in "\n\r")
+_LINE_FEED, _RETURN, _QUOTE = (pa.scalar(ord(character), pa.uint8()) for character in '\n\r"')
+#: As masks: the first, the third and so on; and the others.
+_FIRST_OF_TWO, _SECOND_OF_TWO = b"\x55", b"\xaa"
 
 
 class LineNumbers:
@@ -52,7 +55,7 @@ class Block:
     ``columns``: None where Arrow cannot tell; rows in which nothing stands are not among them.
     """
 
-    content: bytes
+    content: memoryview
     offset: int
     columns: list[Any] | None
     numbers: LineNumbers = field(compare=False, repr=False)
@@ -65,11 +68,16 @@ class Block:
     def line(self) -> int:
         return self.numbers.at(self.offset)
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether each line is a row."""
+    def lines(self) -> Sequence[int] | None:
+        """On which line of the file each row begins; None where there are others between them, in which nothing stands."""
+        if not self.columns:
+            return None
+        rows, line = len(self.columns[0]), self.line
         lines = _breaks_in(self.content) + (self.content[-1] not in b"\r\n")
-        return b'"' not in self.content and self.columns is not None and len(self.columns[0]) == lines
+        if lines == rows:  # no row has less than one
+            return range(line, line + rows)
+        after = pc.cumulative_sum(pc.add(reduce(pc.add, map(_breaks_within, self.columns)), 1), start=line)
+        return [line, *after[:-1].to_pylist()] if rows and after[-1].as_py() == line + lines else None
 
 
 @dataclass(frozen=True)
@@ -90,15 +98,16 @@ def blocks(path: Path, delimiter: str, width: int) -> Iterator[Block | Rest]:
     with path.open("rb") as file:
         offset = len(_BYTE_ORDER_MARK) if file.read(3) == _BYTE_ORDER_MARK else 0
         file.seek(offset)
-        numbers, waiting = LineNumbers(path), b""
-        while content := waiting + (more := file.read(BLOCK_BYTES)):
-            end = _end_of_rows(content, edges, is_last=len(more) < BLOCK_BYTES)
+        numbers = LineNumbers(path)
+        while content := file.read(BLOCK_BYTES):
+            end = _end_of_rows(content, edges, is_last=len(content) < BLOCK_BYTES)
             if end == 0:
                 yield Rest(offset, LineNumbers(path).at(offset))
                 return
-            whole, waiting = content[:end], content[end:]
+            whole = memoryview(content)[:end]  # to read the last row again is cheaper than to copy all
             yield Block(whole, offset, _parsed(whole, delimiter, width), numbers)
             offset += end
+            file.seek(offset)
 
 
 def _end_of_rows(content: bytes, edges: bytes, is_last: bool) -> int:
@@ -107,35 +116,53 @@ def _end_of_rows(content: bytes, edges: bytes, is_last: bool) -> int:
     What stands between two quotes is the inside of a cell or the outside of cells, in turns. An outside is empty (of a doubled
     quote), or begins and ends with what parts cells.
     """
-    between = content.split(b'"')
-    if len(between) > 1:
-        begins, ends = between[2::2], between[0:-1:2]
-        if any(part and part[0] not in edges for part in begins) or any(part and part[-1] not in edges for part in ends):
+    data = _bytes(content)
+    quotes = pc.indices_nonzero(pc.equal(data, _QUOTE))
+    beside = pa.array([*edges, *b'"'], pa.uint8())
+    before = pc.subtract(_each_other(quotes, _FIRST_OF_TWO), 1)
+    after = pc.add(_each_other(quotes, _SECOND_OF_TWO), 1)
+    for places in (before.filter(pc.greater_equal(before, 0)), after.filter(pc.less(after, len(data)))):
+        if not pc.all(pc.is_in(data.take(places), value_set=beside), min_count=0).as_py():
             return 0
     if is_last:
-        return len(content) if len(between) % 2 else 0
-    end = len(content)
-    for number in reversed(range(len(between))):
-        start = end - len(between[number])
-        if number % 2 == 0 and (place := between[number].rfind(b"\n")) >= 0:
-            return start + place + 1
-        end = start - 1
+        return len(content) if len(quotes) % 2 == 0 else 0
+    end, inside = len(content), len(quotes)
+    while (place := content.rfind(b"\n", 0, end)) >= 0:
+        while inside and quotes[inside - 1].as_py() > place:
+            inside -= 1
+        if inside % 2 == 0:
+            return place + 1
+        end = quotes[inside - 1].as_py()
     return 0
 
 
-def _breaks_in(content: bytes) -> int:
+def _each_other(places: Any, bits: bytes) -> Any:
+    mask = pa.Array.from_buffers(pa.bool_(), len(places), [None, pa.py_buffer(bits * (len(places) // 8 + 1))])
+    return places.filter(mask)
+
+
+def _bytes(content: bytes | memoryview) -> Any:
+    return pa.Array.from_buffers(pa.uint8(), len(content), [None, pa.py_buffer(content)])
+
+
+def _breaks_in(content: bytes | memoryview) -> int:
     """\\r\\n is one break of lines."""
-    data = pa.Array.from_buffers(pa.uint8(), len(content), [None, pa.py_buffer(content)])
-    feeds = pc.equal(data, _LINE_FEED)
+    data = _bytes(content)
+    feeds, returns = pc.equal(data, _LINE_FEED), pc.equal(data, _RETURN)
     breaks = feeds.true_count
-    if b"\r" in content:
-        returns = pc.equal(data, _RETURN)
+    if returns.true_count:
         breaks += returns.true_count - pc.and_(returns[:-1], feeds[1:]).true_count
     return int(breaks)
 
 
-def _parsed(content: bytes, delimiter: str, width: int) -> list[Any] | None:
-    if content.startswith(_BYTE_ORDER_MARK):  # a second one is a character of the first name, which Arrow would take away
+def _breaks_within(cells: Any) -> Any:
+    """Of each cell, by the same rule."""
+    feeds, returns, both = (pc.count_substring(cells, pattern) for pattern in ("\n", "\r", "\r\n"))
+    return pc.subtract(pc.add(feeds, returns), both)
+
+
+def _parsed(content: memoryview, delimiter: str, width: int) -> list[Any] | None:
+    if content[:3] == _BYTE_ORDER_MARK:  # a second one is a character of the first name, which Arrow would take away
         return None
     names = [str(number) for number in range(width)]
     try:

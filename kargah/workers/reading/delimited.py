@@ -86,12 +86,11 @@ class DelimitedTable:
         return next(self._rows_of(block), None) is not None if block.columns is None else len(block.columns[0]) > 0
 
     def _lines_of(self, block: bulk.Block, skipped: int) -> Sequence[int]:
-        if block.is_plain:
-            return range(block.line + skipped, block.line + len(block.columns[0] if block.columns else ()))
-        return [line for line, _ in self._rows_of(block)][skipped:]
+        lines = block.lines()
+        return ([line for line, _ in self._rows_of(block)] if lines is None else lines)[skipped:]
 
     def _rows_of(self, block: bulk.Block) -> Iterator[tuple[int, list[str]]]:
-        text = io.StringIO(block.content.decode(), newline="")
+        text = io.StringIO(str(block.content, "utf-8"), newline="")
         return _csv_rows(text, self.delimiter, 0, whole=False, lines_before=block.line - 1)
 
     def _whole_rows(self, rows: Iterator[tuple[int, list[str]]], has_header: bool) -> Iterator[Row]:

@@ -4,7 +4,7 @@ A column of running text gives up being numbers, dates or classes in its first b
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from kargah.workers.reading import signs
 from kargah.workers.reading.amounts import NumberProfile
 from kargah.workers.reading.batch import Lines
 from kargah.workers.reading.days import DateProfile
-from kargah.workers.reading.distinct import Distinct
+from kargah.workers.reading.distinct import Distinct, hashes_of
 from kargah.workers.reading.findings import MAX_LINES, Findings
 
 MAX_TOP, MAX_COUNTED, SHOWN_CHARACTERS, EXAMPLES = 200, 1000, 160, 3
@@ -58,11 +58,11 @@ class Stretch:
 class Look:
     """What a thread may find out of a batch beforehand: hashes of the values as bytes; of running text, what stands out.
 
-    ``different``: each of the hashes at least once.
+    ``different``: each of the hashes at least once. Both are Arrow arrays of 64 bits.
     """
 
-    hashes: list[int]
-    different: Sequence[int]
+    hashes: Any
+    different: Any
     remarkable: signs.Remarkable | None = None
 
 
@@ -89,11 +89,11 @@ class ColumnProfile:
     def look(self, values: Any) -> Look:
         """Changes nothing: may be asked of the next batch while this one is added."""
         if self._is_varied:
-            hashes = _hashes_of(values)
+            hashes = hashes_of(values)
             return Look(hashes, hashes, None if self._numbers.possible else signs.remarkable(values))
         few = values.dictionary_encode(null_encoding="encode")
-        different = _hashes_of(few.dictionary)
-        return Look(list(map(different.__getitem__, few.indices.to_pylist())), different)
+        different = hashes_of(few.dictionary)
+        return Look(different.take(few.indices), different)
 
     def add(self, values: Any, look: Look, lines: Lines) -> Any:
         """Take in a batch; give it back with the spellings of "missing" as null."""
@@ -212,8 +212,9 @@ class ColumnProfile:
         return Stretch(pc.if_else(gone, None, values), lines)
 
     def _measure(self, stretch: Stretch, present: dict[str, int] | None, different: Any, missing: set[str]) -> None:
-        for pair in pc.value_counts(pc.utf8_length(stretch.values).drop_null()).to_pylist():
-            self._lengths[_rounded(pair["values"])] += pair["counts"]
+        lengths = pc.value_counts(pc.utf8_length(stretch.values).drop_null())
+        for length, count in zip(lengths.field(0).to_pylist(), lengths.field(1).to_pylist(), strict=True):
+            self._lengths[_rounded(length)] += count
         if self._counter is not None and present is not None:
             self._counter.update(present)
             if len(self._counter) > MAX_COUNTED:
@@ -255,6 +256,8 @@ class ColumnProfile:
 
     def _count_normalising(self, values: Iterable[tuple[str, int]]) -> None:
         for value, count in values:
+            if self._characters_normalised > NORMALISED_CHARACTERS:
+                return
             changed: Counts = self._normaliser.apply_counted(value)[1]
             self._characters_normalised += len(value)
             self.values_normalised += count
@@ -302,10 +305,6 @@ class ColumnProfile:
                 merges=[[{"value": value, "count": counter[value]} for value in group] for group in merges[:20]],
                 classes=len(groups),
             )
-
-
-def _hashes_of(values: Any) -> list[int]:
-    return list(map(hash, values.cast(pa.binary()).to_pylist()))
 
 
 def _rounded(length: int) -> int:

@@ -5,7 +5,7 @@ second converts. Text stays as it was; numbers, booleans and lists get types of 
 pass does both: ``reading.foreseen``.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import pyarrow as pa
 from kargah.recipes.columns import Column
 from kargah.text.normalise import Normaliser
 from kargah.workers.reading.batch import Batch, Lines, Row, abreast, ahead, behind, beside, of_rows
+from kargah.workers.reading.distinct import hashes_of_rows
 from kargah.workers.reading.findings import Findings
 from kargah.workers.reading.media import Media
 from kargah.workers.reading.profile import ColumnProfile, Look
@@ -65,27 +66,32 @@ class RawTable:
         columns = zip(self.profiles, batch.columns, looks, strict=True)
         return pa.record_batch([profile.add(values, look, batch.lines) for profile, values, look in columns], schema=self._schema)
 
-    def _note_duplicates(self, hashes: list[list[int]], lines: Lines) -> None:
+    def _note_duplicates(self, hashes: list[Any], lines: Lines) -> None:
         if not self._compares:
             return
         self.rows_compared = self.rows
-        rows = list(map(hash, zip(*hashes, strict=True)))
-        new = set(rows)
-        if len(new) < len(rows) or not self._seen.isdisjoint(new):
-            places = list(self._repeated(rows))
-            finding = self._findings.note("DUPLICATE_ROWS", "warning", count=0)
-            finding.add(len(places), (lines()[place] for place in places))
-        self._seen |= new
+        rows = hashes_of_rows(hashes).to_pylist()
+        known = frozenset[int]() if self._seen.isdisjoint(rows) else self._seen
+        before = len(self._seen)
+        if known:
+            places = list(_repeated(rows, known))
+            self._seen.update(rows)
+        else:
+            self._seen.update(rows)
+            places = [] if len(self._seen) == before + len(rows) else list(_repeated(rows, known))
+        if places:
+            self._findings.note("DUPLICATE_ROWS", "warning", count=0).add(len(places), (lines()[place] for place in places))
         if len(self._seen) > DUPLICATES_BUDGET:
             self._compares, self._seen = False, set()
 
-    def _repeated(self, rows: list[int]) -> Iterator[int]:
-        """The places of rows that stood before, here or in an earlier batch."""
-        here = set[int]()
-        for place, row in enumerate(rows):
-            if row in here or row in self._seen:
-                yield place
-            here.add(row)
+
+def _repeated(rows: list[int], known: Collection[int]) -> Iterator[int]:
+    """The places of rows that stood before, here or in an earlier batch."""
+    here = set[int]()
+    for place, row in enumerate(rows):
+        if row in here or row in known:
+            yield place
+        here.add(row)
 
 
 def strings_schema(columns: int) -> Any:
