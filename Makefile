@@ -3,11 +3,12 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 ARGS ?=
 
-.PHONY: help setup setup-test demo serve test check bench shots crash chaos soak lock clean hostile fuzz downloads recipes
+.PHONY: help setup setup-test demo serve test coverage check bench shots crash chaos soak lock clean hostile fuzz downloads recipes
 
 help:
 	@echo "make demo            a real data file becomes a trained, served model; the page stays open"
 	@echo "make test            all tests"
+	@echo "make coverage        all tests, and how much of the code they go through; fails below 70 %"
 	@echo "make serve           the product, on http://127.0.0.1:8420"
 	@echo "make check           lint, types, floors, dependency audit"
 	@echo "make chaos           hundreds of random kills over real trainings, on SQLite and PostgreSQL"
@@ -32,6 +33,9 @@ serve: setup
 
 test: setup-test
 	@scripts/test.sh $(ARGS)
+
+coverage: setup-test
+	@scripts/test.sh --coverage
 
 check: setup-test
 	$(PYTHON) -m ruff check .
