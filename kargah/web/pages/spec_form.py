@@ -88,7 +88,7 @@ def _field(words: Words, recipe: Recipe, name: str, schema: dict[str, Any], give
         help=words.optional(f"spec.{recipe.name}.{name}.help") or words.optional(f"spec.{name}.help"),
         kind=kind,
         value=value,
-        placeholder=words.text("choice.auto") if default is None else str(default),
+        placeholder=words.text("choice.auto") if default is None else _written(default),
         checked=bool(typed) if shown else bool(default),
         basic=bool(schema.get("basic")),
         options=[_choice(words, choice, value or str(default)) for choice in schema.get("enum", [])],
@@ -100,7 +100,7 @@ def _field(words: Words, recipe: Recipe, name: str, schema: dict[str, Any], give
 
 def _facts(words: Words, name: str, schema: dict[str, Any]) -> list[tuple[str, str]]:
     default = schema.get("default")
-    shown = words.text("train.decided") if default in (None, AUTO) else words.first(f"choice.{default}", str(default))
+    shown = words.text("train.decided") if default in (None, AUTO) else words.first(f"choice.{default}", _written(default))
     facts = [(words.text("train.default"), shown), (words.text("train.name"), name)]
     taken = _range(schema)
     return [facts[0], (words.text("train.range"), taken), facts[1]] if taken else facts
@@ -109,9 +109,14 @@ def _facts(words: Words, name: str, schema: dict[str, Any]) -> list[tuple[str, s
 def _range(schema: dict[str, Any]) -> str:
     """As one writes it: ``0 < … ≤ 10``."""
     ends = {key: value for option in [schema, *schema.get("anyOf", [])] for key, value in option.items()}
-    low = next((f"{ends[key]} {sign} " for key, sign in (("minimum", "≤"), ("exclusiveMinimum", "<")) if key in ends), "")
-    high = next((f" {sign} {ends[key]}" for key, sign in (("maximum", "≤"), ("exclusiveMaximum", "<")) if key in ends), "")
+    low = next((f"{_written(ends[key])} {sign} " for key, sign in (("minimum", "≤"), ("exclusiveMinimum", "<")) if key in ends), "")
+    high = next((f" {sign} {_written(ends[key])}" for key, sign in (("maximum", "≤"), ("exclusiveMaximum", "<")) if key in ends), "")
     return f"\u2066{low}…{high}\u2069" if low or high else ""
+
+
+def _written(value: Any) -> str:
+    """As one would type it: 30 and not 30.0."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _kind(schema: dict[str, Any]) -> str:
