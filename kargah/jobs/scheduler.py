@@ -31,6 +31,9 @@ from kargah.store.ballast import Ballast
 from kargah.store.database import Database, found_no_room, now_of
 
 TICK_SECONDS = 0.2
+#: Between two ticks when nothing has happened for a while, where whoever wants something can wake the agent. An agent that ticks has work
+#: for two hundredths of a core.
+IDLE_TICK_SECONDS, IDLE_AFTER_SECONDS = 1.0, 10.0
 RESCUE_SECONDS = 1.0
 SEAL_SECONDS = 30.0
 LEASE_RENEWALS = 4
@@ -40,6 +43,8 @@ JOBS_SEALED_AT_ONCE = 5
 CLAIMED_AT_ONCE = 8
 #: How soon the first words of an attempt, and its end, are noticed between two ticks.
 LOOK_SECONDS = 0.02
+#: How soon one who does nothing notices that it is to end.
+IDLE_LOOK_SECONDS = 0.1
 NO_SIGNS: Signs = (None, 0)
 
 log = logging.getLogger(__name__)
@@ -66,6 +71,7 @@ class Scheduler:
         self._signs: dict[str, Signs] = {}
         self._accepting = True
         self._left_some = False
+        self._idle_from = 0.0
         self.held: dict[str, Held] = {}
 
     def run(self, stopping: threading.Event) -> None:
@@ -90,10 +96,17 @@ class Scheduler:
 
     def _rest(self, sleeper: wake.Sleeper, stopping: threading.Event) -> None:
         """Until something is wanted, or an attempt begins or ends; a tick's time at most."""
-        until = time.monotonic() + TICK_SECONDS
+        now = time.monotonic()
+        if self.held:
+            self._idle_from = now + IDLE_AFTER_SECONDS
+        is_idle = now >= self._idle_from and sleeper.can_be_woken
+        until = now + (min(IDLE_TICK_SECONDS, self._seat.lease_seconds / LEASE_RENEWALS) if is_idle else TICK_SECONDS)
+        look_seconds = LOOK_SECONDS if self.held else IDLE_LOOK_SECONDS
         while not stopping.is_set() and (left_seconds := until - time.monotonic()) > 0:
-            woken = sleeper.sleep(min(left_seconds, LOOK_SECONDS))
+            woken = sleeper.sleep(min(left_seconds, look_seconds))
             before, self._signs = self._signs, {held.job_id: supervision.signs_of(held) for held in self.held.values()}
+            if woken:
+                self._idle_from = time.monotonic() + IDLE_AFTER_SECONDS
             if woken or any(signs != before.get(job_id, NO_SIGNS) for job_id, signs in self._signs.items()):
                 return
 

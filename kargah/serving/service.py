@@ -20,6 +20,7 @@ from kargah.models import service as models
 from kargah.models.schemas import ModelVersionOut
 from kargah.serving.schemas import PlacementState, Prediction
 from kargah.serving.tables import Placement
+from kargah.store import wake
 from kargah.store.access import Actor
 
 START_LIMIT_SECONDS = 120.0
@@ -114,6 +115,7 @@ def want(session: Session, _: Actor, version_id: str) -> dict[str, Any]:
     if placement is None:
         placement = Placement(model_version_id=version_id, host=platform.node(), state=PlacementState.WANTED, wanted_at=utc_now())
         session.add(placement)
+        wake.after_commit(session)
     elif utc_now() - placement.wanted_at > TOUCH_EVERY:
         placement.wanted_at = utc_now()
     return {"state": placement.state, "socket": placement.socket, "error": placement.error}
@@ -124,3 +126,4 @@ def forget(session: Session, _: Actor, version_id: str, socket: str | None) -> N
     placement = session.get(Placement, (version_id, platform.node()))
     if placement is not None and placement.socket == socket:
         session.delete(placement)
+        wake.after_commit(session)

@@ -68,6 +68,10 @@ class Sleeper:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._drop()
 
+    @property
+    def can_be_woken(self) -> bool:
+        return self._listening() is not None
+
     def sleep(self, seconds: float) -> bool:
         """Whether it was woken."""
         ear = self._listening()

@@ -284,6 +284,28 @@ def test_an_agent_that_starts_while_its_database_takes_nothing_begins_when_it_do
             thread.join()
 
 
+def test_an_agent_with_nothing_to_do_looks_seldom_and_begins_at_once_when_it_is_woken(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kargah.jobs.scheduler.IDLE_AFTER_SECONDS", 0.0)
+    monkeypatch.setattr("kargah.jobs.scheduler.IDLE_TICK_SECONDS", 3600.0)
+    ticks: list[float] = []
+    here = seat(lease_seconds=4 * 3600.0)
+    agent = Scheduler(workshop.database, workshop.home, here, trades(), also=[lambda: ticks.append(time.monotonic())])
+    stopping = threading.Event()
+    thread = threading.Thread(target=agent.run, args=(stopping,))
+    thread.start()
+    try:
+        wait_until(lambda: bool(ticks))
+        time.sleep(0.6)
+        assert len(ticks) == 1
+        job_id = workshop.submit()
+        wait_until(lambda: workshop.job(job_id).state == "COMPLETED")
+    finally:
+        stopping.set()
+        thread.join()
+
+
 def is_known(database: Database, agent_id: str) -> bool:
     with database.read() as session:
         return session.get(Agent, agent_id) is not None
