@@ -29,8 +29,7 @@ class Distinct:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._waiting: list[Any] = []
-        self._number_waiting = 0
+        self._waiting = array("q")
         self._ignored: set[int] = set()
         self._known: set[int] | None = None  # while every batch has to be counted: a set takes ten times as much
         self._counted: int | None = None
@@ -44,7 +43,7 @@ class Distinct:
         self._ignored.update(ignored)
         if self._known is None:
             self._wait(hashes)
-            if self._number_waiting >= self._most:
+            if len(self._waiting) >= self._most:
                 self._look_through()
         else:
             self._known.update(hashes.to_pylist())
@@ -57,14 +56,14 @@ class Distinct:
         return self._counted
 
     def _wait(self, hashes: Any) -> None:
-        self._waiting.append(hashes)
-        self._number_waiting += len(hashes)
+        start = hashes.offset * 8
+        self._waiting.frombytes(memoryview(hashes.buffers()[1])[start : start + len(hashes) * 8])
 
     def _look_through(self) -> None:
         """So many may be different. If they are by far not, as many can come again before that is asked once more."""
         found = self._different()
         self._counted = len(found)
-        self._waiting, self._number_waiting = [], 0
+        self._waiting = array("q")
         self._has_given_up = len(found) >= self._most
         if 2 * len(found) < self._most:
             self._wait(found)
@@ -72,7 +71,7 @@ class Distinct:
             self._known = set(found.to_pylist())
 
     def _different(self) -> Any:
-        found = pc.unique(pa.chunked_array(self._waiting, pa.int64()))
+        found = pc.unique(_as_arrow(self._waiting))
         return found.filter(pc.invert(pc.is_in(found, value_set=pa.array(self._ignored, pa.int64())))) if self._ignored else found
 
 

@@ -71,21 +71,18 @@ class RawTable:
             return
         self.rows_compared = self.rows
         rows = hashes_of_rows(hashes).to_pylist()
-        known = frozenset[int]() if self._seen.isdisjoint(rows) else self._seen
-        before = len(self._seen)
-        if known:
-            places = list(_repeated(rows, known))
-            self._seen.update(rows)
-        else:
-            self._seen.update(rows)
-            places = [] if len(self._seen) == before + len(rows) else list(_repeated(rows, known))
+        are_new, before = self._seen.isdisjoint(rows), len(self._seen)
+        places = [] if are_new else list(_repeated(rows, self._seen))
+        self._seen.update(rows)
+        if are_new and len(self._seen) < before + len(rows):
+            places = list(_repeated(rows))
         if places:
             self._findings.note("DUPLICATE_ROWS", "warning", count=0).add(len(places), (lines()[place] for place in places))
         if len(self._seen) > DUPLICATES_BUDGET:
             self._compares, self._seen = False, set()
 
 
-def _repeated(rows: list[int], known: Collection[int]) -> Iterator[int]:
+def _repeated(rows: list[int], known: Collection[int] = ()) -> Iterator[int]:
     """The places of rows that stood before, here or in an earlier batch."""
     here = set[int]()
     for place, row in enumerate(rows):
