@@ -4,7 +4,7 @@ A block is cut where a row ends. Its quotes must all stand as RFC 4180 has them:
 another width are left to the careful reader, which reads that block; quotes of another kind leave it the rest of the file.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
@@ -128,8 +128,7 @@ def _end_of_rows(content: bytes, edges: bytes, is_last: bool) -> int:
         return len(content) if len(quotes) % 2 == 0 else 0
     end, inside = len(content), len(quotes)
     while (place := content.rfind(b"\n", 0, end)) >= 0:
-        while inside and quotes[inside - 1].as_py() > place:
-            inside -= 1
+        inside = bisect_left(range(inside), place, key=lambda number: quotes[number].as_py())
         if inside % 2 == 0:
             return place + 1
         end = quotes[inside - 1].as_py()
